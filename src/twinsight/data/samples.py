@@ -1,0 +1,87 @@
+"""What a data set is: images on disk with, perhaps, a mask each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from twinsight.data.decode import decode_image, decode_mask
+from twinsight.errors import UserError
+
+VOID = 255
+"""The label of pixels that never count: not in a loss, not in a metric, not in a figure."""
+
+
+class Sample(NamedTuple):
+    """One image and, where there is one, its mask.
+
+    image: (H, W, 3) uint8, RGB.
+    mask: (H, W) uint8 class indices, 255 = void; None where the data set has no masks.
+    id: the image's name within its data set, unique and stable.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None
+    id: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one sample lies on disk."""
+
+    id: str
+    image: Path
+    mask: Path | None = None
+
+
+class Dataset:
+    """Samples read from files. A data set of ours is a subclass whose `__init__` finds its entries.
+
+    classes: the names of the classes, index = label; empty where there are no masks.
+    palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
+    """
+
+    def __init__(self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None):
+        self.entries = list(entries)
+        self.classes = tuple(classes)
+        self.palette = voc_palette(len(self.classes)) if palette is None else palette
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.image(index), self.mask(index), self.entries[index].id)
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8. Raises UserError, naming the file, if it cannot be read."""
+        return decode_image(self.entries[index].image)
+
+    def mask(self, index: int) -> np.ndarray | None:
+        """(H, W) uint8 labels. Raises UserError, naming the file, if a label is none of the classes."""
+        path = self.entries[index].mask
+        if path is None:
+            return None
+        mask = self.decode_mask(path)
+        wrong = np.setdiff1d(np.unique(mask), np.append(np.arange(len(self.classes)), VOID))
+        if len(wrong):
+            raise UserError(
+                f"{path}: holds class id {wrong[0]}, but the data set has {len(self.classes)} classes "
+                f"(0 to {len(self.classes) - 1}, and {VOID} for void); mend the mask or the list of classes"
+            )
+        return mask
+
+    def decode_mask(self, path: Path) -> np.ndarray:
+        """Labels of a mask file as this data set writes them; data sets with another coding override this."""
+        return decode_mask(path)
+
+
+def voc_palette(classes: int) -> np.ndarray:
+    """The PASCAL VOC color map: (classes, 3) uint8, each class's bits spread over the three channels."""
+    index = np.arange(classes)
+    colors = np.zeros((classes, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colors[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors
