@@ -43,7 +43,9 @@ class Dataset:
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
     """
 
-    def __init__(self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None):
+    def __init__(
+        self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None
+    ):
         self.entries = list(entries)
         self.classes = tuple(classes)
         self.palette = voc_palette(len(self.classes)) if palette is None else palette
@@ -52,7 +54,14 @@ class Dataset:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample(self.image(index), self.mask(index), self.entries[index].id)
+        """Raises UserError, naming the file, if image or mask cannot be read or their sizes differ."""
+        image, mask, entry = self.image(index), self.mask(index), self.entries[index]
+        if mask is not None and mask.shape != image.shape[:2]:
+            raise UserError(
+                f"{entry.mask}: has {mask.shape[1]} x {mask.shape[0]} pixels, but its image {entry.image} "
+                f"has {image.shape[1]} x {image.shape[0]}; make the mask anew at its image's size"
+            )
+        return Sample(image, mask, entry.id)
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8. Raises UserError, naming the file, if it cannot be read."""

@@ -1,0 +1,139 @@
+"""One interface over every network that turns images into features."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Literal, NamedTuple
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from twinsight.errors import UserError
+
+# What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
+# keyword, its Swins the second, and its convolutional networks need neither.
+FLEXIBLE = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+
+
+class Features(NamedTuple):
+    """What a backbone sees in a batch of images.
+
+    embedding: (B, dim), pooled as the network pools it.
+    maps: one (B, C, h, w) tensor a level, in the order asked for.
+    extent: (height, width) in pixels of what the maps cover: the images' size, or more where they were padded
+        on the right and below. Resize to it, then crop to the images.
+    """
+
+    embedding: Tensor
+    maps: list[Tensor]
+    extent: tuple[int, int]
+
+
+class Backbone(nn.Module):
+    """Any timm network, or vit-pytorch's ViT, with its own pixel mean and deviation inside.
+
+    name: a timm model ("resnet50", "vit_small_patch16_224", ...) or "vit-pytorch".
+    pretrained: load timm's weights for that name (downloads them).
+    options: passed to the network: `output_stride`, `drop_path_rate`, `img_size`, ...
+
+    dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a stage of
+    a convolutional network or Swin, a block of a ViT. prefix_tokens: class and register tokens before the patches.
+
+    Networks cut into patches (ViT, Swin, ConvNeXt) have images of other sizes padded with the mean color to the next
+    multiple of their largest stride.
+
+    Raises UserError if the name or an option is unknown.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, pretrained: bool = False, **options: object):
+        super().__init__()
+        self.name = name
+        self.network = build_network(name, pretrained, options)
+        levels = list(self.network.feature_info)
+        self.dims: tuple[int, ...] = tuple(level["num_chs"] for level in levels)
+        self.strides: tuple[int, ...] = tuple(level["reduction"] for level in levels)
+        self.dim: int = getattr(self.network, "head_hidden_size", None) or self.network.num_features
+        self.prefix_tokens: int = getattr(self.network, "num_prefix_tokens", 0)
+        stem = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+        patches = isinstance(stem, nn.Linear) or stem.kernel_size == stem.stride or hasattr(self.network, "patch_embed")
+        self.multiple = max(self.strides) if patches else 1
+        config = self.network.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> pooled embedding (B, dim)."""
+        return self.network(self.normalize(images))
+
+    def features(self, images: Tensor, levels: Sequence[int]) -> Features:
+        """Images as for `forward`; levels: indices into `dims`, negative ones count from the deepest.
+
+        The maps come in the order of `levels`. A ViT's have passed its final norm, as in DINO's evaluation.
+        """
+        pixels = self.normalize(images)
+        wanted = [level % len(self.dims) for level in levels]
+        indices = sorted(set(wanted))
+        final, found = self.network.forward_intermediates(pixels, indices=indices, norm=True, output_fmt="NCHW")
+        maps = [found[indices.index(level)] for level in wanted]
+        return Features(self.network.forward_head(final), maps, (pixels.shape[2], pixels.shape[3]))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Float pixels with the network's own mean and deviation, padded to a size that it takes."""
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        pixels = (pixels - self.mean) / self.std
+        height, width = images.shape[-2:]
+        return F.pad(pixels, (0, -width % self.multiple, 0, -height % self.multiple))
+
+    def layer_ids(self) -> dict[str, int]:
+        """Depth of every parameter, by name: 0 for the stem, then one number a block, the final norm last."""
+        groups = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
+        return {f"network.{name}": depth for name, depth in groups.items()}
+
+    def freeze(self, blocks: int | Literal["all"]) -> None:
+        """Freeze everything, or the stem and the first `blocks` blocks; 0 freezes nothing.
+
+        What is frozen stays in eval mode, so that batch-norm statistics do not drift.
+        """
+        depth = self.layer_ids()
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = blocks != "all" and (blocks == 0 or depth[name] > blocks)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        for module in self.modules():
+            frozen = [not parameter.requires_grad for parameter in module.parameters()]
+            if frozen and all(frozen):
+                module.training = False
+                for child in module.modules():
+                    child.training = False
+        return self
+
+
+def build_network(name: str, pretrained: bool, options: dict[str, object]) -> nn.Module:
+    """The network without its classifier."""
+    if name == "vit-pytorch":
+        from twinsight.backbones.vit_pytorch import VitPytorch  # an extra: imported only when asked for
+
+        return VitPytorch(**options)  # type: ignore[arg-type]
+    if not timm.is_model(name):
+        close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(close)}?" if close else "timm.list_models() names them all"
+        raise UserError(f"--backbone {name}: timm has no such model; {hint}")
+    for flexible in FLEXIBLE:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, **flexible, **options)
+        except TypeError as error:
+            refused = str(error).split("'")[1::2][-1:]
+            if "unexpected keyword" not in str(error):
+                raise
+            if refused and refused[0] in options:
+                raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
+        except (RuntimeError, ValueError, OSError, AssertionError) as error:
+            raise UserError(f"--backbone {name}: timm could not make it: {str(error).splitlines()[0]}") from error
+    raise UserError(f"--backbone {name}: timm could not make it without a classifier; choose another model")

@@ -1,0 +1,80 @@
+"""vit-pytorch's ViT behind the few methods that `Backbone` asks of a network."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinsight.errors import UserError
+
+
+class VitPytorch(nn.Module):
+    """`vit_pytorch.ViT`, without its classifier, on images of any multiple of the patch.
+
+    Position embeddings are made for `image_size` and resized (bicubic) to the patches at hand. `forward` equals the
+    original's own pooled output. Raises UserError if the extra is not installed or the sizes do not fit.
+    """
+
+    def __init__(
+        self, image_size: int = 224, patch_size: int = 16, dim: int = 384, depth: int = 12, heads: int = 6,
+        mlp_dim: int = 1536, dim_head: int = 64, dropout: float = 0.0, emb_dropout: float = 0.0,
+    ):  # fmt: skip
+        super().__init__()
+        try:
+            from vit_pytorch import ViT
+        except ImportError as error:
+            raise UserError("--backbone vit-pytorch: not installed; run: pip install 'twinsight[vit-pytorch]'") from error
+        if image_size % patch_size:
+            raise UserError(f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}")
+        self.vit = ViT(
+            image_size=image_size, patch_size=patch_size, num_classes=1, dim=dim, depth=depth, heads=heads,
+            mlp_dim=mlp_dim, dim_head=dim_head, dropout=dropout, emb_dropout=emb_dropout,
+        )  # fmt: skip
+        self.vit.mlp_head = nn.Identity()
+        self.patch_size = patch_size
+        self.grid = image_size // patch_size
+        self.num_features = self.head_hidden_size = dim
+        self.num_prefix_tokens = 1
+        self.feature_info = [{"num_chs": dim, "reduction": patch_size} for _ in range(depth)]
+        self.pretrained_cfg = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        tokens, _ = self.forward_intermediates(pixels, indices=())
+        return self.forward_head(tokens)
+
+    def forward_intermediates(
+        self, pixels: Tensor, indices: Sequence[int], norm: bool = True, output_fmt: str = "NCHW"
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As timm's: the final tokens (B, 1 + N, dim) and the maps (B, dim, h, w) of the blocks asked for."""
+        h, w = pixels.shape[2] // self.patch_size, pixels.shape[3] // self.patch_size
+        patches = self.vit.to_patch_embedding(pixels)
+        tokens = torch.cat((self.vit.cls_token.expand(len(pixels), 1, -1), patches), dim=1)
+        tokens = self.vit.dropout(tokens + self.position_embedding(h, w))
+        maps = []
+        for i, (attention, feed_forward) in enumerate(self.vit.transformer.layers):
+            tokens = attention(tokens) + tokens
+            tokens = feed_forward(tokens) + tokens
+            if i in indices:
+                patches = self.vit.transformer.norm(tokens)[:, 1:]
+                maps.append(patches.transpose(1, 2).unflatten(2, (h, w)))
+        return self.vit.transformer.norm(tokens), maps
+
+    def forward_head(self, tokens: Tensor) -> Tensor:
+        return self.vit.mlp_head(self.vit.to_latent(tokens[:, 0]))
+
+    def position_embedding(self, h: int, w: int) -> Tensor:
+        """(1 + h*w, dim)."""
+        embedding = self.vit.pos_embedding
+        if (h, w) == (self.grid, self.grid):
+            return embedding
+        grid = embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
+        resized = F.interpolate(grid.float(), size=(h, w), mode="bicubic", antialias=True, align_corners=False)
+        return torch.cat((embedding[:1], resized[0].flatten(1).T.to(embedding.dtype)))
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, object]:
+        """Which layer a parameter belongs to, in timm's form: the embeddings, then one group a block."""
+        return {
+            "stem": r"^vit\.(cls_token|pos_embedding|to_patch_embedding)",
+            "blocks": [(r"^vit\.transformer\.layers\.(\d+)", None), (r"^vit\.transformer\.norm", (99999,))],
+        }

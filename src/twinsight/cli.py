@@ -1,0 +1,93 @@
+"""The front door: find the command, parse its options, then import what it runs."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from twinsight import __version__
+from twinsight.config import COMMANDS
+from twinsight.errors import UserError
+from twinsight.recipe import parse, read, suggest, take_flag
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted."""
+    try:
+        sys.exit(dispatch(list(sys.argv[1:] if argv is None else argv)))
+    except UserError as error:
+        sys.exit(complain(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `twinsight ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        reason = (error.strerror or str(error)).lower()
+        sys.exit(complain(f"{where}cannot be written ({reason}); make room or choose another directory"))
+
+
+def complain(message: str) -> int:
+    print(f"twinsight: error: {message}", file=sys.stderr)
+    return 2
+
+
+def dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        print(f"twinsight {__version__}")
+        return 0
+    command = argv.pop(0)
+    words = [name.split()[1] for name in COMMANDS if name.startswith(f"{command} ")]
+    if words:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(overview(f"{command} "))
+            return 0
+        word = argv.pop(0)
+        if word not in words:
+            raise UserError(f"twinsight {command} {word}: no such command; {suggest(word, words)}")
+        command = f"{command} {word}"
+    elif command not in COMMANDS:
+        names = dict.fromkeys(name.split()[0] for name in COMMANDS)
+        raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
+    options = parse(COMMANDS[command], command, argv, inherited(command, argv))
+    module, _, function = command.partition(" ")
+    getattr(import_module(f"twinsight.commands.{module}"), function or "run")(options)
+    return 0
+
+
+def inherited(command: str, argv: list[str]) -> dict[str, object]:
+    """What a run directory on the command line already says: a resumed run's options, an evaluated run's data."""
+    if command in ("pretrain", "segment"):
+        resume = take_flag(list(argv), "--resume")
+        return read(existing(Path(resume)), command) if resume else {}
+    if command == "evaluate":
+        configs = (Path(token) / "config.yaml" for token in argv)
+        config = next((file for file in configs if file.is_file()), None)
+        return {"data": read(config, "segment")["data"]} if config else {}
+    return {}
+
+
+def existing(run: Path) -> Path:
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory")
+    return config
+
+
+def overview(prefix: str = "") -> str:
+    """The commands and what each is for."""
+    rows = [(name, (cls.__doc__ or "").strip()) for name, cls in COMMANDS.items() if name.startswith(prefix)]
+    lines = "\n".join(f"  {name:12} {text}" for name, text in rows)
+    return (
+        "twinsight: see what self-supervision sees\n\n"
+        f"{lines}\n\n"
+        f"`twinsight {prefix}COMMAND --help` shows a command's options; --version the version."
+    )

@@ -1,0 +1,64 @@
+"""twinsight pretrain: a folder of images -> a self-supervised backbone."""
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+
+from twinsight.backbones.weights import save_backbone
+from twinsight.choices import build
+from twinsight.commands import setup
+from twinsight.config import Pretrain
+from twinsight.data.loader import Views, choose_workers, train_loader
+from twinsight.errors import UserError
+from twinsight.recipe import told
+from twinsight.training.estimate import cost, largest_batch
+from twinsight.training.pretrainer import Pretrainer
+
+
+def run(options: Pretrain) -> bool:
+    """True if the training came to its end."""
+    pl.seed_everything(options.seed, verbose=False)
+    training = setup.make_training(options, "pretraining")
+    data = options.data.open("train")
+    backbone = setup.make_backbone(options.backbone, options.weights)
+    method = build(options.method, backbone)
+    samples = Views(data, method.views(), options.seed)
+    workers = choose_workers(options.workers, options.devices or 1)
+
+    if options.dry_run or options.find_batch_size:
+        views = [torch.from_numpy(view).permute(2, 0, 1)[None] for view in samples.transform(data.image(0), np.random.default_rng(options.seed))]
+
+        def loss(batch: int) -> Tensor:
+            return method([view.expand(batch, -1, -1, -1) for view in views], progress=0.0)["loss"]
+
+        each = cost(method, loss)
+        if options.find_batch_size:
+            options.batch_size = largest_batch(each, len(data))
+            told(f"--find-batch-size: {options.batch_size}")
+    if options.batch_size < 2:
+        raise UserError("--batch-size 1: the loss correlates the images of a batch and needs 2 or more")
+
+    loader = train_loader(samples, options.batch_size, workers)
+    images = options.batch_size * options.accumulate * (options.devices or 1)
+    optimization = setup.make_optimization(options, images / options.lr_batch)
+    module = Pretrainer(method, optimization)
+    if options.dry_run:
+        facts = {
+            "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
+            "data": f"{options.data.name}, {len(data)} images, {workers} workers",
+        }  # fmt: skip
+        steps = len(loader) // options.accumulate * options.epochs
+        setup.print_plan(method, each, options.batch_size, steps, facts)
+        return True
+
+    if options.find_lr:
+        found = setup.found_lr(module, loader, options.accelerator)
+        options.lr = found * options.lr_batch / images
+        told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
+        module.optimization = setup.make_optimization(options, images / options.lr_batch)
+    directory = setup.open_run(options, "pretrain", f"{options.method.name}-{backbone.name}")
+    done = training.fit(module, loader, None, directory, resume=options.resume is not None)
+    save_backbone(backbone, directory.folder / "backbone.safetensors")
+    return setup.ended(done, directory, "pretrain")
+

@@ -1,0 +1,113 @@
+"""twinsight segment: images with masks -> a segmenter, on a backbone that is frozen or fine-tuned."""
+
+import lightning.pytorch as pl
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from twinsight.choices import FcnOptions, build
+from twinsight.commands import setup
+from twinsight.config import Segment
+from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
+from twinsight.errors import UserError
+from twinsight.losses import SegmentationLoss, parse
+from twinsight.metrics import Scores
+from twinsight.recipe import told
+from twinsight.segmentation import SegmentationModel, save_classes
+from twinsight.training.estimate import cost, largest_batch
+from twinsight.training.segmenter import Segmenter
+from twinsight.training.trainer import export_best
+
+
+def run(options: Segment) -> Scores | None:
+    """The scores of the last validation; None if there was none."""
+    pl.seed_everything(options.seed, verbose=False)
+    training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
+    train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
+    model = make_model(options, len(train.classes))
+    augmentation = build(options.augment)
+    loss = make_loss(options, train.classes)
+    workers = choose_workers(options.workers, options.devices or 1)
+    inference = setup.make_inference(options)
+    optimization = setup.make_optimization(options)
+    module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
+
+    if options.dry_run or options.find_batch_size:
+        size = options.augment.size
+
+        def step(batch: int) -> Tensor:
+            images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
+            return loss(model(images), torch.zeros(batch, size, size, dtype=torch.uint8))
+
+        each = cost(model, step)
+        if options.find_batch_size:
+            options.batch_size = largest_batch(each, len(train))
+            told(f"--find-batch-size: {options.batch_size}")
+    loader = train_loader(Pairs(train, augmentation, options.seed), options.batch_size, workers)
+    if options.dry_run:
+        facts = {
+            "head": f"{options.head.name} on levels {', '.join(map(str, model.head.levels))}",  # type: ignore[union-attr]
+            "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
+            "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
+        }
+        steps = len(loader) // options.accumulate * options.epochs
+        setup.print_plan(model, each, options.batch_size, steps, facts)
+        return None
+
+    if options.find_lr:
+        found = setup.found_lr(module, loader, options.accelerator)
+        options.lr, options.head_lr = found * options.lr / options.head_lr, found
+        told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
+        module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
+    directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
+    save_classes(directory.folder / "classes.json", train.classes, train.palette)
+    val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
+    done = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
+    export_best(module, directory)
+    setup.ended(done, directory, "segment")
+    if module.scores is not None:
+        print_scores(module.scores, train.classes)
+    return module.scores
+
+
+def make_model(options: Segment, num_classes: int) -> SegmentationModel:
+    backbone = setup.make_backbone(options.backbone, options.weights)
+    if options.freeze != 0:
+        backbone.freeze(options.freeze)
+    shape = (backbone.dims, backbone.strides, num_classes)
+    aux = None
+    if options.aux_weight:
+        # The last stage but one of a pyramid, two thirds of the depth of a ViT.
+        pyramid = len(set(backbone.strides)) > 1
+        level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
+        aux = build(FcnOptions(level=max(0, level)), *shape)
+    return SegmentationModel(backbone, build(options.head, *shape), aux)
+
+
+def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:
+    weights = options.class_weights
+    if weights is not None and len(weights) != len(classes):
+        raise UserError(f"--class-weights: {len(weights)} given, but the data set has {len(classes)} classes")
+    return SegmentationLoss(
+        parse(options.loss),
+        class_weights=None if weights is None else torch.tensor(weights),
+        label_smoothing=options.label_smoothing,
+        focal_gamma=options.focal_gamma,
+    )
+
+
+def print_scores(scores: Scores, classes: tuple[str, ...]) -> None:
+    """Per class and over all, in percent."""
+    rows = scores.table(classes)
+    table = Table(*[str(name) for name in rows[0]])
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*[value if isinstance(value, str) else percent(value) for value in row.values()])
+    setup.console.print(table)
+    totals = scores.scalars()
+    setup.console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals.items()))
+
+
+def percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere

@@ -1,0 +1,116 @@
+"""From options to the objects that several commands share."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import load_backbone
+from twinsight.choices import build
+from twinsight.config import InferenceOptions, RunOptions, TrainingOptions
+from twinsight.data.samples import Dataset
+from twinsight.errors import UserError
+from twinsight.inference import Inference
+from twinsight.recipe import told
+from twinsight.run import Run
+from twinsight.training.estimate import Cost
+from twinsight.training.optim import Optimization
+from twinsight.training.trainer import Training, quiet
+
+console = Console()
+
+
+def open_run(options: RunOptions, command: str, what: str) -> Run:
+    """The run that the options name: resumed, or new."""
+    if options.resume is not None:
+        if options.run is not None:
+            raise UserError("--run: goes without --resume, which names the run already")
+        return Run.reopen(options.resume)
+    return Run.make(options.run, options, command, what, options.overwrite)
+
+
+def make_backbone(options: Any, weights: Path | None) -> Backbone:
+    backbone = build(options)
+    if weights is not None:
+        load_backbone(backbone, weights)
+    return backbone
+
+
+def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:
+    for name in ("epochs", "batch_size", "accumulate", "val_every", "log_every", "keep"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: must be at least 1")
+    if options.ema is not None and options.swa is not None:
+        raise UserError("--swa: goes without --ema; choose one average")
+    if options.early_stopping is not None and monitor is None:
+        raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
+    return Training(
+        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=options.accumulate, clip=options.clip,
+        ema=options.ema, swa=options.swa, early_stopping=options.early_stopping, keep=options.keep,
+        val_every=options.val_every, precision=options.precision, devices=options.devices,
+        accelerator=options.accelerator, log=options.log, log_every=options.log_every, monitor=monitor, title=title,
+    )  # fmt: skip
+
+
+def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimization:
+    """scale: what learning rates are multiplied by."""
+    return Optimization(
+        name=options.optimizer, lr=options.lr * scale,
+        bias_lr=None if options.bias_lr is None else options.bias_lr * scale,
+        weight_decay=options.weight_decay, momentum=options.momentum, layer_decay=options.layer_decay,
+        warmup=min(1.0, options.warmup_epochs / options.epochs), final_lr=options.final_lr,
+    )  # fmt: skip
+
+
+def make_inference(options: InferenceOptions) -> Inference:
+    return Inference(options.window, options.overlap, options.scales, options.flip)
+
+
+def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
+    if not dataset.classes:
+        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER, or choose one that has")
+    return dataset
+
+
+def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: dict[str, object]) -> None:
+    """What a dry run prints."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    facts = rows | {
+        "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
+        "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
+        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, gradients and "
+        f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch (float32)",
+        "steps": f"{steps}",
+    }
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name}[/bold]", str(value))
+    console.print(table)
+
+
+def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:
+    """The rate at which the loss falls fastest in a sweep over rates (Smith, "Cyclical Learning Rates", 2017)."""
+    from lightning.pytorch.tuner.tuner import Tuner
+
+    quiet()
+    trainer = pl.Trainer(
+        accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False, max_epochs=-1,
+    )  # fmt: skip
+    finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
+    rate = finder.suggestion() if finder is not None else None
+    if rate is None:
+        raise UserError("--find-lr: the loss fell nowhere over 60 steps; give --lr")
+    return rate
+
+
+def ended(done: bool, run: Run, command: str) -> bool:
+    """Say where the run lies, or how to go on with it."""
+    if done:
+        told(f"{command}: done, in {run.folder}")
+    else:
+        told(f"{command}: interrupted and saved; go on with: twinsight {command} --resume {run.folder}")
+    return done

@@ -1,0 +1,255 @@
+"""Every option of every command. A field is a flag of the same name and a key of a recipe.
+
+No torch here: `--help` must come at once.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+
+from twinsight.choices import (
+    BACKBONES,
+    DATA,
+    HEADS,
+    METHODS,
+    BarlowTwinsOptions,
+    LinearOptions,
+    PairOptions,
+    ShapesOptions,
+    TimmOptions,
+)
+
+@dataclass
+class RunOptions:
+    """Where a training writes."""
+
+    run: Path | None = None
+    """Directory of the run, made anew. Default: runs/COMMAND-WHAT-N."""
+    resume: Path | None = None
+    """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
+    overwrite: bool = False
+    """Delete the run directory first if it exists."""
+    dry_run: bool = False
+    """Build everything, print what it is and what it costs, train nothing."""
+    seed: int = 0
+
+
+@dataclass
+class TrainingOptions:
+    """How a training goes."""
+
+    epochs: int = 100
+    max_minutes: float | None = None
+    """Stop after so many minutes, saved, though the epochs are not done (schedules still count on all of them)."""
+    batch_size: int = 256
+    """Images a step and process."""
+    accumulate: int = 1
+    """Steps whose gradients are added up before one update. It does not enlarge the batch that a loss sees."""
+    optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
+    lr: float = 5e-4
+    """Peak learning rate."""
+    bias_lr: float | None = None
+    """Peak learning rate of biases and norms. Default: that of the weights."""
+    weight_decay: float = 0.05
+    """Of weights; biases, norms, tokens and position embeddings have none."""
+    momentum: float = 0.9
+    """Of sgd and lars; beta 1 of adamw."""
+    warmup_epochs: float = 10
+    """Epochs of linear warm-up, followed by a cosine."""
+    final_lr: float = 0.001
+    """What the cosine ends at, as a share of the peak."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from each of the backbone's layers to the one before it."""
+    clip: float | None = None
+    """Largest norm of the gradient."""
+    ema: float | None = None
+    """Keep an exponential moving average of the weights with this decay, and use it for validation and export."""
+    swa: float | None = None
+    """Average the weights over the end of the run, from this share of its epochs on (stochastic weight averaging)."""
+    early_stopping: int | None = None
+    """Stop after so many validations without improvement."""
+    keep: int = 1
+    """How many of the best checkpoints to keep, beside the last."""
+    val_every: int = 1
+    """Epochs between validations."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the processor has it natively, else fp32."""
+    workers: int | None = None
+    """Processes that load data. Default: by the machine."""
+    devices: int | None = None
+    """How many GPUs (or CPU processes) to train on. Default: all GPUs, or one CPU process."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    find_lr: bool = False
+    """Search a learning rate first (Smith, 2017), print it and use it."""
+    find_batch_size: bool = False
+    """Search the largest batch size that fits first, print it and use it."""
+    log: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
+    log_every: int = 10
+    """Steps between two rows of metrics.csv."""
+
+
+@dataclass
+class Pretrain(RunOptions, TrainingOptions):
+    """Pretrain a backbone on images without labels."""
+
+    choices: ClassVar = {"method": METHODS, "backbone": BACKBONES, "data": DATA}
+    weights: Path | None = None
+    """Start from these weights of the same backbone: a run directory or a weights file."""
+    lr_batch: int = 256
+    """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
+    method: Any = field(default_factory=BarlowTwinsOptions)
+    backbone: Any = field(default_factory=TimmOptions)
+    data: Any = field(default_factory=ShapesOptions)
+
+
+@dataclass
+class InferenceOptions:
+    """How a whole image is segmented."""
+
+    window: int | None = None
+    """Side of sliding windows in pixels. Default: the whole image at once."""
+    overlap: float = 0.5
+    """Share by which neighboring windows overlap, 0 to 0.9."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes of the image over which predictions are averaged."""
+    flip: bool = False
+    """Average with the prediction of the mirrored image."""
+
+
+@dataclass
+class Segment(RunOptions, TrainingOptions, InferenceOptions):
+    """Train a segmentation head on a backbone, frozen or fine-tuned."""
+
+    choices: ClassVar = {"head": HEADS, "backbone": BACKBONES, "data": DATA}
+    epochs: int = 50
+    batch_size: int = 16
+    lr: float = 1e-4
+    """Peak learning rate of the backbone."""
+    head_lr: float = 1e-3
+    """Peak learning rate of the head."""
+    warmup_epochs: float = 1
+    weight_decay: float = 0.01
+    weights: Path | None = None
+    """Weights of the backbone: a run directory or a weights file. Default: random, or timm's (--backbone.pretrained)."""
+    freeze: int | Literal["all"] = 0
+    """Freeze the whole backbone (all), or its stem and first blocks."""
+    loss: str = "cross-entropy"
+    """A weighted sum, such as cross-entropy+0.5*dice, of cross-entropy, dice, focal, jaccard, lovasz."""
+    class_weights: tuple[float, ...] | None = None
+    """Weight of each class in the cross-entropy and focal losses."""
+    label_smoothing: float = 0.0
+    """Of the cross-entropy."""
+    focal_gamma: float = 2.0
+    """Exponent of the focal loss."""
+    aux_weight: float = 0.0
+    """Weight of an auxiliary FCN head on a shallower level; 0 for none."""
+    augment: PairOptions = field(default_factory=PairOptions)
+    head: Any = field(default_factory=LinearOptions)
+    backbone: Any = field(default_factory=TimmOptions)
+    data: Any = field(default_factory=ShapesOptions)
+
+
+@dataclass
+class Evaluate(InferenceOptions):
+    """Measure a trained segmenter on a data set."""
+
+    choices: ClassVar = {"data": DATA}
+    run: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    """Run directory of `twinsight segment`."""
+    checkpoint: Literal["best", "last"] = "best"
+    json: Path | None = None
+    """Write all numbers to this file too."""
+    workers: int | None = None
+    """Processes that load data. Default: by the machine."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    data: Any = None
+
+
+@dataclass
+class Predict(InferenceOptions):
+    """Segment images: a mask, and the mask over the image, for each."""
+
+    run: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    """Run directory of `twinsight segment`."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = tyro.MISSING
+    """Image files and folders of images."""
+    out: Path = Path("predictions")
+    """Folder for NAME.png (class indices, in the data set's palette) and NAME.overlay.jpg."""
+    checkpoint: Literal["best", "last"] = "best"
+    overlay: bool = True
+    """Write the overlays too."""
+    opacity: float = 0.6
+    """Of the mask in the overlay, 0 to 1."""
+    overwrite: bool = False
+    """Replace predictions that are there already."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+
+
+@dataclass
+class Demo:
+    """The whole road on the embedded data set, in minutes: pretrain, segment, and a page that shows what it brought."""
+
+    out: Path = Path("runs/demo")
+    """Directory for the data, the runs and index.html."""
+    seed: int = 0
+    overwrite: bool = False
+    """Delete the directory first if it exists."""
+    quick: bool = False
+    """A few steps of each part, to see that everything works; its scores mean nothing."""
+
+
+@dataclass
+class DataList:
+    """Name every data set, what it holds and what it needs on disk."""
+
+
+@dataclass
+class DataCheck:
+    """Read every sample; count classes and pixels; name each broken file; end with a verdict."""
+
+    choices: ClassVar = {"data": DATA}
+    split: Literal["train", "val"] | None = None
+    """Check this split only. Default: both."""
+    data: Any = field(default_factory=ShapesOptions)
+
+
+@dataclass
+class DataShow:
+    """Make a contact sheet of images with their masks."""
+
+    choices: ClassVar = {"data": DATA}
+    split: Literal["train", "val"] = "train"
+    count: int = 24
+    """Number of images, chosen at random by the seed."""
+    seed: int = 0
+    out: Path = Path("contact-sheet.png")
+    """PNG, PDF or SVG file."""
+    data: Any = field(default_factory=ShapesOptions)
+
+
+@dataclass
+class DataMake:
+    """Write a procedural data set to disk in VOC layout."""
+
+    choices: ClassVar = {"data": {"shapes": ShapesOptions}}
+    kind: Annotated[Literal["shapes"], tyro.conf.Positional] = tyro.MISSING
+    folder: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    """Where to write; must be new or empty."""
+    data: Any = field(default_factory=ShapesOptions)
+
+
+COMMANDS = {
+    "demo": Demo,
+    "pretrain": Pretrain,
+    "segment": Segment,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "data list": DataList,
+    "data check": DataCheck,
+    "data show": DataShow,
+    "data make": DataMake,
+}
+"""What one can type after `twinsight`; `commands/WORD.py` holds what it does."""

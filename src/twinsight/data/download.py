@@ -1,0 +1,165 @@
+"""Fetching an archive: whole, checked and unpacked, or not there at all."""
+
+import hashlib
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from twinsight.errors import UserError
+
+TIMEOUT = 30
+"""Seconds of silence after which a connection counts as broken."""
+
+CHUNK = 1 << 18
+
+
+def download(url: str, file: Path, checksum: str) -> None:
+    """Fetch a URL (http or https) into a file, going on where an earlier download broke off.
+
+    checksum: "md5:..." or "sha256:..." in hexadecimal. A file that is there already is checked, not fetched.
+
+    Bytes gather in `<file>.part`, which takes the file's name only once the checksum is right. Raises
+    UserError if the server cannot be reached or refuses, the connection keeps breaking, the disk is full or
+    read-only, or the checksum is wrong.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise UserError(f"{url}: is no http or https address; give one")
+    if file.exists():
+        if not matches(file, checksum):
+            raise UserError(f"{file}: is not the file its checksum promises; remove it, then download again")
+        return
+    part = file.with_name(file.name + ".part")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as out, Progress(*columns, console=Console(stderr=True)) as progress:
+            progress.add_task(file.name, total=None)
+            # A connection that brought something is worth another one; one that brought nothing is the last.
+            while True:
+                before = out.tell()
+                if fetch(url, out, progress):
+                    break
+                if out.tell() <= before:
+                    raise UserError(
+                        f"{url}: the connection keeps breaking; start again to go on from {before} bytes"
+                    )
+    except OSError as error:
+        raise UserError(
+            f"{part}: cannot be written ({error.strerror}); make room or choose another folder"
+        ) from error
+    finally:
+        if part.exists() and not part.stat().st_size:
+            part.unlink()
+    if not matches(part, checksum):
+        part.unlink()
+        raise UserError(f"{url}: sent something else than its checksum promises; download it again")
+    part.replace(file)
+
+
+def fetch(url: str, out: BinaryIO, progress: Progress) -> bool:
+    """Append to `out` what it lacks of the URL; False if the connection broke before the end."""
+    start = out.tell()
+    try:
+        response = urlopen(
+            Request(url, headers={"Range": f"bytes={start}-"} if start else {}), timeout=TIMEOUT
+        )
+    except HTTPError as error:
+        if error.code == 416:  # There is nothing beyond what we have.
+            return True
+        raise UserError(
+            f"{url}: the server answers {error.code} {error.reason}; check the address"
+        ) from error
+    except (URLError, HTTPException, OSError) as error:
+        if start:
+            return False
+        reason = getattr(error, "reason", error)
+        raise UserError(f"{url}: cannot be reached ({reason}); check the network") from error
+    with response:
+        if response.status != 206 and start:  # The server ignores ranges, and sends the whole again.
+            out.seek(0)
+            out.truncate()
+            start = 0
+        total = start + response.length if response.length is not None else None
+        progress.update(progress.task_ids[0], total=total, completed=start)
+        while True:
+            try:
+                chunk = response.read(CHUNK)
+            except (HTTPException, OSError):
+                return False
+            if not chunk:
+                return total is None or out.tell() >= total
+            out.write(chunk)
+            progress.update(progress.task_ids[0], completed=out.tell())
+
+
+def matches(file: Path, checksum: str) -> bool:
+    kind, _, digest = checksum.partition(":")
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, kind).hexdigest() == digest.lower()
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a tar or zip archive into a folder; each of its top-level entries appears whole or not at all.
+
+    Raises UserError, and leaves the folder as it was, if the archive is broken, holds an absolute path, `..`
+    or a link that leads outside, would overwrite something, or does not fit on the disk.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # In the folder itself, so that renaming never crosses file systems.
+        with tempfile.TemporaryDirectory(prefix=".extract-", dir=folder) as temporary:
+            unpack(archive, Path(temporary))
+            entries = list(Path(temporary).iterdir())
+            for entry in entries:
+                if (folder / entry.name).exists():
+                    raise UserError(
+                        f"{folder / entry.name}: is there already; remove it before unpacking {archive}"
+                    )
+            for entry in entries:
+                entry.rename(folder / entry.name)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error}); remove it, then download again") from error
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); make room or choose another"
+        ) from error
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            refuse_escapes(archive, opened.namelist())
+            opened.extractall(folder)  # writes a link as a file that holds its target: nothing to follow
+    else:
+        with tarfile.open(archive) as opened:
+            refuse_escapes(archive, opened.getnames())
+            opened.extractall(folder, filter="data")
+
+
+def refuse_escapes(archive: Path, names: list[str]) -> None:
+    for name in names:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise UserError(f"{archive}: would write {name}, outside its folder; do not trust this archive")

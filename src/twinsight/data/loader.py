@@ -1,0 +1,224 @@
+"""Batches: the same for a seed whatever the number of workers, exact across processes and after a resume."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from twinsight.data.pairs import PairAugmentation
+from twinsight.data.samples import VOID, Dataset, Sample
+from twinsight.data.views import MultiView
+from twinsight.errors import UserError
+
+Key = tuple[int, int]
+"""(epoch, index): what a sample's randomness follows from, together with the seed."""
+
+
+class Batch(NamedTuple):
+    """Labeled images; smaller ones lie at the top left of the largest, beside zeros and void.
+
+    images: (B, 3, H, W) uint8, channels_last in memory.
+    masks: (B, H, W) uint8, 255 = void; None where the data set has none.
+    sizes: (B, 2) int64, the true height and width of each.
+    ids: the images' names.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor | None
+    sizes: torch.Tensor
+    ids: list[str]
+
+
+class Views(TorchDataset):
+    """Augmented views of each image: key -> (views, index), each view (3, h, w) uint8.
+
+    Batches are (list of (B, 3, h, w) uint8, one a view; (B,) int64 indices).
+    """
+
+    def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0):
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], int]:
+        views = self.transform(self.dataset.image(key[1]), np.random.default_rng([self.seed, *key]))
+        return [torch.from_numpy(view).permute(2, 0, 1) for view in views], key[1]
+
+    @staticmethod
+    def collate(samples: list[tuple[list[torch.Tensor], int]]) -> tuple[list[torch.Tensor], torch.Tensor]:
+        views, indices = zip(*samples)
+        # Stacked as (B, h, w, 3), which copies whole images, three times as fast as channel by channel.
+        stacked = [torch.stack([view.permute(1, 2, 0) for view in same]) for same in zip(*views)]
+        return [images.permute(0, 3, 1, 2) for images in stacked], torch.tensor(indices)
+
+
+class Pairs(TorchDataset):
+    """Images with their masks, augmented for training, untouched if `augmentation` is None: key -> Sample.
+
+    Batches are `Batch`.
+    """
+
+    def __init__(self, dataset: Dataset, augmentation: PairAugmentation | None = None, seed: int = 0):
+        self.dataset, self.augmentation, self.seed = dataset, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> Sample:
+        image, mask, name = self.dataset[key[1]]
+        if self.augmentation is None:
+            return Sample(image, mask, name)
+        if mask is None:
+            raise UserError(f"{name}: has no mask to train on; choose a data set with masks")
+        return Sample(*self.augmentation(image, mask, np.random.default_rng([self.seed, *key])), name)
+
+    @staticmethod
+    def collate(samples: list[Sample]) -> Batch:
+        sizes = torch.tensor([sample.image.shape[:2] for sample in samples])
+        height, width = sizes.amax(0).tolist()
+        images = torch.zeros(len(samples), height, width, 3, dtype=torch.uint8)
+        masks = torch.full((len(samples), height, width), VOID, dtype=torch.uint8)
+        for sample, (h, w), image, mask in zip(samples, sizes.tolist(), images.numpy(), masks.numpy()):
+            image[:h, :w] = sample.image
+            if sample.mask is not None:
+                mask[:h, :w] = sample.mask
+        labeled = all(sample.mask is not None for sample in samples)
+        return Batch(images.permute(0, 3, 1, 2), masks if labeled else None, sizes, [s.id for s in samples])
+
+
+class EpochSampler(Sampler[Key]):
+    """Yields (epoch, index): so the epoch reaches workers that persist, without a word to them.
+
+    Shuffled, every process gets an equal share, and the few indices left over wait for another epoch; in
+    order, every index comes exactly once, and shares may differ by one.
+
+    rank, world: this process among how many; by default those of torch.distributed when iteration begins.
+    skip: how many of its indices of the current epoch this process leaves out, because a run had done them
+        before it was interrupted; the next epoch sets it back to 0.
+    """
+
+    def __init__(
+        self, length: int, shuffle: bool, seed: int = 0, rank: int | None = None, world: int | None = None
+    ):
+        self.length, self.shuffle, self.seed = length, shuffle, seed
+        self.place = None if rank is None or world is None else (rank, world)
+        self.epoch = self.skip = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self.skip = epoch, 0
+
+    def __len__(self) -> int:
+        """The indices of a whole epoch, skipped or not."""
+        return len(self._share())
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        for index in order[self._share()][self.skip :].tolist():
+            yield self.epoch, index
+
+    def _share(self) -> range:
+        """The places in the epoch's order that belong to this process."""
+        parallel = dist.is_available() and dist.is_initialized()
+        rank, world = self.place or ((dist.get_rank(), dist.get_world_size()) if parallel else (0, 1))
+        return range(rank, self.length - self.length % world if self.shuffle else self.length, world)
+
+
+class Loader(DataLoader):
+    """A DataLoader that resumes within an epoch and raises a worker's UserError as the one sentence it was.
+
+    Workers start at the first batch, not when the iterator is made: Lightning sets the epoch in between.
+    """
+
+    sampler: EpochSampler  # pyright: ignore[reportIncompatibleVariableOverride]
+    batch_size: int  # pyright: ignore[reportIncompatibleVariableOverride]
+    batches = 0
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        try:
+            done = self.sampler.skip // self.batch_size
+            for self.batches, batch in enumerate(super().__iter__(), start=done + 1):
+                yield batch
+        except UserError as error:
+            # From a worker the message is the text of a whole traceback, which ends with the sentence.
+            raise UserError(
+                str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()
+            ) from error
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.sampler.epoch, "batches": self.batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.sampler.epoch, self.sampler.skip = state["epoch"], state["batches"] * self.batch_size
+
+
+def train_loader(
+    samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None
+) -> Loader:
+    """Shuffled batches of `batch_size` a process; what does not fill a batch is dropped.
+
+    rank, world: as in `EpochSampler`. Raises UserError if there is not one whole batch.
+    """
+    loader = _loader(
+        samples, EpochSampler(len(samples), True, samples.seed, rank, world), batch_size, workers
+    )
+    if not len(loader):
+        raise UserError(
+            f"--batch-size: {batch_size} is more than the {len(loader.sampler)} images a process trains on; "
+            "give a smaller one or more images"
+        )
+    return loader
+
+
+def eval_loader(
+    samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None
+) -> Loader:
+    """Every sample once, in order; rank, world: as in `EpochSampler`."""
+    return _loader(samples, EpochSampler(len(samples), False, samples.seed, rank, world), batch_size, workers)
+
+
+def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, workers: int) -> Loader:
+    return Loader(
+        samples,
+        batch_size,
+        sampler=sampler,
+        drop_last=sampler.shuffle,
+        num_workers=workers,
+        collate_fn=samples.collate,
+        worker_init_fn=_start_worker,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # as torch does for itself: the workers are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; workers end with it
+
+
+def choose_workers(requested: int | None = None, processes: int = 1) -> int:
+    """How many workers load data for each of `processes` trainers on this machine.
+
+    By default one a core, at most 8; without a GPU the trainer keeps a core for itself.
+    Raises UserError if `requested` is negative or makes more than 4 workers a core.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    default = min(cores // processes - (not torch.cuda.is_available()), 8)
+    if requested is None:
+        return max(default, 0)
+    if not 0 <= requested * processes <= 4 * cores:
+        raise UserError(
+            f"--workers: {requested} is not within 0 to {4 * cores // processes}, what {cores} cores bear; "
+            f"leave it out for {max(default, 0)}"
+        )
+    return requested

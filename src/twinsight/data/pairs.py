@@ -1,0 +1,108 @@
+"""Augmentation of an image together with its mask, for training a segmenter."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from twinsight.data import color
+from twinsight.data.samples import VOID
+from twinsight.data.views import Box, draw_jitter, resized_crop
+
+
+class PairParams(NamedTuple):
+    """What was drawn for one pair.
+
+    source: the crop, in the pixels of the original image.
+    target: where it lands, resized, in the result; all around it is void.
+    flip: whether the result is mirrored left to right.
+    jitter: (operation, factor) in order of application, names as in `color.JITTER`; empty for none.
+    """
+
+    source: Box
+    target: Box
+    flip: bool
+    jitter: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class PairAugmentation:
+    """Random scale, crop, flip and color jitter: any (H, W, 3) image and (H, W) mask -> `size`.
+
+    Where the scaled image is smaller than `size`, it lies at a random place amid `fill` color and void. Only
+    what the crop keeps is ever resized: the image bilinearly with antialiasing, the mask by its nearest
+    neighbor, both with pixel centers at half integers, so that they stay aligned.
+
+    size: (height, width) of the result in pixels; an int for a square.
+    scale: factor on both sides of the image, (least, most), uniform.
+    flip, jitter: probabilities.
+    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value; hue: shift in turns.
+    fill: RGB of the border; ImageNet's mean color, which normalization maps to about zero.
+    """
+
+    size: int | tuple[int, int] = 512
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    jitter: float = 0.5
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.05
+    fill: tuple[int, int, int] = (124, 116, 104)
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.apply(image, mask, self.draw(rng, *image.shape[:2]))
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> PairParams:
+        """The parameters for one image of height x width pixels."""
+        factor = rng.uniform(*self.scale)
+        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        (top, h, y, new_h), (left, w, x, new_w) = (
+            _draw_side(rng, length, size, factor) for length, size in zip((height, width), sides)
+        )
+        return PairParams(
+            source=Box(top, left, h, w),
+            target=Box(y, x, new_h, new_w),
+            flip=rng.random() < self.flip,
+            jitter=draw_jitter(rng, self.brightness, self.contrast, self.saturation, self.hue)
+            if rng.random() < self.jitter
+            else (),
+        )
+
+    def apply(self, image: np.ndarray, mask: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray]:
+        """The (h, w, 3) uint8 image and (h, w) uint8 mask that these parameters give."""
+        source, target = params.source, params.target
+        pixels = resized_crop(image, source, target.height, target.width, "bilinear")
+        for operation, factor in params.jitter:
+            pixels = color.JITTER[operation](pixels, factor)
+        rows = source.top + _nearest(source.height, target.height)
+        columns = source.left + _nearest(source.width, target.width)
+
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        inside = (
+            slice(target.top, target.top + target.height),
+            slice(target.left, target.left + target.width),
+        )
+        new_image = np.full((height, width, 3), self.fill, np.uint8)
+        new_mask = np.full((height, width), VOID, np.uint8)
+        new_image[inside] = pixels
+        new_mask[inside] = mask[rows[:, None], columns]
+        if params.flip:
+            new_image, new_mask = new_image[:, ::-1], new_mask[:, ::-1]
+        return new_image, new_mask
+
+
+def _draw_side(rng: np.random.Generator, length: int, size: int, factor: float) -> tuple[int, int, int, int]:
+    """Along one side: start and length of the crop in the image, then of its place in the result."""
+    crop = max(1, round(size / factor))
+    if crop <= length:
+        return int(rng.integers(length - crop + 1)), crop, 0, size
+    scaled = min(size, max(1, round(length * factor)))
+    return 0, length, int(rng.integers(size - scaled + 1)), scaled
+
+
+def _nearest(length: int, new_length: int) -> np.ndarray:
+    """For each new pixel the old one that its center falls into: torch's "nearest-exact"."""
+    return (2 * np.arange(new_length) + 1) * length // (2 * new_length)

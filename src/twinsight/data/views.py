@@ -1,0 +1,190 @@
+"""Augmented views of an image for self-supervised learning: first the parameters are drawn, then applied."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from twinsight.data import color
+
+
+class Box(NamedTuple):
+    """A rectangle in an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Params(NamedTuple):
+    """What was drawn for one view, in the order in which it is applied.
+
+    box: the crop, in the pixels of the original image.
+    flip: whether it is mirrored left to right.
+    jitter: (operation, factor) in order of application, names as in `color.JITTER`; empty for none.
+    mix: (3, 3) matrix on RGB, None for none.
+    invert, gray: whether they are applied.
+    blur: sigma in pixels of the resized view, None for none.
+    solarize: whether it is applied.
+    """
+
+    box: Box
+    flip: bool
+    jitter: tuple[tuple[str, float], ...]
+    mix: np.ndarray | None
+    invert: bool
+    gray: bool
+    blur: float | None
+    solarize: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmentation pipeline: (H, W, 3) uint8 -> (size, size, 3) uint8, H and W at will.
+
+    The parameters and defaults are those of Barlow Twins (Zbontar et al., 2021, appendix A; as BYOL's), its
+    first view. `mix` and `invert` are ours, to keep color from telling the images apart. Mixing replaces each
+    pixel by M x with M = (1 - a) I + a R, a uniform in [0, 1], where each row of R is a draw from N(0, I)
+    projected to sum to 1 (g - mean(g) + 1/3): colors change at will while every gray stays as it was.
+
+    size: side of the view in pixels.
+    scale: area of the crop as a share of the image, (least, most).
+    ratio: width / height of the crop, (least, most), uniform in its logarithm.
+    flip, jitter, mix, invert, gray, blur, solarize: probabilities.
+    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value; hue: shift in turns.
+    sigma: standard deviation of the blur in pixels, (least, most).
+    threshold: solarization inverts the values from here up.
+    """
+
+    size: int = 224
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    jitter: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.2
+    hue: float = 0.1
+    mix: float = 0.0
+    invert: float = 0.0
+    gray: float = 0.2
+    blur: float = 1.0
+    sigma: tuple[float, float] = (0.1, 2.0)
+    solarize: float = 0.0
+    threshold: int = 128
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.apply(image, self.draw(rng, *image.shape[:2]))
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> Params:
+        """The parameters of one view of an image of height x width pixels."""
+        return Params(
+            box=draw_crop(rng, height, width, self.scale, self.ratio),
+            flip=rng.random() < self.flip,
+            jitter=draw_jitter(rng, self.brightness, self.contrast, self.saturation, self.hue)
+            if rng.random() < self.jitter
+            else (),
+            mix=draw_mix(rng) if rng.random() < self.mix else None,
+            invert=rng.random() < self.invert,
+            gray=rng.random() < self.gray,
+            blur=rng.uniform(*self.sigma) if rng.random() < self.blur else None,
+            solarize=rng.random() < self.solarize,
+        )
+
+    def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
+        """The view of the image that these parameters give, (size, size, 3) uint8."""
+        view = resized_crop(image, params.box, self.size, self.size, "bicubic")
+        if params.flip:
+            view = np.ascontiguousarray(view[:, ::-1])
+        for operation, factor in params.jitter:
+            view = color.JITTER[operation](view, factor)
+        if params.mix is not None:
+            view = color.mix(view, params.mix)
+        if params.invert:
+            view = color.invert(view)
+        if params.gray:
+            view = color.grayscale(view)
+        if params.blur is not None:
+            view = color.gaussian_blur(view, params.blur)
+        if params.solarize:
+            view = color.solarize(view, self.threshold)
+        return view
+
+
+class MultiView:
+    """Several views of one image, one a pipeline: DINO's multi-crop is 2 large `View`s and n small ones."""
+
+    def __init__(self, views: Sequence[View]):
+        self.views = tuple(views)
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        """image: (H, W, 3) uint8 -> one (size, size, 3) uint8 array a view."""
+        return [view(image, rng) for view in self.views]
+
+
+FIRST = View(blur=1.0, solarize=0.0)
+SECOND = View(blur=0.1, solarize=0.2)
+
+
+class TwoViews(MultiView):
+    """The two asymmetric pipelines of BYOL and Barlow Twins: they differ in blur and solarization."""
+
+    def __init__(self, first: View = FIRST, second: View = SECOND):
+        super().__init__((first, second))
+
+
+def draw_crop(
+    rng: np.random.Generator, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Box:
+    """Inception's random crop, sampled as torchvision's RandomResizedCrop does: ten tries, or the center."""
+    for _ in range(10):
+        area = height * width * rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return Box(int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w)
+    # The largest central crop whose ratio is allowed; a sliver of an image still gives one pixel.
+    w = max(1, min(width, round(height * ratio[1])))
+    h = max(1, min(height, round(width / ratio[0])))
+    return Box((height - h) // 2, (width - w) // 2, h, w)
+
+
+def draw_jitter(
+    rng: np.random.Generator, brightness: float, contrast: float, saturation: float, hue: float
+) -> tuple[tuple[str, float], ...]:
+    """The four operations of color jitter with their factors, in random order."""
+    strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+    factors = {
+        name: rng.uniform(max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()
+    }
+    factors["hue"] = rng.uniform(-hue, hue)
+    names = list(factors)
+    return tuple((names[i], factors[names[i]]) for i in rng.permutation(len(names)))
+
+
+def draw_mix(rng: np.random.Generator) -> np.ndarray:
+    """(3, 3) color mixing matrix, as `View` defines it; each row sums to 1."""
+    amount, noise = rng.uniform(), rng.standard_normal((3, 3))
+    return (1 - amount) * np.eye(3) + amount * (noise - noise.mean(axis=1, keepdims=True) + 1 / 3)
+
+
+def resized_crop(image: np.ndarray, box: Box, height: int, width: int, mode: str) -> np.ndarray:
+    """The box of an (H, W, 3) uint8 image, resized with antialiasing to (height, width, 3).
+
+    mode: "bilinear" or "bicubic".
+    """
+    # Contiguous (H, W, 3) is what torch calls channels_last; only so does its vectorized uint8 kernel run.
+    crop = np.ascontiguousarray(image[box.top : box.top + box.height, box.left : box.left + box.width])
+    pixels = torch.from_numpy(crop).permute(2, 0, 1)[None]
+    resized = F.interpolate(pixels, (height, width), mode=mode, antialias=True)
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+
+def two_views(blur: tuple[float, float], solarize: tuple[float, float], **shared: Any) -> MultiView:
+    """The two pipelines of BYOL and Barlow Twins, which differ in the probabilities of blur and solarization."""
+    return MultiView([View(blur=b, solarize=s, **shared) for b, s in zip(blur, solarize)])

@@ -1,0 +1,111 @@
+"""PASCAL VOC 2012 segmentation, and its layout on disk, which other data sets borrow.
+
+Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 2015.
+"""
+
+import os
+from pathlib import Path
+
+from twinsight.data.decode import EXTENSIONS
+from twinsight.data.download import download as fetch
+from twinsight.data.download import extract
+from twinsight.data.samples import Dataset, Entry
+from twinsight.errors import UserError
+
+URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+CHECKSUM = "md5:6cd6e144f989b92b3379bac3b3de84fd"
+
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
+
+class Voc(Dataset):
+    """The 1464 train, 1449 val or 2913 trainval images of VOC 2012 that have a segmentation.
+
+    root: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself.
+    split: "train", "val" or "trainval".
+    download: fetch the archive (2 GB) into root if root holds no VOC 2012.
+
+    Raises UserError if root holds no VOC 2012, or if a file that the split names is missing.
+    """
+
+    def __init__(self, root: Path, split: str = "train", download: bool = False):
+        folder = find_voc(root)
+        if folder is None and download:
+            archive = root / Path(URL).name
+            fetch(URL, archive, CHECKSUM)
+            extract(archive, root)
+            folder = find_voc(root)
+        if folder is None:
+            raise UserError(
+                f"{root}: holds no PASCAL VOC 2012 (VOCdevkit/VOC2012/ImageSets/Segmentation); "
+                f"switch its download on, or unpack {URL} there"
+            )
+        super().__init__(read_layout(folder, split), CLASSES)
+
+
+def find_voc(root: Path) -> Path | None:
+    folders = (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012")
+    return next((folder for folder in folders if is_layout(folder)), None)
+
+
+def is_layout(folder: Path) -> bool:
+    """Whether a folder is laid out as VOC's are, with split files for segmentation."""
+    return (folder / "ImageSets" / "Segmentation").is_dir()
+
+
+def read_layout(folder: Path, split: str) -> list[Entry]:
+    """The entries of `ImageSets/Segmentation/<split>.txt`, from `JPEGImages` and `SegmentationClass`.
+
+    Images and masks may have any extension we read. Without a trainval.txt, trainval is train, then val.
+    Raises UserError, naming both files, if the split names an image or a mask that is not there.
+    """
+    splits = folder / "ImageSets" / "Segmentation"
+    if split == "trainval" and not (splits / "trainval.txt").exists():
+        return read_layout(folder, "train") + read_layout(folder, "val")
+    file = splits / f"{split}.txt"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
+        raise UserError(f"{file}: there is no such split; the splits of {folder} are: {known}")
+    names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    if not names:
+        raise UserError(f"{file}: names no image; write one name a line, without extension")
+    images, masks = (find_by_name(folder / kind) for kind in ("JPEGImages", "SegmentationClass"))
+    for name in names:
+        for kind, found in (("JPEGImages", images), ("SegmentationClass", masks)):
+            if name not in found:
+                raise UserError(
+                    f"{file}: names {name}, but there is no {folder / kind / name}.jpg, .png or the like; "
+                    "add the file or take the line out"
+                )
+    return [Entry(name, images[name], masks[name]) for name in names]
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Every image below a folder in sorted order; hidden files and folders are skipped, links followed."""
+    found = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in files
+            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def find_by_name(folder: Path) -> dict[str, Path]:
+    """Images below a folder by their path in it without extension, which is what pairs an image and its mask.
+
+    Raises UserError if two files differ in nothing but their extension.
+    """
+    found: dict[str, Path] = {}
+    for path in find_images(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{path}: has the same name as {found[name].name}; remove or rename one of them")
+        found[name] = path
+    return found

@@ -1,0 +1,76 @@
+"""DeepLabV3 (Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017)."""
+
+import torch
+from torch import Tensor, nn
+
+from twinsight.backbones.backbone import Features
+from twinsight.errors import UserError
+from twinsight.heads.maps import conv_bn_relu
+
+
+class Pooled(nn.Sequential):
+    """The image-level branch: global average, 1x1 convolution, batch norm, ReLU, spread over the map."""
+
+    def __init__(self, dim: int, channels: int):
+        super().__init__(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(dim, channels, 1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == 1:
+            raise UserError(
+                "--batch-size 1: the batch norm of DeepLabV3's pooled branch needs 2 images or more on each "
+                "device; raise the batch size or choose another head"
+            )
+        return super().forward(input).expand(-1, -1, *input.shape[-2:])
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: a 1x1, a pooled and, for each rate, a dilated 3x3 branch, fused."""
+
+    def __init__(self, dim: int, rates: tuple[int, ...], channels: int, dropout: float):
+        super().__init__()
+        branches: list[nn.Module] = [conv_bn_relu(dim, channels, 1)]
+        for rate in rates:
+            dilated = nn.Conv2d(dim, channels, 3, padding=rate, dilation=rate, bias=False)
+            branches.append(nn.Sequential(dilated, nn.BatchNorm2d(channels), nn.ReLU()))
+        branches.append(Pooled(dim, channels))
+        self.convs = nn.ModuleList(branches)
+        self.project = nn.Sequential(
+            *conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(torch.cat([branch(x) for branch in self.convs], dim=1))
+
+
+class DeepLabV3(nn.Module):
+    """ASPP, a 3x3 convolution and a 1x1 classifier on the last map.
+
+    Modules are named as in torchvision, so the `classifier.*` weights of its DeepLabV3 load as they are.
+
+    rates: dilations of the 3x3 branches in pixels of the map; None takes the paper's for the stride of the
+    map: (12, 24, 36) up to stride 8, else (6, 12, 18).
+    Raises UserError when it trains on a batch of 1, whose pooled branch has no variance to normalize by.
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_classes: int,
+        rates: tuple[int, ...] | None = None,
+        channels: int = 256,
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        self.levels = (len(dims) - 1,)
+        if rates is None:
+            rates = (12, 24, 36) if strides[-1] <= 8 else (6, 12, 18)
+        self.classifier = nn.Sequential(
+            ASPP(dims[-1], rates, channels, dropout),
+            *conv_bn_relu(channels, channels, 3),
+            nn.Conv2d(channels, num_classes, 1),
+        )
+
+    def forward(self, features: Features) -> Tensor:
+        """(B, num_classes, h, w) logits at the stride of the last map."""
+        return self.classifier(features.maps[0])

@@ -1,0 +1,41 @@
+"""The linear head: what a frozen backbone's features hold, with nothing learnt but one classifier a pixel."""
+
+import torch
+from torch import Tensor, nn
+
+from twinsight.backbones.backbone import Features
+from twinsight.heads.maps import finest_size, index_levels, resize
+
+
+class Linear(nn.Module):
+    """Maps resized to the finest, concatenated, batch-normalized without affine; dropout; 1x1 convolution.
+
+    The batch norm has no parameters of its own, so the head stays linear in the features. It is there because
+    the features of different backbones (and levels) differ in scale by orders of magnitude: without it one
+    learning rate would not suit them all, and a comparison of frozen backbones would compare learning rates.
+
+    levels: indices into the backbone's levels, negative from the end; None reads the last.
+    dropout: 0 to 1, of whole channels.
+    Raises UserError for a level that the backbone lacks.
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_classes: int,
+        levels: tuple[int, ...] | None = None,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.levels = index_levels(levels or (-1,), len(dims))
+        dim = sum(dims[level] for level in self.levels)
+        self.norm = nn.BatchNorm2d(dim, affine=False)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(dim, num_classes, 1)
+
+    def forward(self, features: Features) -> Tensor:
+        """(B, num_classes, h, w) logits at the stride of the finest level."""
+        size = finest_size(features.maps)
+        x = torch.cat([resize(m, size) for m in features.maps], dim=1)
+        return self.classifier(self.dropout(self.norm(x)))

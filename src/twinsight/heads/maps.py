@@ -1,0 +1,50 @@
+"""What the decoders share: the choice of levels, resizing, the usual convolution."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinsight.errors import UserError
+
+
+def index_levels(levels: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Ascending indices into a backbone's `count` levels; negative ones count from the deepest.
+
+    Raises UserError where the backbone has no such level.
+    """
+    for level in levels:
+        if not -count <= level < count:
+            raise UserError(
+                f"level {level}: the backbone has {count}; choose 0 to {count - 1}, or -1 for the deepest"
+            )
+    return tuple(sorted({level % count for level in levels}))
+
+
+def spread_levels(strides: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """`count` levels, ascending: a pyramid's last ones, or evenly spaced blocks where all strides are equal.
+
+    A ViT of 12 blocks and `count` 4 give (2, 5, 8, 11), the blocks 3, 6, 9 and 12. Fewer if there are fewer.
+    """
+    depth = len(strides)
+    count = min(count, depth)
+    if len(set(strides)) > 1:
+        return tuple(range(depth - count, depth))
+    return tuple(round(depth * (k + 1) / count) - 1 for k in range(count))
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, h, w) -> (B, C, *size), bilinear; pixels are areas (`align_corners=False`)."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def finest_size(maps: list[Tensor]) -> tuple[int, int]:
+    """(h, w) of the largest map."""
+    return max((m.shape[-2], m.shape[-1]) for m in maps)
+
+
+def conv_bn_relu(dim: int, channels: int, kernel: int) -> nn.Sequential:
+    """A convolution that keeps the size, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(dim, channels, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )

@@ -1,0 +1,80 @@
+"""From a whole image of any size to class probabilities: at once or by sliding windows, averaged over scales and flips."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from twinsight.errors import UserError
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Calls a segmenter, images (B, 3, H, W) -> logits (B, classes, H, W), and returns probabilities of that shape.
+
+    window: side of square windows in pixels, None for the whole image; overlap: share by which neighbors overlap.
+    scales: sizes of the image over which probabilities are averaged; flip: average with the mirrored image too.
+    Raises UserError for values that cannot be.
+    """
+
+    window: int | None = None
+    overlap: float = 0.5
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    def __post_init__(self):
+        if self.window is not None and self.window < 1:
+            raise UserError(f"--window {self.window}: must be at least 1 pixel")
+        if not 0 <= self.overlap <= 0.9:
+            raise UserError(f"--overlap {self.overlap}: must lie between 0 and 0.9")
+        if not self.scales or min(self.scales) <= 0:
+            raise UserError("--scales: needs one size or more, each above 0; 1 is the image's own")
+
+    @torch.inference_mode()
+    def __call__(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        size = images.shape[-2:]
+        total: Tensor | float = 0.0
+        for scale in self.scales:
+            scaled = images if scale == 1 else resize(images, [max(1, round(side * scale)) for side in size])
+            for mirrored in (False, True)[: 1 + self.flip]:
+                probabilities = self.windows(model, scaled.flip(-1) if mirrored else scaled)
+                total = total + resize(probabilities.flip(-1) if mirrored else probabilities, size)
+        assert isinstance(total, Tensor)
+        return total / (len(self.scales) * (1 + self.flip))
+
+    def windows(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Probabilities of an image at its own scale; where windows overlap, their mean."""
+        height, width = images.shape[-2:]
+        if self.window is None or self.window >= max(height, width):
+            return model(images).float().softmax(1)
+        total: Tensor | None = None
+        count = torch.zeros(1, 1, height, width, device=images.device)
+        for top, bottom in spans(height, self.window, self.overlap):
+            for left, right in spans(width, self.window, self.overlap):
+                part = model(images[..., top:bottom, left:right]).float().softmax(1)
+                if total is None:
+                    total = part.new_zeros(*part.shape[:2], height, width)
+                total[..., top:bottom, left:right] += part
+                count[..., top:bottom, left:right] += 1
+        assert total is not None
+        return total / count
+
+
+def spans(length: int, window: int, overlap: float) -> Iterator[tuple[int, int]]:
+    """Starts and ends of windows that cover a side, evenly spread, overlapping by at least `overlap`."""
+    window = min(window, length)
+    stride = max(1, int(window * (1 - overlap)))
+    count = -(-(length - window) // stride) + 1
+    for i in range(count):
+        start = (length - window) * i // max(1, count - 1)
+        yield start, start + window
+
+
+def resize(images: Tensor, size: torch.Size | list[int]) -> Tensor:
+    """Bilinear with antialiasing; uint8 becomes float in [0, 1]. An image of that size already is left alone."""
+    if list(images.shape[-2:]) == list(size):
+        return images
+    pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+    return F.interpolate(pixels, list(size), mode="bilinear", antialias=True, align_corners=False)

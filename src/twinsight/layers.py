@@ -1,0 +1,68 @@
+"""Small pieces that methods, heads and training share."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override]
+        x = x.contiguous().clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of a tensor over all processes, with the gradient of that mean.
+
+    Every rank computes the same loss from it; its backward sums the ranks' gradients, which DDP then averages: the
+    result is the gradient of one process that holds the global batch. Without processes, the tensor itself.
+    """
+    return _SumOverRanks.apply(x) / world_size() if world_size() > 1 else x  # type: ignore[operator]
+
+
+def standardize(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """(B, D) -> (B, D): each feature with mean 0 and variance 1 over the global batch, in at least float32."""
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    centered = x - mean_over_ranks(x.mean(0))
+    return centered * torch.rsqrt(mean_over_ranks(centered.square().mean(0)) + eps)
+
+
+class GlobalBatchNorm1d(nn.BatchNorm1d):
+    """Batch norm of (B, D) over all processes, on any device (torch's SyncBatchNorm needs a GPU)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or world_size() == 1:
+            return super().forward(input)
+        mean = mean_over_ranks(input.float().mean(0))
+        variance = mean_over_ranks((input.float() - mean).square().mean(0))
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+            count = len(input) * world_size()
+            momentum = self.momentum or 0.1
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1), momentum)
+            self.num_batches_tracked += 1
+        scale = torch.rsqrt(variance + self.eps) * self.weight  # F.batch_norm gives its statistics no gradient
+        return (input.float() - mean) * scale + self.bias
+
+
+def mlp(widths: list[int]) -> nn.Sequential:
+    """Linear layers of the given widths, batch norm and ReLU between them; no bias, none of either at the end."""
+    layers: list[nn.Module] = []
+    for i, (before, after) in enumerate(zip(widths[:-1], widths[1:])):
+        layers.append(nn.Linear(before, after, bias=False))
+        if i < len(widths) - 2:
+            layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

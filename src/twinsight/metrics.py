@@ -1,0 +1,127 @@
+"""The metrics of semantic segmentation, all from one confusion matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from twinsight.errors import UserError
+from twinsight.losses import VOID
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a confusion matrix says. All scores lie in [0, 1]; per-class ones are (C,) float64.
+
+    A class that occurs neither in the target nor in the prediction is NaN and left out of every mean. One
+    that occurs in only one of them scores 0, also where the quotient is 0/0 (the recall of a class that is
+    predicted but never there), as torchmetrics has it. F1 is the Dice score; a class's accuracy is its
+    recall.
+
+    matrix: (C, C) int64 on the CPU, pixels by target (row) and prediction (column).
+    """
+
+    matrix: Tensor
+
+    @cached_property
+    def _hits(self) -> Tensor:
+        return self.matrix.diagonal().double()
+
+    @cached_property
+    def _actual(self) -> Tensor:
+        return self.matrix.sum(1).double()
+
+    @cached_property
+    def _predicted(self) -> Tensor:
+        return self.matrix.sum(0).double()
+
+    def _per_class(self, numerator: Tensor, denominator: Tensor) -> Tensor:
+        score = torch.where(denominator > 0, numerator / denominator, 0.0)
+        return score.masked_fill(self._actual + self._predicted == 0, torch.nan)
+
+    @cached_property
+    def recall(self) -> Tensor:
+        return self._per_class(self._hits, self._actual)
+
+    @cached_property
+    def precision(self) -> Tensor:
+        return self._per_class(self._hits, self._predicted)
+
+    @cached_property
+    def f1(self) -> Tensor:
+        return self._per_class(2 * self._hits, self._actual + self._predicted)
+
+    @cached_property
+    def iou(self) -> Tensor:
+        return self._per_class(self._hits, self._actual + self._predicted - self._hits)
+
+    @cached_property
+    def frequency(self) -> Tensor:
+        """The share of each class in the target's pixels; NaN where there are none at all."""
+        return self._actual / self._actual.sum()
+
+    def scalars(self) -> dict[str, float]:
+        """The means, by the names they are logged under; `mean_accuracy` is another name of `mean_recall`."""
+        return {
+            "mean_iou": self.iou.nanmean().item(),
+            "pixel_accuracy": (self._hits.sum() / self._actual.sum()).item(),
+            "mean_accuracy": self.recall.nanmean().item(),
+            "mean_precision": self.precision.nanmean().item(),
+            "mean_recall": self.recall.nanmean().item(),
+            "mean_f1": self.f1.nanmean().item(),
+            "frequency_weighted_iou": (self.frequency * self.iou.nan_to_num()).sum().item(),
+        }
+
+    def table(self, classes: Sequence[str]) -> list[dict[str, str | float]]:
+        """One row a class: its name, iou, accuracy, precision, f1, and pixels, its share of the target."""
+        columns = zip(classes, self.iou, self.recall, self.precision, self.f1, self.frequency, strict=True)
+        names = ("iou", "accuracy", "precision", "f1", "pixels")
+        return [{"class": name} | {k: v.item() for k, v in zip(names, scores)} for name, *scores in columns]
+
+
+class ConfusionMatrix(nn.Module):
+    """Counts pixels by target and prediction, on the device it is moved to, over batches and processes."""
+
+    matrix: Tensor
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.register_buffer(
+            "matrix", torch.zeros(num_classes, num_classes, dtype=torch.int64), persistent=False
+        )
+
+    def reset(self) -> None:
+        self.matrix.zero_()
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Count a batch: prediction (B, H, W) class indices, or (B, C, H, W) logits; target (B, H, W).
+
+
+        Raises UserError for a target that is neither a class nor 255, void.
+        """
+        if prediction.ndim == 4:
+            prediction = prediction.argmax(1)
+        num_classes = len(self.matrix)
+        # A row for every label that uint8 can hold: void falls outside the matrix without being picked out.
+        pairs = target.long() * num_classes + prediction
+        counts = pairs.flatten().bincount(minlength=(VOID + 1) * num_classes).view(VOID + 1, num_classes)
+        if counts[num_classes:VOID].any():
+            label = num_classes + int(counts[num_classes:VOID].sum(1).nonzero()[0])
+            raise UserError(
+                f"a mask holds class id {label}, but there are {num_classes} classes; mend either"
+            )
+        self.matrix += counts[:num_classes]
+
+    def reduce(self) -> Tensor:
+        """(C, C) counts over all processes, which must all call it; each keeps its own counts."""
+        matrix = self.matrix.clone()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(matrix)
+        return matrix
+
+    def compute(self) -> Scores:
+        """The scores over all batches since `reset` and over all processes, which must all call it."""
+        return Scores(self.reduce().cpu())

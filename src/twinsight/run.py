@@ -1,0 +1,100 @@
+"""A run directory: config, checkpoints, metrics, figures; made, resumed, opened again."""
+
+import fcntl
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from twinsight.errors import UserError
+from twinsight.recipe import dump
+
+PACKAGES = ("twinsight", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "pillow")
+
+
+class Run:
+    """A directory of one training, locked while this process lives.
+
+    config.yaml: all options, reloadable; checkpoints/: last.ckpt and the best; metrics.csv; figures/;
+    environment.txt: machine, versions and the command.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.figures = folder / "figures"
+        self.last = self.checkpoints / "last.ckpt"
+
+    @classmethod
+    def make(cls, folder: Path | None, options: Any, command: str, what: str, overwrite: bool = False) -> "Run":
+        """A new run. Raises UserError if the directory holds anything and is not to be overwritten, or is in use."""
+        run = cls(folder or next_folder(f"{command}-{what}"))
+        if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
+            if not overwrite:
+                raise UserError(
+                    f"{run.folder}: exists and is not empty; choose another --run, go on with it by --resume "
+                    f"{run.folder}, or give --overwrite"
+                )
+            if not (run.folder / "config.yaml").is_file():
+                raise UserError(f"{run.folder}: is no run directory, so --overwrite leaves it alone; choose another --run")
+            run.lock()
+            shutil.rmtree(run.folder)
+        run.checkpoints.mkdir(parents=True)
+        run.lock()
+        write_text(run.folder / "config.yaml", dump(options, command))
+        write_text(run.folder / "environment.txt", environment())
+        return run
+
+    @classmethod
+    def reopen(cls, folder: Path) -> "Run":
+        """A run to go on with. Raises UserError if there is nothing to go on from, or it is in use."""
+        run = cls(folder)
+        if not run.last.is_file():
+            raise UserError(f"--resume {folder}: no checkpoint there (no checkpoints/last.ckpt); start it anew with --run")
+        run.lock()
+        return run
+
+    def lock(self) -> None:
+        """Hold the directory until this process ends. Raises UserError if another process holds it."""
+        self._lock = open(self.folder / ".lock", "w")  # noqa: SIM115 (held open on purpose)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: another process is training in this run directory; wait for it or choose another --run"
+            ) from error
+
+
+def next_folder(stem: str) -> Path:
+    """runs/STEM-1, or the first number that is free."""
+    return next(folder for n in count(1) if not (folder := Path("runs") / f"{stem}-{n}").exists())
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write to a temporary name, then rename: no reader ever meets half a file."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
+def environment() -> str:
+    """What one needs to repeat a run elsewhere, one fact a line."""
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    facts = {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        **{package: installed(package) for package in PACKAGES},
+    }
+    return "".join(f"{name}: {value}\n" for name, value in facts.items())

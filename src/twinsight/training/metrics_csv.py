@@ -1,0 +1,56 @@
+"""metrics.csv: every number that a run logs, one row a step."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from twinsight.run import write_text
+
+
+class MetricsCsv(Logger):
+    """Appends rows of (step, name, value...) and survives a resume: rows past the resumed step are dropped.
+
+    (Lightning's CSVLogger deletes what a directory holds when a run is resumed.)
+    """
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.file = file
+        self.rows = read_rows(file) if file.exists() else []
+        self.resumed = bool(self.rows)
+
+    name = None
+    version = None
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run's options are in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {"step": float(step or 0)} | {name: float(value) for name, value in metrics.items()}
+        if self.resumed:
+            self.rows = [old for old in self.rows if old["step"] < row["step"]]
+            self.resumed = False
+        if self.rows and self.rows[-1]["step"] == row["step"]:
+            self.rows[-1] |= row
+        else:
+            self.rows.append(row)
+
+    @rank_zero_only
+    def save(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        lines = [columns] + [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in self.rows]
+        write_text(self.file, "".join(",".join(line) + "\n" for line in lines))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+
+def read_rows(file: Path) -> list[dict[str, float]]:
+    """One dictionary a row, empty cells left out."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]

@@ -1,0 +1,90 @@
+"""Optimizers, their parameter groups and the schedule."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from timm.optim import Lars  # type: ignore[attr-defined]
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How weights change: see the options of the same names.
+
+    lr, bias_lr: peak learning rates of weights, and of biases and norms.
+    warmup: share of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
+    final_lr: share of the peak that the cosine ends at.
+    """
+
+    name: Literal["adamw", "lars", "sgd"] = "adamw"
+    lr: float = 5e-4
+    bias_lr: float | None = None
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    layer_decay: float = 1.0
+    warmup: float = 0.1
+    final_lr: float = 0.001
+
+    def groups(
+        self, module: nn.Module, depth: Mapping[str, int] | None = None, lr: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Parameter groups of a module: weights decay; biases, norms, tokens and position embeddings do not.
+
+        depth: layer of each parameter by name; the rate of layer d is multiplied by layer_decay ** (deepest - d).
+        lr: peak rate in place of the usual one.
+        """
+        peak = self.lr if lr is None else lr
+        depth = depth or {}
+        deepest = max(depth.values(), default=0)
+        exempt = undecayed(module)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            decays = parameter.ndim > 1 and name not in exempt
+            rate = peak if decays or self.bias_lr is None else self.bias_lr
+            rate *= self.layer_decay ** (deepest - depth.get(name, deepest))
+            groups.setdefault((rate, self.weight_decay if decays else 0.0), []).append(parameter)
+        return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
+
+    def optimizer(self, groups: Iterable[dict[str, Any]]) -> Optimizer:
+        """LARS adapts only the groups that decay, as in the official Barlow Twins."""
+        groups = list(groups)
+        if self.name == "lars":
+            return Lars(groups, lr=self.lr, momentum=self.momentum, trust_coeff=0.001, eps=0.0)
+        if self.name == "sgd":
+            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=True)
+
+    def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
+        """One factor a step for all groups, over a run of `steps` updates."""
+        return LambdaLR(optimizer, lambda step: self.factor(step, steps))
+
+    def factor(self, step: int, steps: int) -> float:
+        """Share of the peak rate at an update, the first being 0."""
+        warmup = self.warmup * steps
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        return cosine + self.final_lr * (1 - cosine)
+
+
+def peak_rate(module: pl.LightningModule) -> float:
+    """The largest learning rate at present among the parameter groups."""
+    return max(group["lr"] for group in module.trainer.optimizers[0].param_groups)
+
+
+def undecayed(module: nn.Module) -> set[str]:
+    """Names of the weights that a network of timm's asks not to decay (position embeddings, tokens)."""
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, child in module.named_modules()
+        if hasattr(child, "no_weight_decay")
+        for name in child.no_weight_decay()
+    }

@@ -1,0 +1,80 @@
+"""A segmentation model in Lightning's loop."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from twinsight.data.loader import Batch
+from twinsight.inference import Inference
+from twinsight.losses import SegmentationLoss
+from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.segmentation import SegmentationModel
+from twinsight.training.optim import Optimization, peak_rate
+
+
+class Segmenter(pl.LightningModule):
+    """Trains a segmenter and validates it on whole images at their own size.
+
+    head_lr: peak learning rate of the heads; the backbone has that of `optimization`.
+    aux_weight: weight of the auxiliary head's loss, where the model has one.
+    """
+
+    scores: Scores | None = None
+    """Of the last validation."""
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        loss: SegmentationLoss,
+        num_classes: int,
+        optimization: Optimization,
+        head_lr: float,
+        inference: Inference,
+        aux_weight: float = 0.0,
+    ):
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.confusion = ConfusionMatrix(num_classes)
+        self.optimization = optimization
+        self.head_lr = head_lr
+        self.inference = inference
+        self.aux_weight = aux_weight
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        assert batch.masks is not None
+        heads = [self.model.head] if self.model.aux is None else [self.model.head, self.model.aux]
+        losses = [self.loss(logits, batch.masks) for logits in self.model.every_logits(batch.images, heads)]
+        loss = losses[0] + self.aux_weight * sum(losses[1:])
+        self.log("train/loss", loss.detach(), batch_size=len(batch.images))
+        self.log("train/lr", peak_rate(self))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        for images, masks in same_size(batch):
+            self.confusion.update(self.inference(self.model, images).argmax(1), masks)
+
+    def on_validation_epoch_end(self) -> None:
+        self.scores = self.confusion.compute()
+        self.confusion.reset()
+        self.log_dict({f"val/{name}": value for name, value in self.scores.scalars().items()}, rank_zero_only=True)
+
+    def configure_optimizers(self) -> Any:
+        groups = self.optimization.groups(self.model.backbone, self.model.backbone.layer_ids())
+        for head in (self.model.head, self.model.aux):
+            if head is not None:
+                groups += self.optimization.groups(head, lr=self.head_lr)
+        optimizer = self.optimization.optimizer(groups)
+        schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def same_size(batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batch's images and masks at their own sizes, those of equal size together: padding would change scores."""
+    assert batch.masks is not None
+    for height, width in batch.sizes.unique(dim=0).tolist():
+        chosen = torch.tensor([size == [height, width] for size in batch.sizes.tolist()], device=batch.images.device)
+        yield batch.images[chosen, :, :height, :width], batch.masks[chosen, :height, :width]
