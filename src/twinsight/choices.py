@@ -58,8 +58,11 @@ class ShapesOptions(DataOptions):
 
     target: ClassVar = "twinsight.data.shapes:Shapes"
     name: DataName = "shapes"
+    not_arguments: ClassVar = ("name", "train", "val", "val_count")
     count: int = 2000
-    """Number of training images; a quarter as many for validation."""
+    """Number of training images."""
+    val_count: int = 500
+    """Number of validation images."""
     size: int = 96
     """Side of an image in pixels."""
     seed: int = 0
@@ -72,6 +75,10 @@ class ShapesOptions(DataOptions):
     """Radius of an object, smallest and largest, as a share of the image's side."""
     texture: float = 0.25
     """Loudness of the background, 0 to 1."""
+
+    def open(self, role: Literal["train", "val"]) -> Any:
+        split = getattr(self, role)
+        return build(self, split=split, count=self.count if split == "train" else self.val_count)
 
 
 @dataclass

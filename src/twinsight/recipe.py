@@ -1,6 +1,5 @@
 """Options from the command line and from YAML recipes, both checked by the same types."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, field, fields, is_dataclass, make_dataclass
 from difflib import get_close_matches
@@ -144,8 +143,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def told(message: str) -> None:
-    """A line for the user, on stderr, so that stdout stays for results."""
-    print(message, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import binomtest, kstest
 from torchvision.transforms.v2 import RandomResizedCrop
 
-from twinsight.data.views import FIRST, SECOND, Box, MultiView, Params, TwoViews, View, draw_crop, draw_mix
+from twinsight.data.views import Box, MultiView, Params, View, draw_crop, draw_mix, two_views
 
 DRAWS = 4000
 SHAPES = [(375, 500), (501, 333), (57, 41), (224, 224), (3, 5), (1, 1), (20, 900)]
@@ -48,12 +48,13 @@ def test_each_operation_comes_with_its_probability():
 
 
 def test_the_defaults_are_the_papers():
-    first, second = TwoViews().views
+    first, second = two_views().views
     assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2)
     assert replace(second, blur=1.0, solarize=0.0) == first == View()
-    params = draws(FIRST)
+    assert two_views(size=96).views == (replace(first, size=96), replace(second, size=96))
+    params = draws(first)
     assert all(p.blur is not None and not p.solarize and p.mix is None and not p.invert for p in params)
-    assert likely(sum(p.solarize for p in draws(SECOND)), 0.2)
+    assert likely(sum(p.solarize for p in draws(second)), 0.2)
 
 
 def test_factors_are_uniform_in_their_ranges_and_orders_are_equally_likely():

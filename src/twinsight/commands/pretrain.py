@@ -9,9 +9,9 @@ from twinsight.backbones.weights import save_backbone
 from twinsight.choices import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain
+from twinsight.console import told
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
-from twinsight.recipe import told
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.pretrainer import Pretrainer
 

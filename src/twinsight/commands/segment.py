@@ -2,18 +2,17 @@
 
 import lightning.pytorch as pl
 import torch
-from rich.table import Table
 from torch import Tensor
 
-from twinsight.choices import FcnOptions, build
+from twinsight.choices import build
 from twinsight.commands import setup
 from twinsight.config import Segment
+from twinsight.console import told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
-from twinsight.recipe import told
-from twinsight.segmentation import SegmentationModel, save_classes
+from twinsight.segmentation import save_classes
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trainer import export_best
@@ -24,7 +23,7 @@ def run(options: Segment) -> Scores | None:
     pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
     train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
-    model = make_model(options, len(train.classes))
+    model = setup.make_model(options, len(train.classes))
     augmentation = build(options.augment)
     loss = make_loss(options, train.classes)
     workers = choose_workers(options.workers, options.devices or 1)
@@ -66,22 +65,8 @@ def run(options: Segment) -> Scores | None:
     export_best(module, directory)
     setup.ended(done, directory, "segment")
     if module.scores is not None:
-        print_scores(module.scores, train.classes)
+        setup.print_scores(module.scores, train.classes)
     return module.scores
-
-
-def make_model(options: Segment, num_classes: int) -> SegmentationModel:
-    backbone = setup.make_backbone(options.backbone, options.weights)
-    if options.freeze != 0:
-        backbone.freeze(options.freeze)
-    shape = (backbone.dims, backbone.strides, num_classes)
-    aux = None
-    if options.aux_weight:
-        # The last stage but one of a pyramid, two thirds of the depth of a ViT.
-        pyramid = len(set(backbone.strides)) > 1
-        level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
-        aux = build(FcnOptions(level=max(0, level)), *shape)
-    return SegmentationModel(backbone, build(options.head, *shape), aux)
 
 
 def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:
@@ -94,20 +79,3 @@ def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:
         label_smoothing=options.label_smoothing,
         focal_gamma=options.focal_gamma,
     )
-
-
-def print_scores(scores: Scores, classes: tuple[str, ...]) -> None:
-    """Per class and over all, in percent."""
-    rows = scores.table(classes)
-    table = Table(*[str(name) for name in rows[0]])
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*[value if isinstance(value, str) else percent(value) for value in row.values()])
-    setup.console.print(table)
-    totals = scores.scalars()
-    setup.console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals.items()))
-
-
-def percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere

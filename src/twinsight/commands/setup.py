@@ -1,27 +1,31 @@
 """From options to the objects that several commands share."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
+import torch
+from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.backbones.weights import load_backbone
-from twinsight.choices import build
-from twinsight.config import InferenceOptions, RunOptions, TrainingOptions
+from twinsight.backbones.weights import load_backbone, read_tensors
+from twinsight.choices import FcnOptions, build
+from twinsight.config import InferenceOptions, RunOptions, Segment, TrainingOptions
+from twinsight.console import console, told
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.inference import Inference
-from twinsight.recipe import told
+from twinsight.metrics import Scores
+from twinsight.recipe import parse, read
 from twinsight.run import Run
+from twinsight.segmentation import SegmentationModel, load_classes
 from twinsight.training.estimate import Cost
 from twinsight.training.optim import Optimization
 from twinsight.training.trainer import Training, quiet
-
-console = Console()
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
@@ -68,6 +72,71 @@ def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimizat
 
 def make_inference(options: InferenceOptions) -> Inference:
     return Inference(options.window, options.overlap, options.scales, options.flip)
+
+
+def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
+    """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml)")
+    options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"))
+    file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
+    if not file.is_file():
+        raise UserError(f"{run}: no {file.relative_to(run)}; end the training with: twinsight segment --resume {run}")
+    classes, _ = load_classes(run / "classes.json")
+    options.weights, options.backbone = None, replace(options.backbone, **pretrained_off(options.backbone))
+    model = make_model(options, len(classes))
+    state = read_tensors(file)
+    prefix = "model." if checkpoint == "last" else ""
+    try:
+        model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise UserError(f"{file}: not weights of the model that {run / 'config.yaml'} describes") from error
+    return model.eval().to(device), options
+
+
+def pretrained_off(backbone: Any) -> dict[str, bool]:
+    """The run's own weights replace timm's: no need to download those."""
+    return {"pretrained": False} if hasattr(backbone, "pretrained") else {}
+
+
+def make_model(options: Segment, num_classes: int) -> SegmentationModel:
+    backbone = make_backbone(options.backbone, options.weights)
+    if options.freeze != 0:
+        backbone.freeze(options.freeze)
+    shape = (backbone.dims, backbone.strides, num_classes)
+    aux = None
+    if options.aux_weight:
+        # The last stage but one of a pyramid, two thirds of the depth of a ViT.
+        pyramid = len(set(backbone.strides)) > 1
+        level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
+        aux = build(FcnOptions(level=max(0, level)), *shape)
+    return SegmentationModel(backbone, build(options.head, *shape), aux)
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """Raises UserError for one that this machine has not."""
+    present = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(name for name, there in present.items() if there) if accelerator == "auto" else accelerator
+    if not present[name]:
+        raise UserError(f"--accelerator {name}: this machine has none; leave it out")
+    return torch.device({"gpu": "cuda"}.get(name, name))
+
+
+def print_scores(scores: Scores, classes: Sequence[str]) -> None:
+    """Per class and over all, in percent."""
+    rows = scores.table(classes)
+    table = Table(*[str(name) for name in rows[0]])
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row.values()])
+    console.print(table)
+    totals = scores.scalars().items()
+    console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
+
+
+def percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere
 
 
 def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:

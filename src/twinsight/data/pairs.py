@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from twinsight.data import color
@@ -58,9 +59,8 @@ class PairAugmentation:
     def draw(self, rng: np.random.Generator, height: int, width: int) -> PairParams:
         """The parameters for one image of height x width pixels."""
         factor = rng.uniform(*self.scale)
-        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         (top, h, y, new_h), (left, w, x, new_w) = (
-            _draw_side(rng, length, size, factor) for length, size in zip((height, width), sides)
+            _draw_side(rng, length, size, factor) for length, size in zip((height, width), self._sides)
         )
         return PairParams(
             source=Box(top, left, h, w),
@@ -77,21 +77,21 @@ class PairAugmentation:
         pixels = resized_crop(image, source, target.height, target.width, "bilinear")
         for operation, factor in params.jitter:
             pixels = color.JITTER[operation](pixels, factor)
+        # Not cv2.INTER_NEAREST, whose pixel centers lie elsewhere, nor its _EXACT, which is off at some ties.
         rows = source.top + _nearest(source.height, target.height)
         columns = source.left + _nearest(source.width, target.width)
+        labels = mask.take(rows, axis=0).take(columns, axis=1)
 
-        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-        inside = (
-            slice(target.top, target.top + target.height),
-            slice(target.left, target.left + target.width),
-        )
-        new_image = np.full((height, width, 3), self.fill, np.uint8)
-        new_mask = np.full((height, width), VOID, np.uint8)
-        new_image[inside] = pixels
-        new_mask[inside] = mask[rows[:, None], columns]
-        if params.flip:
-            new_image, new_mask = new_image[:, ::-1], new_mask[:, ::-1]
-        return new_image, new_mask
+        height, width = self._sides
+        below, right = height - target.top - target.height, width - target.left - target.width
+        border = target.top, below, target.left, right, cv2.BORDER_CONSTANT
+        pixels = cv2.copyMakeBorder(pixels, *border, value=self.fill)
+        labels = cv2.copyMakeBorder(labels, *border, value=(VOID,))
+        return (cv2.flip(pixels, 1), cv2.flip(labels, 1)) if params.flip else (pixels, labels)
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
 
 def _draw_side(rng: np.random.Generator, length: int, size: int, factor: float) -> tuple[int, int, int, int]:

@@ -48,7 +48,7 @@ class Dataset:
     ):
         self.entries = list(entries)
         self.classes = tuple(classes)
-        self.palette = voc_palette(len(self.classes)) if palette is None else palette
+        self.palette = default_palette(self.classes) if palette is None else palette
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -84,6 +84,12 @@ class Dataset:
     def decode_mask(self, path: Path) -> np.ndarray:
         """Labels of a mask file as this data set writes them; data sets with another coding override this."""
         return decode_mask(path)
+
+
+def default_palette(classes: Sequence[str]) -> np.ndarray:
+    """VOC's colors; its black is for a background only, and skipped where class 0 is something to be seen."""
+    skip = int(bool(classes) and classes[0] != "background")
+    return voc_palette(len(classes) + skip)[skip:]
 
 
 def voc_palette(classes: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return abs(np.hypot(u, v) - 0.76) - 0.24
+    return abs(np.hypot(u, v) - 0.74) - 0.26
 
 
 def star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -76,6 +76,10 @@ def bands(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.sin(14 * np.hypot(u, v)) / 14
 
 
+def spokes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.sin(6 * np.arctan2(v, u)) * np.hypot(u, v) / 6
+
+
 def rim(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return triangle(u, v) + 0.2
 
@@ -84,7 +88,7 @@ CLASSES: dict[str, tuple[Field, Field]] = {
     "striped disk": (disk, stripes),
     "dotted square": (square, dots),
     "checkered cross": (cross, checks),
-    "ring": (ring, plain),
+    "spoked ring": (ring, spokes),
     "banded star": (star, bands),
     "crescent": (crescent, plain),
     "rimmed triangle": (triangle, rim),
@@ -109,7 +113,7 @@ class Shapes(Dataset):
         objects: int = 2,
         crowding: float = 0.25,
         radius: tuple[float, float] = (0.3, 0.45),
-        texture: float = 0.25,
+        texture: float = 0.1,
     ):
         if split not in SPLITS:
             raise UserError(f"split: shapes has no '{split}'; choose one of {', '.join(SPLITS)}")
@@ -188,7 +192,7 @@ def tint(rng: np.random.Generator, lightness: float) -> np.ndarray:
 def background(rng: np.random.Generator, size: int, lightness: float, texture: float) -> np.ndarray:
     """Two hues of about one lightness, clouded together by smooth noise of random grain: (size, size, 3)."""
     noise = np.zeros((size, size), np.float32)
-    for cells in (3, 6, 12, 24):
+    for cells in (3, 6, 12):
         waves = rng.normal(size=(cells, cells)).astype(np.float32) * np.float32(rng.uniform(0, 1))
         noise += cv2.resize(waves, (size, size), interpolation=cv2.INTER_CUBIC)
     noise *= np.float32(texture / (noise.std() + 1e-6))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ class View:
         """The view of the image that these parameters give, (size, size, 3) uint8."""
         view = resized_crop(image, params.box, self.size, self.size, "bicubic")
         if params.flip:
-            view = np.ascontiguousarray(view[:, ::-1])
+            view = cv2.flip(view, 1)
         for operation, factor in params.jitter:
             view = color.JITTER[operation](view, factor)
         if params.mix is not None:
@@ -127,15 +128,14 @@ class MultiView:
         return [view(image, rng) for view in self.views]
 
 
-FIRST = View(blur=1.0, solarize=0.0)
-SECOND = View(blur=0.1, solarize=0.2)
+def two_views(
+    blur: tuple[float, float] = (1.0, 0.1), solarize: tuple[float, float] = (0.0, 0.2), **shared: Any
+) -> MultiView:
+    """The two pipelines of BYOL and Barlow Twins: they differ in the probabilities of blur and solarization.
 
-
-class TwoViews(MultiView):
-    """The two asymmetric pipelines of BYOL and Barlow Twins: they differ in blur and solarization."""
-
-    def __init__(self, first: View = FIRST, second: View = SECOND):
-        super().__init__((first, second))
+    shared: the other parameters of `View`, for both.
+    """
+    return MultiView([View(blur=b, solarize=s, **shared) for b, s in zip(blur, solarize)])
 
 
 def draw_crop(
@@ -183,8 +183,3 @@ def resized_crop(image: np.ndarray, box: Box, height: int, width: int, mode: str
     pixels = torch.from_numpy(crop).permute(2, 0, 1)[None]
     resized = F.interpolate(pixels, (height, width), mode=mode, antialias=True)
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
-
-
-def two_views(blur: tuple[float, float], solarize: tuple[float, float], **shared: Any) -> MultiView:
-    """The two pipelines of BYOL and Barlow Twins, which differ in the probabilities of blur and solarization."""
-    return MultiView([View(blur=b, solarize=s, **shared) for b, s in zip(blur, solarize)])

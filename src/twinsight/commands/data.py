@@ -1,0 +1,54 @@
+"""twinsight data: list, check, show and make data sets."""
+
+from dataclasses import fields
+
+import numpy as np
+from rich.progress import Progress
+from rich.table import Table
+
+from twinsight.choices import DATA
+from twinsight.config import DataCheck, DataList, DataMake, DataShow
+from twinsight.console import console, notes, told
+from twinsight.data.check import check as check_dataset
+from twinsight.data.check import render
+from twinsight.errors import UserError
+from twinsight.probes.draw import contact_sheet, save_figure
+
+
+def list(options: DataList) -> None:
+    table = Table("--data", "what it is", "options")
+    for name, cls in DATA.items():
+        names = [field.name for field in fields(cls) if field.name != "name"]
+        flags = [f"--data.{field.replace('_', '-')}" for field in names]
+        table.add_row(name, (cls.__doc__ or "").strip(), " ".join(flags))
+    console.print(table)
+
+
+def check(options: DataCheck) -> None:
+    """Raises UserError at the end if any sample is broken."""
+    broken = 0
+    for split in ("train", "val") if options.split is None else (options.split,):
+        dataset = options.data.open(split)
+        with Progress(console=notes, transient=True) as progress:
+            task = progress.add_task(f"reading {split}", total=len(dataset))
+            verdict = check_dataset(dataset, lambda done, total: progress.update(task, completed=done))
+        console.print(f"[bold]{options.data.name}, {split}[/bold]")
+        console.print(render(verdict))
+        broken += len(verdict.broken)
+    if broken:
+        raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; mend or remove them")
+
+
+def show(options: DataShow) -> None:
+    dataset = options.data.open(options.split)
+    chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
+    samples = [dataset[int(index)] for index in sorted(chosen)]
+    save_figure(contact_sheet(samples, dataset.classes, dataset.palette), options.out)
+    told(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
+
+
+def make(options: DataMake) -> None:
+    from twinsight.data.shapes import write
+
+    write(options.folder, options.data.open("train"), options.data.open("val"))
+    told(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")

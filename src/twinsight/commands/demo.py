@@ -1,0 +1,229 @@
+"""twinsight demo: the whole road on the embedded data set, and a page that shows what it brought."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from twinsight.choices import (
+    BarlowTwinsOptions,
+    DeepLabV3Options,
+    FolderOptions,
+    LinearOptions,
+    PairOptions,
+    ShapesOptions,
+    TimmOptions,
+    TwoViewsOptions,
+)
+from twinsight.commands import pretrain, segment
+from twinsight.commands.setup import choose_device, load_segmenter, percent
+from twinsight.config import Demo, Pretrain, Segment
+from twinsight.console import told
+from twinsight.data.folder import Folder
+from twinsight.data.shapes import write
+from twinsight.errors import UserError
+from twinsight.metrics import Scores
+from twinsight.probes.draw import class_legend, curves, image_grid, overlay, save_figure
+from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
+from twinsight.report.page import Picture, Section, Table, write_page
+from twinsight.run import environment
+from twinsight.training.metrics_csv import read_rows
+
+HEADS = {
+    "random": "linear head, frozen random backbone",
+    "pretrained": "linear head, frozen pretrained backbone",
+    "finetuned": "DeepLabV3, fine-tuned from the pretrained backbone",
+}
+
+
+def run(options: Demo) -> None:
+    start = time.monotonic()
+    out = options.out
+    if out.exists() and any(out.iterdir()):
+        if not options.overwrite:
+            raise UserError(f"{out}: exists and is not empty; choose another --out or give --overwrite")
+        if not (out / "shapes").is_dir():
+            raise UserError(f"{out}: was not made by the demo, so --overwrite leaves it alone; choose another --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+
+    told("demo 1/4: drawing the scenes")
+    shapes = ShapesOptions(count=3000, val_count=500, size=64, seed=options.seed, texture=0.1)
+    if options.quick:
+        shapes = replace(shapes, count=160, val_count=32)
+    write(out / "shapes", shapes.open("train"), shapes.open("val"))
+    data = FolderOptions(root=out / "shapes")
+
+    told("demo 2/4: pretraining a backbone with Barlow Twins, without labels")
+    stages = plan(options, data)
+    if not pretrain.run(stages["pretrain"]):
+        raise KeyboardInterrupt
+    scores: dict[str, Scores] = {}
+    for number, (name, what) in enumerate(HEADS.items()):
+        told(f"demo {3 + (number == 2)}/4: {what}")
+        result = segment.run(stages[name])
+        if result is None or not (out / name / "model.safetensors").exists():
+            raise KeyboardInterrupt
+        scores[name] = result
+    neighbors = {name: nearest(out / name, data) for name in ("random", "pretrained")}
+    report(out, data, scores, neighbors, time.monotonic() - start)
+    told(f"demo: done in {(time.monotonic() - start) / 60:.1f} min; open {out / 'index.html'}")
+
+
+def plan(options: Demo, data: FolderOptions) -> dict[str, Pretrain | Segment]:
+    """The options of each stage, as one would give them on the command line."""
+    quick = options.quick
+    backbone = TimmOptions(name="resnet10t")
+    views = TwoViewsOptions(
+        size=64, scale=(0.4, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, mix=0.8, invert=0.3,
+        gray=0.3, blur=(0.2, 0.2), solarize=(0.0, 0.2),
+    )  # fmt: skip
+    method = BarlowTwinsOptions(projector=(256, 256), lambd=0.03, views=views)
+    augment = PairOptions(size=64, scale=(0.8, 1.25))
+    out, seed = options.out, options.seed
+    linear = Segment(
+        epochs=1 if quick else 8, batch_size=64, head_lr=3e-3, weight_decay=1e-4, freeze="all", seed=seed,
+        augment=augment, head=LinearOptions(levels=(1, 2, 3, 4)), backbone=backbone, data=data, val_every=1 if quick else 4,
+    )  # fmt: skip
+    return {
+        "pretrain": Pretrain(
+            run=out / "pretrain", epochs=1 if quick else 11, batch_size=64 if quick else 128, lr=1e-3, lr_batch=128,
+            warmup_epochs=1, weight_decay=1e-4, seed=seed, method=method, backbone=backbone, data=data,
+        ),
+        "random": replace(linear, run=out / "random"),
+        "pretrained": replace(linear, run=out / "pretrained", weights=out / "pretrain"),
+        "finetuned": replace(
+            linear, run=out / "finetuned", weights=out / "pretrain", freeze=0, lr=5e-4, head_lr=1e-3,
+            epochs=1 if quick else 6, batch_size=32, head=DeepLabV3Options(channels=128),
+            backbone=replace(backbone, output_stride=8), val_every=1 if quick else 2,
+        ),
+    }  # fmt: skip
+
+
+def nearest(folder: Path, data: FolderOptions) -> float:
+    """k-NN accuracy of a frozen backbone's embedding on the class of most pixels."""
+    model, _ = load_segmenter(folder, "best", choose_device("auto"))
+    parts = []
+    for role in ("train", "val"):
+        samples = list(data.open(role))
+        labels = [dominant_class(sample.mask) for sample in samples]
+        parts += [embed(model.backbone, [sample.image for sample in samples]), torch.tensor(labels)]
+    return knn_accuracy(*parts)
+
+
+def report(out: Path, data: FolderOptions, scores: dict[str, Scores], neighbors: dict[str, float], seconds: float) -> None:
+    """index.html: what it brought, how it went, what it looks like, how to repeat it."""
+    figures = out / "figures"
+    classes = data.open("val").classes
+    mean = {name: result.scalars() for name, result in scores.items()}
+    summary = Table(
+        ("", "mean IoU", "pixel accuracy", "20-NN accuracy"),
+        [
+            (what, percent(mean[name]["mean_iou"]), percent(mean[name]["pixel_accuracy"]),
+             percent(neighbors[name]) if name in neighbors else "")
+            for name, what in HEADS.items()
+        ],
+        "In percent, on 500 scenes that no stage has seen. Mean IoU: overlap of prediction and truth, averaged over the "
+        "classes. 20-NN: the class of most pixels, voted for by the 20 nearest training embeddings.",
+    )  # fmt: skip
+    tables = {name: result.table(classes) for name, result in scores.items()}
+    per_class = Table(
+        ("class", *HEADS),
+        [(label, *(percent(float(tables[name][i]["iou"])) for name in HEADS)) for i, label in enumerate(classes)],
+        "IoU of each class, in percent.",
+    )
+    gain = mean["pretrained"]["mean_iou"] / max(mean["random"]["mean_iou"], 1e-9)
+    write_page(
+        out / "index.html",
+        "What Barlow Twins learnt from shapes",
+        f"A small ResNet saw scenes without labels, then a linear head read its frozen features: mean IoU "
+        f"{percent(mean['pretrained']['mean_iou'])} instead of {percent(mean['random']['mean_iou'])} for the same "
+        f"network untrained, {gain:.2f} times as much. Everything here took {seconds / 60:.1f} minutes.",
+        [
+            Section("What it brought", parts=[summary, per_class]),
+            Section(
+                "Predictions",
+                parts=[
+                    Picture(
+                        predictions(out, data, figures / "predictions.png"),
+                        "Scenes, three predictions each, and the truth",
+                        "One scene a row. The colors are the classes; the background is left as it is.",
+                        "eight scenes, picked evenly from the set, are too few to rank models; the table does that.",
+                    )
+                ],
+            ),
+            Section(
+                "Pretraining",
+                "Barlow Twins asks that each feature agree between two augmented views of a scene (invariance) and that "
+                "different features tell different things (redundancy).",
+                [
+                    Picture(
+                        pretraining_curves(out, figures / "pretraining.svg"),
+                        "Loss terms over the steps",
+                        "Both terms of the loss, on a logarithmic scale: lower is closer to the goal.",
+                        "a low loss alone does not mean useful features; the table above is the test of that.",
+                    )
+                ],
+            ),
+            Section(
+                "Segmentation",
+                parts=[
+                    Picture(
+                        validation_curves(out, figures / "validation.svg"),
+                        "Mean IoU over the epochs of each head",
+                        "Validation mean IoU while each head trains.",
+                        "the fine-tuned network trains all its weights, the linear heads only their last layer.",
+                    )
+                ],
+            ),
+            Section(
+                "Do it again, or otherwise",
+                "Each stage is an ordinary run with its options in config.yaml.",
+                commands=[
+                    f"twinsight pretrain --config {out}/pretrain/config.yaml",
+                    f"twinsight segment --config {out}/pretrained/config.yaml --head setr-pup",
+                    f"twinsight evaluate {out}/finetuned --flip",
+                    f"twinsight predict {out}/finetuned {out}/shapes/JPEGImages",
+                ],
+            ),
+        ],
+        environment(),
+    )
+
+
+def predictions(out: Path, data: FolderOptions, file: Path, count: int = 8) -> Path:
+    dataset: Folder = data.open("val")
+    samples = [dataset[i] for i in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)]
+    columns = []
+    for name in HEADS:
+        model, _ = load_segmenter(out / name, "best", choose_device("auto"))
+        images = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            columns.append(model(images).argmax(1).to(torch.uint8).numpy())
+    rows = []
+    for sample, *masks in zip(samples, *columns):
+        rows.append([sample.image, *(overlay(sample.image, mask, dataset.palette) for mask in (*masks, sample.mask))])
+    legend = class_legend(range(len(dataset.classes)), dataset.classes, dataset.palette)
+    titles = ("scene", "random, linear", "pretrained, linear", "fine-tuned", "truth")
+    save_figure(image_grid(rows, titles, legend=legend), file)
+    return file
+
+
+def pretraining_curves(out: Path, file: Path) -> Path:
+    rows = [row for row in read_rows(out / "pretrain" / "metrics.csv") if "train/loss" in row]
+    steps = [row["step"] for row in rows]
+    series = {name: (steps, [row[f"train/{name}"] for row in rows]) for name in ("invariance", "redundancy")}
+    save_figure(curves(series, "step", "loss term", log=True), file)
+    return file
+
+
+def validation_curves(out: Path, file: Path) -> Path:
+    series = {}
+    for name in HEADS:
+        rows = [row for row in read_rows(out / name / "metrics.csv") if "val/mean_iou" in row]
+        series[name] = ([row["epoch"] + 1 for row in rows], [100 * row["val/mean_iou"] for row in rows])
+    save_figure(curves(series, "epoch", "mean IoU, %"), file)
+    return file

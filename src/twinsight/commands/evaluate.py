@@ -1,0 +1,50 @@
+"""twinsight evaluate: a trained segmenter measured on a data set."""
+
+import json
+
+import torch
+from rich.progress import track
+
+from twinsight.commands import setup
+from twinsight.config import Evaluate
+from twinsight.console import notes
+from twinsight.data.loader import Pairs, choose_workers, eval_loader
+from twinsight.errors import UserError
+from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.run import write_text
+from twinsight.segmentation import load_classes
+from twinsight.training.segmenter import same_size
+
+
+def run(options: Evaluate) -> Scores:
+    device = setup.choose_device(options.accelerator)
+    inference = setup.make_inference(options)
+    model, trained = setup.load_segmenter(options.run, options.checkpoint, device)
+    dataset = setup.with_masks((options.data or trained.data).open("val"))
+    classes, _ = load_classes(options.run / "classes.json")
+    if dataset.classes != classes:
+        raise UserError(
+            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} was trained "
+            f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
+        )
+    confusion = ConfusionMatrix(len(classes)).to(device)
+    loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers))
+    for batch in track(loader, "evaluating", total=len(loader), console=notes, transient=True):
+        for images, masks in same_size(batch):
+            with torch.inference_mode():
+                confusion.update(inference(model, images.to(device)).argmax(1), masks.to(device))
+    scores = confusion.compute()
+    setup.print_scores(scores, classes)
+    if options.json is not None:
+        numbers = scores.scalars() | {"classes": scores.table(classes)}
+        write_text(options.json, json.dumps(without_nan(numbers), indent=2) + "\n")
+    return scores
+
+
+def without_nan(value: object) -> object:
+    """NaN (a class that occurs nowhere) as null: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_nan(v) for v in value]
+    return None if isinstance(value, float) and value != value else value
