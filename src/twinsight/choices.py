@@ -142,6 +142,10 @@ class TimmOptions(Buildable):
     """Largest stride of a ResNet, the rest made by dilation: 8 or 16 for DeepLabV3. Default: the network's own."""
     drop_path_rate: float | None = None
     """Stochastic depth. Default: the network's own."""
+    channels: tuple[int, ...] | None = None
+    """Widths of a ResNet's four stages. Default: the network's own."""
+    stem_width: int | None = None
+    """Width of a ResNet's stem. Default: the network's own."""
     img_size: int | None = None
     """Image size of networks whose position embeddings are made for one. Default: the network's own."""
 

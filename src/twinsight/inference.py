@@ -1,4 +1,4 @@
-"""From a whole image of any size to class probabilities: at once or by sliding windows, averaged over scales and flips."""
+"""Class probabilities of whole images: at once or by sliding windows, averaged over scales and flips."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from twinsight.errors import UserError
 
 @dataclass(frozen=True)
 class Inference:
-    """Calls a segmenter, images (B, 3, H, W) -> logits (B, classes, H, W), and returns probabilities of that shape.
+    """Calls a segmenter, images (B, 3, H, W) -> logits (B, classes, H, W), and returns their probabilities.
 
-    window: side of square windows in pixels, None for the whole image; overlap: share by which neighbors overlap.
-    scales: sizes of the image over which probabilities are averaged; flip: average with the mirrored image too.
+    window: side of square windows in pixels, None for the whole image; overlap: share by which neighbors
+    overlap.
+    scales: sizes of the image over which to average; flip: average with the mirrored image too.
     Raises UserError for values that cannot be.
     """
 
@@ -73,7 +74,7 @@ def spans(length: int, window: int, overlap: float) -> Iterator[tuple[int, int]]
 
 
 def resize(images: Tensor, size: torch.Size | list[int]) -> Tensor:
-    """Bilinear with antialiasing; uint8 becomes float in [0, 1]. An image of that size already is left alone."""
+    """Bilinear with antialiasing; uint8 becomes float in [0, 1]. What has that size already is left alone."""
     if list(images.shape[-2:]) == list(size):
         return images
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images

@@ -1,5 +1,7 @@
 """Small pieces that methods, heads and training share."""
 
+from itertools import pairwise
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -26,15 +28,20 @@ class _SumOverRanks(torch.autograd.Function):
 def mean_over_ranks(x: Tensor) -> Tensor:
     """The mean of a tensor over all processes, with the gradient of that mean.
 
-    Every rank computes the same loss from it; its backward sums the ranks' gradients, which DDP then averages: the
-    result is the gradient of one process that holds the global batch. Without processes, the tensor itself.
+    Every rank computes the same loss from it; its backward sums the ranks' gradients, which DDP then
+    averages: the result is the gradient of one process that holds the global batch. Without processes, the
+    tensor itself.
     """
     return _SumOverRanks.apply(x) / world_size() if world_size() > 1 else x  # type: ignore[operator]
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def standardize(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """(B, D) -> (B, D): each feature with mean 0 and variance 1 over the global batch, in at least float32."""
-    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    """(B, D) -> (B, D): each feature with mean 0 and variance 1 over the global batch."""
+    x = at_least_float32(x)
     centered = x - mean_over_ranks(x.mean(0))
     return centered * torch.rsqrt(mean_over_ranks(centered.square().mean(0)) + eps)
 
@@ -45,23 +52,26 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             return super().forward(input)
-        mean = mean_over_ranks(input.float().mean(0))
-        variance = mean_over_ranks((input.float() - mean).square().mean(0))
+        input = at_least_float32(input)
+        mean = mean_over_ranks(input.mean(0))
+        centered = input - mean
+        variance = mean_over_ranks(centered.square().mean(0))
         with torch.no_grad():
-            assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            assert self.momentum is not None
             count = len(input) * world_size()
-            momentum = self.momentum or 0.1
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * count / (count - 1), momentum)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        scale = torch.rsqrt(variance + self.eps) * self.weight  # F.batch_norm gives its statistics no gradient
-        return (input.float() - mean) * scale + self.bias
+        return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
 def mlp(widths: list[int]) -> nn.Sequential:
-    """Linear layers of the given widths, batch norm and ReLU between them; no bias, none of either at the end."""
+    """Linear layers without bias, of the given widths; batch norm and ReLU between them."""
     layers: list[nn.Module] = []
-    for i, (before, after) in enumerate(zip(widths[:-1], widths[1:])):
+    for i, (before, after) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(before, after, bias=False))
         if i < len(widths) - 2:
             layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]

@@ -1,18 +1,22 @@
 """Options from the command line and from YAML recipes, both checked by the same types."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields, is_dataclass, make_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 import yaml
 
 from twinsight.errors import UserError
+from twinsight.ranges import check
 
 CONTROL = {"run", "resume", "overwrite", "dry_run"}
 """Options about one run rather than about what it computes: never saved, never in a recipe."""
+
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", NoneType: "null"}
 
 
 def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] | None = None) -> Any:
@@ -29,32 +33,32 @@ def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] 
     chosen = {}
     for kind, table in getattr(cls, "choices", {}).items():
         flag = last_flag(argv, f"--{kind}")
-        section = recipe.get(kind)
-        named = section.get("name") if isinstance(section, Mapping) else section
+        section = recipe.get(kind, {})
+        if not isinstance(section, Mapping):  # the short form, `head: setr-pup`
+            section = {"name": section}
+        named = section.get("name")
         if flag is not None and named not in (None, flag) and table.get(flag) is not table.get(named):
-            recipe[kind] = {}  # the recipe's options are those of another choice
-        elif named is not None and not isinstance(section, Mapping):
-            recipe[kind] = {"name": named}
+            section = {}  # the recipe's options are those of another choice
+        recipe[kind] = section
         chosen[kind] = choose(cls, kind, flag or named)
-    concrete = make_dataclass(
-        cls.__name__, [(k, c, field(default_factory=c)) for k, c in chosen.items()], bases=(cls,)
+    concrete = make_dataclass(cls.__name__, [(k, c, field(default_factory=c)) for k, c in chosen.items()], bases=(cls,))
+    help_text = f"{cls.__doc__}\n\n--config FILE.yaml fills in any of these options; flags override it."
+    options = tyro.cli(
+        concrete, prog=f"twinsight {command}", description=help_text, args=argv, default=fill(concrete, recipe, source)
     )
-    concrete.__doc__ = cls.__doc__
-    tokens = [*flatten(concrete, recipe, source), *argv]
-    return tyro.cli(concrete, prog=f"twinsight {command}", description=cls.__doc__, args=tokens)
+    check(options)
+    return options
 
 
-def choose(cls: type, kind: str, name: str | None) -> type:
+def choose(cls: type, kind: str, name: object) -> type:
     """The dataclass of a choice by name; without a name, the command's default."""
     table = cls.choices[kind]  # type: ignore[attr-defined]
-    default = next(f.default_factory for f in fields(cls) if f.name == kind)
-    if name is None:
-        return default  # type: ignore[return-value]
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
-    if kind == "backbone":  # every other name is a timm model, which only torch can tell
-        return default  # type: ignore[return-value]
-    raise UserError(f"--{kind} {name}: unknown; {suggest(name, table)}")
+    # Any other backbone is a timm model, which only torch can tell.
+    if name is None or (kind == "backbone" and isinstance(name, str)):
+        return next(f.default_factory for f in fields(cls) if f.name == kind)  # type: ignore[return-value]
+    raise UserError(f"--{kind} {name}: unknown; {suggest(str(name), table)}")
 
 
 def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
@@ -77,8 +81,6 @@ def take_flag(argv: list[str], flag: str) -> str | None:
 
 def last_flag(argv: Sequence[str], flag: str) -> str | None:
     rest, found = list(argv), None
-    while rest and rest[-1] == flag:
-        rest.pop()  # tyro complains of the missing value
     while (value := take_flag(rest, flag)) is not None:
         found = value
     return found
@@ -100,35 +102,65 @@ def read(file: Path, command: str) -> dict[str, Any]:
     return tree
 
 
-def flatten(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> Iterator[str]:
-    """A tree of options as command-line tokens, so that they pass the same checks as flags."""
-    kinds = {f.name: f for f in fields(cls)}
+def fill(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> Any:
+    """The dataclass with a tree's values. Raises UserError for a key that it lacks or a value of another type."""
+    kinds = {f.name: f.type for f in fields(cls)}
+    values = {}
     for key, value in tree.items():
-        name = prefix + str(key)
+        name = f"{prefix}{key}"
         if key not in kinds or name in CONTROL:
             raise UserError(f"--config {source}: unknown key {name}; {suggest(str(key), kinds)}")
-        kind = kinds[key].type
+        kind: Any = kinds[key]
         if is_dataclass(kind):
             if not isinstance(value, Mapping):
                 raise UserError(f"--config {source}: {name} needs options below it, not {value!r}")
-            yield from flatten(kind, value, source, f"{name}.")  # type: ignore[arg-type]
+            values[key] = fill(kind, value, source, f"{name}.")  # type: ignore[arg-type]
             continue
-        if isinstance(value, Mapping):
-            raise UserError(f"--config {source}: {name} takes a value, not options below it")
-        flag = f"--{prefix[:-1] if key == 'name' else name}".replace("_", "-")
-        if isinstance(value, bool):
-            yield flag if value else no(flag)
-        elif isinstance(value, list | tuple):
-            yield flag
-            yield from map(str, value)
-        else:
-            yield f"{flag}={value}"
+        try:
+            values[key] = convert(value, kind)
+        except ValueError as error:
+            raise UserError(f"--config {source}: {name} must be {describe(kind)}, not {value!r}") from error
+    return cls(**values)
 
 
-def no(flag: str) -> str:
-    """--a.b -> --a.no-b"""
-    head, dot, last = flag.removeprefix("--").rpartition(".")
-    return f"--{head}{dot}no-{last}"
+def convert(value: Any, kind: Any) -> Any:
+    """A value that YAML read, as a field's type wants it. Raises ValueError if it is of another type."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return convert(value, inner[0])
+    if origin in (Union, UnionType):
+        for option in inner:
+            try:
+                return convert(value, option)
+            except ValueError:
+                continue
+    elif origin is tuple and isinstance(value, list | tuple):
+        if inner[-1] is ...:
+            return tuple(convert(v, inner[0]) for v in value)
+        if len(value) == len(inner):
+            return tuple(map(convert, value, inner))
+    elif origin is Literal and value in inner:
+        return value
+    elif kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        return float(value)  # 1e-3 is text to YAML, which wants 1.0e-3
+    elif kind is Path and isinstance(value, str):
+        return Path(value)
+    elif kind in (int, float, str, bool, NoneType) and type(value) is kind:
+        return value
+    raise ValueError
+
+
+def describe(kind: Any) -> str:
+    """A type in words."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return describe(inner[0])
+    if origin is tuple:
+        count = "" if inner[-1] is ... else f" of {len(inner)}"
+        return f"a list{count}, each {describe(inner[0])}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    return WORDS[kind] if kind in WORDS else " or ".join(map(describe, inner))
 
 
 def dump(options: Any, command: str) -> str:

@@ -1,8 +1,8 @@
 """One interface over every network that turns images into features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
@@ -38,29 +38,35 @@ class Backbone(nn.Module):
     pretrained: load timm's weights for that name (downloads them).
     options: passed to the network: `output_stride`, `drop_path_rate`, `img_size`, ...
 
-    dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a stage of
-    a convolutional network or Swin, a block of a ViT. prefix_tokens: class and register tokens before the patches.
+    dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a
+    stage of a convolutional network or Swin, a block of a ViT. prefix_tokens: class and register tokens
+    before the patches.
 
-    Networks cut into patches (ViT, Swin, ConvNeXt) have images of other sizes padded with the mean color to the next
-    multiple of their largest stride.
+    Networks cut into patches (ViT, Swin, ConvNeXt) have images of other sizes padded with the mean color to
+    the next multiple of their largest stride.
 
-    Raises UserError if the name or an option is unknown.
+    Raises UserError if the name or an option is unknown, and on the first images if the network was made for
+    another size and cannot take theirs.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: bool = False, **options: object):
+    def __init__(self, name: str, pretrained: bool = False, **options: Any):
         super().__init__()
         self.name = name
-        self.network = build_network(name, pretrained, options)
+        self.network: Any = build_network(name, pretrained, options)
         levels = list(self.network.feature_info)
         self.dims: tuple[int, ...] = tuple(level["num_chs"] for level in levels)
         self.strides: tuple[int, ...] = tuple(level["reduction"] for level in levels)
         self.dim: int = getattr(self.network, "head_hidden_size", None) or self.network.num_features
         self.prefix_tokens: int = getattr(self.network, "num_prefix_tokens", 0)
         stem = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-        patches = isinstance(stem, nn.Linear) or stem.kernel_size == stem.stride or hasattr(self.network, "patch_embed")
+        patches = (
+            isinstance(stem, nn.Linear)
+            or stem.kernel_size == stem.stride
+            or hasattr(self.network, "patch_embed")
+        )
         self.multiple = max(self.strides) if patches else 1
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
@@ -68,7 +74,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> pooled embedding (B, dim)."""
-        return self.network(self.normalize(images))
+        return self._fitting(self.network, self.normalize(images))
 
     def features(self, images: Tensor, levels: Sequence[int]) -> Features:
         """Images as for `forward`; levels: indices into `dims`, negative ones count from the deepest.
@@ -78,7 +84,8 @@ class Backbone(nn.Module):
         pixels = self.normalize(images)
         wanted = [level % len(self.dims) for level in levels]
         indices = sorted(set(wanted))
-        final, found = self.network.forward_intermediates(pixels, indices=indices, norm=True, output_fmt="NCHW")
+        intermediates = self.network.forward_intermediates
+        final, found = self._fitting(intermediates, pixels, indices=indices, norm=True, output_fmt="NCHW")
         maps = [found[indices.index(level)] for level in wanted]
         return Features(self.network.forward_head(final), maps, (pixels.shape[2], pixels.shape[3]))
 
@@ -89,38 +96,59 @@ class Backbone(nn.Module):
         height, width = images.shape[-2:]
         return F.pad(pixels, (0, -width % self.multiple, 0, -height % self.multiple))
 
+    def _fitting(self, call: Callable[..., Any], pixels: Tensor, **options: object) -> Any:
+        """A network made for one image size says of another only that some assertion or shape failed."""
+        try:
+            return call(pixels, **options)
+        except (AssertionError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "size of tensor" not in str(error):
+                raise
+            size = f"{pixels.shape[2]}x{pixels.shape[3]}"
+            raise UserError(
+                f"--backbone {self.name}: does not take images of {size} ({first_line(error)}); "
+                "give their size as --backbone.img-size, or choose another model"
+            ) from error
+
     def layer_ids(self) -> dict[str, int]:
-        """Depth of every parameter, by name: 0 for the stem, then one number a block, the final norm last."""
-        groups = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
+        """Depth of every parameter, by name: 0 for the stem, then one number a block.
+
+        A final norm or convolution goes with the last block, or has a number of its own, as timm groups them.
+        """
+        groups: Any = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
         return {f"network.{name}": depth for name, depth in groups.items()}
 
     def freeze(self, blocks: int | Literal["all"]) -> None:
         """Freeze everything, or the stem and the first `blocks` blocks; 0 freezes nothing.
 
-        What is frozen stays in eval mode, so that batch-norm statistics do not drift.
+        What is frozen stays in eval mode: batch-norm statistics do not drift, nothing is dropped at random.
+        Raises UserError if there are not so many blocks.
         """
         depth = self.layer_ids()
+        deepest = max(depth.values())
+        if blocks != "all" and not 0 <= blocks <= deepest:
+            raise UserError(
+                f"--freeze {blocks}: {self.name} has {deepest} blocks; give 0 to {deepest}, or all"
+            )
         for name, parameter in self.named_parameters():
-            parameter.requires_grad = blocks != "all" and (blocks == 0 or depth[name] > blocks)
+            if blocks == "all" or (blocks > 0 and depth[name] <= blocks):
+                parameter.requires_grad = False
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
-        for module in self.modules():
+        for module in self.network.modules():
             frozen = [not parameter.requires_grad for parameter in module.parameters()]
             if frozen and all(frozen):
-                module.training = False
-                for child in module.modules():
-                    child.training = False
+                module.eval()
         return self
 
 
-def build_network(name: str, pretrained: bool, options: dict[str, object]) -> nn.Module:
+def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     """The network without its classifier."""
     if name == "vit-pytorch":
         from twinsight.backbones.vit_pytorch import VitPytorch  # an extra: imported only when asked for
 
-        return VitPytorch(**options)  # type: ignore[arg-type]
+        return VitPytorch(**options)
     if not timm.is_model(name):
         close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(close)}?" if close else "timm.list_models() names them all"
@@ -133,7 +161,13 @@ def build_network(name: str, pretrained: bool, options: dict[str, object]) -> nn
             if "unexpected keyword" not in str(error):
                 raise
             if refused and refused[0] in options:
-                raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
+                raise UserError(
+                    f"--backbone {name}: this network has no option {refused[0]}; leave it out"
+                ) from error
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
-            raise UserError(f"--backbone {name}: timm could not make it: {str(error).splitlines()[0]}") from error
-    raise UserError(f"--backbone {name}: timm could not make it without a classifier; choose another model")
+            raise UserError(f"--backbone {name}: timm could not make it ({first_line(error)})") from error
+    raise UserError(f"--backbone {name}: timm cannot make it without a classifier; choose another model")
+
+
+def first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

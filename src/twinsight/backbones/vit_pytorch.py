@@ -1,6 +1,7 @@
 """vit-pytorch's ViT behind the few methods that `Backbone` asks of a network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,9 @@ from twinsight.errors import UserError
 class VitPytorch(nn.Module):
     """`vit_pytorch.ViT`, without its classifier, on images of any multiple of the patch.
 
-    Position embeddings are made for `image_size` and resized (bicubic) to the patches at hand. `forward` equals the
-    original's own pooled output. Raises UserError if the extra is not installed or the sizes do not fit.
+    Position embeddings are made for `image_size` and resized (bicubic) to the patches at hand. `forward`
+    equals the original's own pooled output. Raises UserError if the extra is not installed or the sizes do
+    not fit.
     """
 
     def __init__(
@@ -24,14 +26,17 @@ class VitPytorch(nn.Module):
         try:
             from vit_pytorch import ViT
         except ImportError as error:
-            raise UserError("--backbone vit-pytorch: not installed; run: pip install 'twinsight[vit-pytorch]'") from error
+            raise UserError(
+                "--backbone vit-pytorch: not installed; run: pip install 'twinsight[vit-pytorch]'"
+            ) from error
         if image_size % patch_size:
-            raise UserError(f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}")
-        self.vit = ViT(
-            image_size=image_size, patch_size=patch_size, num_classes=1, dim=dim, depth=depth, heads=heads,
+            raise UserError(
+                f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}"
+            )
+        self.vit: Any = ViT(
+            image_size=image_size, patch_size=patch_size, num_classes=0, dim=dim, depth=depth, heads=heads,
             mlp_dim=mlp_dim, dim_head=dim_head, dropout=dropout, emb_dropout=emb_dropout,
         )  # fmt: skip
-        self.vit.mlp_head = nn.Identity()
         self.patch_size = patch_size
         self.grid = image_size // patch_size
         self.num_features = self.head_hidden_size = dim
@@ -61,7 +66,7 @@ class VitPytorch(nn.Module):
         return self.vit.transformer.norm(tokens), maps
 
     def forward_head(self, tokens: Tensor) -> Tensor:
-        return self.vit.mlp_head(self.vit.to_latent(tokens[:, 0]))
+        return tokens[:, 0]
 
     def position_embedding(self, h: int, w: int) -> Tensor:
         """(1 + h*w, dim)."""
@@ -69,12 +74,17 @@ class VitPytorch(nn.Module):
         if (h, w) == (self.grid, self.grid):
             return embedding
         grid = embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
-        resized = F.interpolate(grid.float(), size=(h, w), mode="bicubic", antialias=True, align_corners=False)
+        resized = F.interpolate(
+            grid.float(), size=(h, w), mode="bicubic", antialias=True, align_corners=False
+        )
         return torch.cat((embedding[:1], resized[0].flatten(1).T.to(embedding.dtype)))
+
+    def no_weight_decay(self) -> set[str]:
+        return {"vit.cls_token", "vit.pos_embedding"}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
         """Which layer a parameter belongs to, in timm's form: the embeddings, then one group a block."""
         return {
-            "stem": r"^vit\.(cls_token|pos_embedding|to_patch_embedding)",
+            "stem": r"^vit\.(?:cls_token|pos_embedding|to_patch_embedding)",
             "blocks": [(r"^vit\.transformer\.layers\.(\d+)", None), (r"^vit\.transformer\.norm", (99999,))],
         }

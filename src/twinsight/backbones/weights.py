@@ -1,15 +1,20 @@
-"""Weights on disk: written as safetensors with a small JSON of what they are, read from files and run directories."""
+"""Weights on disk: written as safetensors beside a small JSON, read from files and run directories."""
 
 import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+
+# Where a run keeps its backbone, the best first: pretrained; segmenting; not ended.
+RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt")
+
+# What stands before the network's own names: in the checkpoints of both commands, in a segmenter, after DDP.
+PREFIXES = ("method.trunk.network.", "model.backbone.network.", "backbone.network.", "module.")
 
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
@@ -17,7 +22,12 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
     temporary = file.with_suffix(".tmp")
     save_file({k: v.contiguous() for k, v in backbone.network.state_dict().items()}, temporary)
     temporary.rename(file)
-    about = {"backbone": backbone.name, "dim": backbone.dim, "dims": backbone.dims, "strides": backbone.strides}
+    about = {
+        "backbone": backbone.name,
+        "dim": backbone.dim,
+        "dims": backbone.dims,
+        "strides": backbone.strides,
+    }
     file.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -41,24 +51,24 @@ def load_backbone(backbone: Backbone, source: Path) -> None:
             )
             if names
         )
-        raise UserError(f"{source}: not weights of {backbone.name}: the file {problem}; name the backbone they are of")
+        raise UserError(
+            f"{source}: not weights of {backbone.name}: the file {problem}; name the backbone they are of"
+        )
     backbone.network.load_state_dict(state)
 
 
 def read_weights(source: Path) -> dict[str, Tensor]:
     """The network's tensors by the network's own names, whatever prefix the file writes before them."""
     if source.is_dir():
-        exported, last = source / "backbone.safetensors", source / "checkpoints" / "last.ckpt"
-        file = exported if exported.exists() else last
-        if not file.exists():
-            raise UserError(f"{source}: no weights here (neither backbone.safetensors nor checkpoints/last.ckpt)")
+        file = next((source / name for name in RUN_FILES if (source / name).exists()), None)
+        if file is None:
+            raise UserError(f"{source}: no weights here; name a run that holds {' or '.join(RUN_FILES)}")
     elif source.exists():
         file = source
     else:
         raise UserError(f"{source}: no such file or run directory; give --weights one that exists")
     state = read_tensors(file)
-    prefixes = ("method.trunk.network.", "model.backbone.network.", "module.", "")
-    prefix = next(p for p in prefixes if any(name.startswith(p) for name in state) or not p)
+    prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in state)), "")
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
@@ -68,10 +78,12 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
-        raise UserError(f"{file}: cannot be read as weights ({str(error).splitlines()[0]}); is it whole?") from error
-    except Exception as error:  # pickle.UnpicklingError and whatever a broken pickle raises
-        raise UserError(f"{file}: holds more than tensors, and is not loaded for safety; save its state_dict") from error
+    except Exception as error:  # pickle promises no closed list of what a broken file raises
+        if "Unsupported global" in str(error):
+            problem = "holds more than tensors, and is not loaded for safety; save its state_dict alone"
+        else:
+            problem = f"cannot be read as weights ({type(error).__name__}); is it whole?"
+        raise UserError(f"{file}: {problem}") from error
     for key in ("state_dict", "model"):
         content = content.get(key, content) if isinstance(content, dict) else content
     if not isinstance(content, dict):

@@ -76,10 +76,10 @@ def run(options: Demo) -> None:
 def plan(options: Demo, data: FolderOptions) -> dict[str, Pretrain | Segment]:
     """The options of each stage, as one would give them on the command line."""
     quick = options.quick
-    backbone = TimmOptions(name="resnet10t")
+    backbone = TimmOptions(name="resnet10t", channels=(32, 64, 128, 256), stem_width=16)
     views = TwoViewsOptions(
-        size=64, scale=(0.4, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, mix=0.8, invert=0.3,
-        gray=0.3, blur=(0.2, 0.2), solarize=(0.0, 0.2),
+        size=64, scale=(0.4, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, mix=0.8, invert=0.3,
+        gray=0.2, blur=(0.5, 0.1), solarize=(0.0, 0.2),
     )  # fmt: skip
     method = BarlowTwinsOptions(projector=(256, 256), lambd=0.03, views=views)
     augment = PairOptions(size=64, scale=(0.8, 1.25))
@@ -90,8 +90,8 @@ def plan(options: Demo, data: FolderOptions) -> dict[str, Pretrain | Segment]:
     )  # fmt: skip
     return {
         "pretrain": Pretrain(
-            run=out / "pretrain", epochs=1 if quick else 11, batch_size=64 if quick else 128, lr=1e-3, lr_batch=128,
-            warmup_epochs=1, weight_decay=1e-4, seed=seed, method=method, backbone=backbone, data=data,
+            run=out / "pretrain", epochs=1 if quick else 35, batch_size=64 if quick else 128, lr=1e-3, lr_batch=128,
+            warmup_epochs=3, weight_decay=1e-4, seed=seed, method=method, backbone=backbone, data=data,
         ),
         "random": replace(linear, run=out / "random"),
         "pretrained": replace(linear, run=out / "pretrained", weights=out / "pretrain"),

@@ -20,7 +20,11 @@ class BarlowTwins(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, views: MultiView, projector: Sequence[int] = (8192,) * 3, lambd: float = 0.0051
+        self,
+        backbone: Backbone,
+        views: MultiView,
+        projector: Sequence[int] = (8192,) * 3,
+        lambd: float = 0.0051,
     ):
         super().__init__()
         self.trunk = backbone
@@ -46,8 +50,8 @@ class BarlowTwins(nn.Module):
 def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     """Two (B, D) batches of embeddings -> (sum of (1 - C_ii)^2, sum of C_ij^2 off the diagonal).
 
-    C is the cross-correlation (D, D) over the global batch of all processes, in float32 under any autocast (in
-    bfloat16 the off-diagonal terms would drown in rounding). Weigh the second term by lambda and add.
+    C is the cross-correlation (D, D) over the global batch of all processes, in float32 under any autocast
+    (in bfloat16 the off-diagonal terms would drown in rounding). Weigh the second term by lambda and add.
     """
     c = cross_correlation(z1, z2)
     dim = len(c)

@@ -1,4 +1,4 @@
-"""What the nearest neighbors of an embedding say: the quality of a representation without training a classifier."""
+"""The quality of embeddings by what their nearest neighbors say, without training a classifier."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,16 @@ def embed(backbone: Backbone, images: Sequence[np.ndarray], batch_size: int = 64
 
 
 def knn_accuracy(
-    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, k: int = 20, temperature: float = 0.07
+    train: Tensor,
+    train_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    k: int = 20,
+    temperature: float = 0.07,
 ) -> float:
     """Share, 0 to 1, of the (N, D) test embeddings whose label their k nearest training embeddings vote for.
 
-    Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO's protocol).
+    Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO).
     """
     similarity = F.normalize(test.float(), dim=1) @ F.normalize(train.float(), dim=1).T
     nearest, index = similarity.topk(min(k, len(train)))

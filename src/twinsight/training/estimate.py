@@ -11,8 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Cost(NamedTuple):
-    """parameters, trainable: counts. flops: of forward and backward, per image. fixed: bytes of weights, gradients and
-    optimizer; per_image: bytes that the forward keeps for the backward, per image of a batch."""
+    """Of a training step.
+
+    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights, gradients
+    and optimizer; per_image: bytes that the forward keeps for the backward, an image of the batch.
+    """
 
     parameters: int
     trainable: int
@@ -27,13 +30,14 @@ class Cost(NamedTuple):
 def cost(model: nn.Module, loss: Callable[[int], Tensor], optimizer_slots: int = 2) -> Cost:
     """Run `loss(batch size)` forward at 2 and 4 images, and backward once.
 
-    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum). The weights' gradients
-    are cleared; batch-norm statistics are put back.
+    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum). The weights'
+    gradients are cleared; batch-norm statistics and the random state are put back.
     """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    kept = [saved_bytes(model, loss, batch) for batch in (2, 4)]
-    with FlopCounterMode(display=False) as counter:
-        loss(2).backward()
+    with torch.random.fork_rng():
+        kept = [saved_bytes(model, loss, batch) for batch in (2, 4)]
+        with FlopCounterMode(display=False) as counter:
+            loss(2).backward()
     model.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, buffer in model.named_buffers():
@@ -43,7 +47,9 @@ def cost(model: nn.Module, loss: Callable[[int], Tensor], optimizer_slots: int =
     per_image = max(0, kept[1] - kept[0]) // 2
     fixed = sum(p.numel() * p.element_size() for p in parameters) + 4 * trainable * (1 + optimizer_slots)
     fixed += max(0, kept[0] - 2 * per_image)
-    return Cost(sum(p.numel() for p in parameters), trainable, counter.get_total_flops() / 2, fixed, per_image)
+    return Cost(
+        sum(p.numel() for p in parameters), trainable, counter.get_total_flops() / 2, fixed, per_image
+    )
 
 
 def saved_bytes(model: nn.Module, loss: Callable[[int], Tensor], batch: int) -> int:
@@ -64,7 +70,7 @@ def saved_bytes(model: nn.Module, loss: Callable[[int], Tensor], batch: int) -> 
 
 
 def largest_batch(each: Cost, most: int, share: float = 0.8) -> int:
-    """The largest power of two, at most `most` and at least 2, whose memory fits in this share of what is free."""
+    """The largest power of two, from 2 to `most`, whose memory fits in this share of what is free."""
     free = share * available_memory()
     batch = 2
     while batch * 2 <= most and each.memory(batch * 2) <= free:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-from timm.optim import Lars  # type: ignore[attr-defined]
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from twinsight.training.lars import Lars
 
 
 @dataclass(frozen=True)
@@ -36,31 +37,36 @@ class Optimization:
     ) -> list[dict[str, Any]]:
         """Parameter groups of a module: weights decay; biases, norms, tokens and position embeddings do not.
 
-        depth: layer of each parameter by name; the rate of layer d is multiplied by layer_decay ** (deepest - d).
+        depth: layer of each parameter by name; layer d has layer_decay ** (deepest - d) times the rate.
         lr: peak rate in place of the usual one.
         """
         peak = self.lr if lr is None else lr
         depth = depth or {}
         deepest = max(depth.values(), default=0)
         exempt = undecayed(module)
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
             decays = parameter.ndim > 1 and name not in exempt
             rate = peak if decays or self.bias_lr is None else self.bias_lr
             rate *= self.layer_decay ** (deepest - depth.get(name, deepest))
-            groups.setdefault((rate, self.weight_decay if decays else 0.0), []).append(parameter)
-        return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
+            groups.setdefault((rate, decays), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": decays * self.weight_decay, "adapt": decays}
+            for (rate, decays), parameters in groups.items()
+        ]
 
     def optimizer(self, groups: Iterable[dict[str, Any]]) -> Optimizer:
-        """LARS adapts only the groups that decay, as in the official Barlow Twins."""
+        """The optimizer over the `groups` of one or more modules."""
         groups = list(groups)
         if self.name == "lars":
-            return Lars(groups, lr=self.lr, momentum=self.momentum, trust_coeff=0.001, eps=0.0)
+            return Lars(groups, lr=self.lr, momentum=self.momentum)
         if self.name == "sgd":
             return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)
-        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=True)
+        # Under float16, which only GPUs train in, Lightning cannot clip the gradients of a fused optimizer.
+        fused = not torch.cuda.is_available()
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=fused)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
         """One factor a step for all groups, over a run of `steps` updates."""
@@ -86,5 +92,5 @@ def undecayed(module: nn.Module) -> set[str]:
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         if hasattr(child, "no_weight_decay")
-        for name in child.no_weight_decay()
+        for name in child.no_weight_decay()  # type: ignore[operator]
     }
