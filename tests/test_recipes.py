@@ -7,23 +7,115 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
+from twinsight.choices import build
 from twinsight.cli import main
-from twinsight.run import Run
+from twinsight.commands import setup
+from twinsight.config import Pretrain, Segment
+from twinsight.recipe import parse
 from twinsight.training.metrics_csv import read_rows
 
 RECIPES = sorted(Path(__file__).parents[1].glob("recipes/*.yaml"))
+COMMANDS = {"pretrain": Pretrain, "segment": Segment}
+TORCHVISION = {"voc-segment-deeplabv3": deeplabv3_resnet50, "voc-segment-fcn": fcn_resnet50}
 
 
-def write_dataset(root, count):
-    """`count` noisy images and masks in VOC layout; train and val are the same, of 21 classes."""
+def command(recipe):
+    return yaml.safe_load(recipe.read_text())["command"]
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def write_dataset(root, images):
+    """Noise in VOC layout, of 21 classes; train and val are the same images."""
     rng = np.random.default_rng(0)
     for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass"):
         (root / folder).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"class {i}\n" for i in range(21)))
-    for i in range(count):
+    for i in range(images):
         Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(root / f"JPEGImages/{i}.png")
         Image.fromarray(rng.integers(0, 21, (24, 32), np.uint8)).save(root / f"SegmentationClass/{i}.png")
     for split in ("train", "val"):
-        (root / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{i}\n" for i in range(count)))
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{i}\n" for i in range(images)))
     return root
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """As many images as the largest batch of a recipe."""
+    return write_dataset(tmp_path_factory.mktemp("voc"), 256)
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return stopped.value.code
+
+
+def test_the_recipes_that_are_promised():
+    names = [recipe.stem for recipe in RECIPES]
+    for backbone in ("resnet50", "vit-small", "vit-pytorch", "swin-tiny"):
+        assert f"voc-pretrain-{backbone}" in names
+    for head in ("linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet"):
+        assert f"voc-segment-{head}" in names
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_header_gives_command_time_and_score(recipe):
+    header = recipe.read_text().split("\ncommand:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"twinsight {command(recipe)} --config recipes/{recipe.name}" in header
+    assert "One step of 224 px, batch 4, on 2 CPU cores took" in header
+    assert "Expected score" in header
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_dry_run(recipe, dataset, capsys):
+    """With small images and a small projector: the estimate runs the network."""
+    small = {"pretrain": "--method.views.size 32 --method.projector 64 64", "segment": "--augment.size 32"}
+    kind = command(recipe)
+    options = ["--config", recipe, "--data.root", dataset, "--dry-run", *small[kind].split()]
+    assert call(kind, *options) == 0
+    printed = capsys.readouterr().out
+    for word in ("backbone", "data", "parameters", "step", "memory"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_builds_at_full_size(recipe):
+    kind = command(recipe)
+    options = parse(COMMANDS[kind], kind, ["--config", str(recipe)])
+    with torch.device("meta"):
+        if kind == "pretrain":
+            model = build(options.method, setup.make_backbone(options.backbone, None))
+        else:
+            model = setup.make_model(options, 21)
+    assert not setup.make_optimization(options).warmup >= 1
+    if recipe.stem in TORCHVISION:
+        with torch.device("meta"):
+            reference = TORCHVISION[recipe.stem](
+                weights_backbone=None, num_classes=21, aux_loss=bool(options.aux_weight)
+            )
+        assert count(model) == count(reference)
+    if recipe.stem == "voc-pretrain-resnet50":
+        projector = 2048 * 8192 + 2 * 8192**2 + 4 * 8192
+        assert count(model) == 23_508_032 + projector  # torchvision's ResNet-50 without its classifier
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_one_full_size_step(recipe, tmp_path):
+    data = write_dataset(tmp_path / "data", 4)
+    size = {"pretrain": "--method.views.size", "segment": "--augment.size"}
+    kind = command(recipe)
+    run = tmp_path / "run"
+    options = ["--config", recipe, "--run", run, "--data.root", data, size[kind], 224]
+    assert (
+        call(kind, *options, "--batch-size", 4, "--epochs", 1, "--warmup-epochs", 0, "--val-every", 1, "--accelerator", "cpu") == 0
+    )
+    losses = [row["train/loss"] for row in read_rows(run / "metrics.csv") if "train/loss" in row]
+    assert len(losses) == 1
+    assert np.isfinite(losses[0])

@@ -56,8 +56,8 @@ class TrainingOptions:
     """Of weights; biases, norms, tokens and position embeddings have none."""
     momentum: float = 0.9
     """Of sgd and lars; beta 1 of adamw."""
-    warmup_epochs: float = 10
-    """Epochs of linear warm-up, followed by a cosine."""
+    warmup_epochs: float | None = None
+    """Epochs of linear warm-up, followed by a cosine. Default: a tenth of them, at most 10."""
     final_lr: float = 0.001
     """What the cosine ends at, as a share of the peak."""
     layer_decay: float = 1.0
@@ -130,7 +130,7 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
     """Peak learning rate of the backbone."""
     head_lr: float = 1e-3
     """Peak learning rate of the head."""
-    warmup_epochs: float = 1
+    warmup_epochs: float | None = 1
     weight_decay: float = 0.01
     weights: Path | None = None
     """Weights of the backbone: a run directory or a weights file. Default: random, or timm's (--backbone.pretrained)."""
@@ -165,7 +165,8 @@ class Evaluate(InferenceOptions):
     workers: int | None = None
     """Processes that load data. Default: by the machine."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    data: Any = None
+    data: Any = field(default_factory=ShapesOptions)
+    """Data to measure on. Default: what the run was trained on."""
 
 
 @dataclass

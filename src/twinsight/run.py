@@ -10,10 +10,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from twinsight.errors import UserError
 from twinsight.recipe import dump
 
 PACKAGES = ("twinsight", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "pillow")
+
+MAY_CHANGE = {
+    "epochs", "max_minutes", "data", "workers", "devices", "accelerator", "precision", "early_stopping", "keep",
+    "val_every", "log", "log_every",
+}  # fmt: skip
+"""Options that a resumed run may have otherwise than before."""
 
 
 class Run:
@@ -50,13 +58,27 @@ class Run:
         return run
 
     @classmethod
-    def reopen(cls, folder: Path) -> "Run":
-        """A run to go on with. Raises UserError if there is nothing to go on from, or it is in use."""
+    def reopen(cls, folder: Path, options: Any, command: str) -> "Run":
+        """A run to go on with, from now on with these options.
+
+        Raises UserError if there is nothing to go on from, it is in use, or the options make another training of it.
+        """
         run = cls(folder)
         if not run.last.is_file():
             raise UserError(f"--resume {folder}: no checkpoint there (no checkpoints/last.ckpt); start it anew with --run")
+        saved, now = (yaml.safe_load(text) for text in ((folder / "config.yaml").read_text(), dump(options, command)))
+        for key in now:
+            if now[key] != saved.get(key) and key not in MAY_CHANGE:
+                raise UserError(
+                    f"--{key.replace('_', '-')}: is not what {folder} was begun with, and a resumed run goes on as it "
+                    "was; leave it out, or start a new --run"
+                )
         run.lock()
+        write_text(folder / "config.yaml", dump(options, command))
         return run
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
 
     def lock(self) -> None:
         """Hold the directory until this process ends. Raises UserError if another process holds it."""

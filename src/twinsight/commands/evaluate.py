@@ -19,8 +19,8 @@ from twinsight.training.segmenter import same_size
 def run(options: Evaluate) -> Scores:
     device = setup.choose_device(options.accelerator)
     inference = setup.make_inference(options)
-    model, trained = setup.load_segmenter(options.run, options.checkpoint, device)
-    dataset = setup.with_masks((options.data or trained.data).open("val"))
+    model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
+    dataset = setup.with_masks(options.data.open("val"))
     classes, _ = load_classes(options.run / "classes.json")
     if dataset.classes != classes:
         raise UserError(

@@ -1,5 +1,7 @@
 """twinsight pretrain: a folder of images -> a self-supervised backbone."""
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -14,10 +16,11 @@ from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.pretrainer import Pretrainer
+from twinsight.training.trainer import finished
 
 
-def run(options: Pretrain) -> bool:
-    """True if the training came to its end."""
+def run(options: Pretrain) -> Path | None:
+    """The run's directory; None of a dry run. Raises KeyboardInterrupt after Ctrl-C."""
     pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, "pretraining")
     data = options.data.open("train")
@@ -34,7 +37,7 @@ def run(options: Pretrain) -> bool:
 
         each = cost(method, loss)
         if options.find_batch_size:
-            options.batch_size = largest_batch(each, len(data))
+            options.batch_size, options.find_batch_size = largest_batch(each, len(data)), False
             told(f"--find-batch-size: {options.batch_size}")
     if options.batch_size < 2:
         raise UserError("--batch-size 1: the loss correlates the images of a batch and needs 2 or more")
@@ -50,15 +53,18 @@ def run(options: Pretrain) -> bool:
         }  # fmt: skip
         steps = len(loader) // options.accumulate * options.epochs
         setup.print_plan(method, each, options.batch_size, steps, facts)
-        return True
+        return None
 
     if options.find_lr:
         found = setup.found_lr(module, loader, options.accelerator)
-        options.lr = found * options.lr_batch / images
+        options.lr, options.find_lr = found * options.lr_batch / images, False
         told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
         module.optimization = setup.make_optimization(options, images / options.lr_batch)
     directory = setup.open_run(options, "pretrain", f"{options.method.name}-{backbone.name}")
-    done = training.fit(module, loader, None, directory, resume=options.resume is not None)
+    if options.resume is not None and finished(directory, options.epochs):
+        return directory.folder
+    end = training.fit(module, loader, None, directory, resume=options.resume is not None)
     save_backbone(backbone, directory.folder / "backbone.safetensors")
-    return setup.ended(done, directory, "pretrain")
+    setup.ended(end, directory, "pretrain")
+    return directory.folder
 

@@ -15,11 +15,11 @@ from twinsight.metrics import Scores
 from twinsight.segmentation import save_classes
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
-from twinsight.training.trainer import export_best
+from twinsight.training.trainer import export_best, finished
 
 
 def run(options: Segment) -> Scores | None:
-    """The scores of the last validation; None if there was none."""
+    """The scores of the last validation; None if there was none. Raises KeyboardInterrupt after Ctrl-C."""
     pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
     train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
@@ -40,7 +40,7 @@ def run(options: Segment) -> Scores | None:
 
         each = cost(model, step)
         if options.find_batch_size:
-            options.batch_size = largest_batch(each, len(train))
+            options.batch_size, options.find_batch_size = largest_batch(each, len(train)), False
             told(f"--find-batch-size: {options.batch_size}")
     loader = train_loader(Pairs(train, augmentation, options.seed), options.batch_size, workers)
     if options.dry_run:
@@ -55,17 +55,19 @@ def run(options: Segment) -> Scores | None:
 
     if options.find_lr:
         found = setup.found_lr(module, loader, options.accelerator)
-        options.lr, options.head_lr = found * options.lr / options.head_lr, found
+        options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
         told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
         module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
     directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
+    if options.resume is not None and finished(directory, options.epochs):
+        return None
     save_classes(directory.folder / "classes.json", train.classes, train.palette)
     val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
-    done = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
+    end = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
     export_best(module, directory)
-    setup.ended(done, directory, "segment")
     if module.scores is not None:
         setup.print_scores(module.scores, train.classes)
+    setup.ended(end, directory, "segment")
     return module.scores
 
 

@@ -1,5 +1,6 @@
 """From options to the objects that several commands share."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
 from twinsight.training.estimate import Cost
 from twinsight.training.optim import Optimization
+from twinsight.training.callbacks import End
 from twinsight.training.trainer import Training, quiet
 
 
@@ -33,7 +35,7 @@ def open_run(options: RunOptions, command: str, what: str) -> Run:
     if options.resume is not None:
         if options.run is not None:
             raise UserError("--run: goes without --resume, which names the run already")
-        return Run.reopen(options.resume)
+        return Run.reopen(options.resume, options, command)
     return Run.make(options.run, options, command, what, options.overwrite)
 
 
@@ -45,9 +47,6 @@ def make_backbone(options: Any, weights: Path | None) -> Backbone:
 
 
 def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:
-    for name in ("epochs", "batch_size", "accumulate", "val_every", "log_every", "keep"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: must be at least 1")
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: goes without --ema; choose one average")
     if options.early_stopping is not None and monitor is None:
@@ -62,11 +61,12 @@ def make_training(options: TrainingOptions, title: str, monitor: str | None = No
 
 def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimization:
     """scale: what learning rates are multiplied by."""
+    warmup = min(10, options.epochs / 10) if options.warmup_epochs is None else options.warmup_epochs
     return Optimization(
         name=options.optimizer, lr=options.lr * scale,
         bias_lr=None if options.bias_lr is None else options.bias_lr * scale,
         weight_decay=options.weight_decay, momentum=options.momentum, layer_decay=options.layer_decay,
-        warmup=min(1.0, options.warmup_epochs / options.epochs), final_lr=options.final_lr,
+        warmup=warmup / options.epochs, final_lr=options.final_lr,
     )  # fmt: skip
 
 
@@ -176,10 +176,11 @@ def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float
     return rate
 
 
-def ended(done: bool, run: Run, command: str) -> bool:
-    """Say where the run lies, or how to go on with it."""
-    if done:
+def ended(end: End, run: Run, command: str) -> None:
+    """Say where the run lies, or how to go on with it. Raises KeyboardInterrupt if that ended it."""
+    if end == "done":
         told(f"{command}: done, in {run.folder}")
-    else:
-        told(f"{command}: interrupted and saved; go on with: twinsight {command} --resume {run.folder}")
-    return done
+        return
+    told(f"{command}: {end} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
+    if end == "interrupted":
+        raise KeyboardInterrupt

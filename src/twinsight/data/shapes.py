@@ -22,21 +22,9 @@ OKABE_ITO = "000000 e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7"
 Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def disk(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.hypot(u, v) - 1
-
-
-def square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.maximum(abs(u), abs(v)) - 0.8
-
-
 def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     short, long = np.minimum(abs(u), abs(v)), np.maximum(abs(u), abs(v))
     return np.maximum(short - 0.38, long - 1)
-
-
-def ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return abs(np.hypot(u, v) - 0.74) - 0.26
 
 
 def star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -56,20 +44,8 @@ def triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.maximum(-v, 0.5 * v + 0.866 * abs(u)) - 0.55
 
 
-def plain(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.ones_like(u)
-
-
-def stripes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.sin(11 * u) / 11
-
-
 def dots(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.hypot(u % 0.53 - 0.265, v % 0.53 - 0.265) - 0.16
-
-
-def checks(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.sin(8.3 * u) * np.sin(8.3 * v) / 8.3
 
 
 def bands(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -85,12 +61,12 @@ def rim(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 CLASSES: dict[str, tuple[Field, Field]] = {
-    "striped disk": (disk, stripes),
-    "dotted square": (square, dots),
-    "checkered cross": (cross, checks),
-    "spoked ring": (ring, spokes),
+    "striped disk": (lambda u, v: np.hypot(u, v) - 1, lambda u, v: np.sin(11 * u) / 11),
+    "dotted square": (lambda u, v: np.maximum(abs(u), abs(v)) - 0.8, dots),
+    "checkered cross": (cross, lambda u, v: np.sin(8.3 * u) * np.sin(8.3 * v) / 8.3),
+    "spoked ring": (lambda u, v: abs(np.hypot(u, v) - 0.74) - 0.26, spokes),
     "banded star": (star, bands),
-    "crescent": (crescent, plain),
+    "crescent": (crescent, lambda u, v: np.ones_like(u)),
     "rimmed triangle": (triangle, rim),
 }
 

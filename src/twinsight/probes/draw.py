@@ -74,9 +74,10 @@ def image_grid(
     first = next(image for row in rows for image in row if image is not None)
     columns = max(len(row) for row in rows)
     aspect = first.shape[0] / first.shape[1]
-    per_line = max(1, int(columns * side / 1.15))
+    longest = max(map(len, legend), default=0) if legend else 0
+    per_line = max(1, int(columns * side / (0.45 + 0.055 * longest)))  # inches: the color patch, then the letters
     lines = -(-len(legend) // per_line) if legend else 0
-    height = len(rows) * side * aspect + 0.25 * bool(titles) + 0.22 * lines + 0.06 * len(rows)
+    height = len(rows) * side * aspect + 0.25 * bool(titles) + 0.17 * lines + 0.06 * len(rows)
     figure = new_figure(columns * side + 0.25 * bool(labels), height)
     with rc_context(STYLE):
         axes = figure.subplots(len(rows), columns, squeeze=False)

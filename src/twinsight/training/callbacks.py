@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -13,48 +13,60 @@ from torch import Tensor
 
 from twinsight.errors import UserError
 
+End = Literal["done", "interrupted", "out of time"]
+"""How a training ended."""
+
 
 class LastCheckpoint(pl.Callback):
-    """Keeps `file` the state to resume from: at the ends of epochs, at the end, and on Ctrl-C after the step at hand.
+    """Keeps `file` the state to resume from: at the ends of epochs, and after the step at hand on Ctrl-C or out of time.
 
-    seconds: least time between two checkpoints at the ends of epochs. The random state is saved too, so that a
-    resumed run comes to the same weights.
+    minutes: how long to train at most. seconds: least time between two checkpoints at the ends of epochs. The random
+    state is saved too, so that a resumed run comes to the same weights. Comes after the callbacks that average weights.
     """
 
-    def __init__(self, file: Path, seconds: float = 60.0):
+    def __init__(self, file: Path, minutes: float | None = None, seconds: float = 60.0):
         self.file = file
         self.seconds = seconds
-        self.interrupted = False
+        self.end: End = "done"
         self.saved_at = time.monotonic()
-        self.saved_step = -1
-        self.random: Tensor | None = None
-
-    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.previous = {s: signal.signal(s, self.interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.deadline = None if minutes is None else self.saved_at + 60 * minutes
+        self.random: dict[str, Tensor] = {}
 
     def interrupt(self, *_: Any) -> None:
-        if self.interrupted:  # asked twice: at once
+        if self.end == "interrupted":  # asked twice: at once
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.end = "interrupted"
         print("\ninterrupted: finishing this step, then saving (again: stop at once)", file=sys.stderr, flush=True)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.random is not None:
-            torch.set_rng_state(self.random)
+        # Only now, since Lightning takes SIGTERM for itself just before.
+        self.previous = {s: signal.signal(s, self.interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+        if self.random:
+            torch.set_rng_state(self.random["cpu"])
+            if "cuda" in self.random and torch.cuda.is_available():
+                torch.cuda.set_rng_state(self.random["cuda"])
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
-        if self.interrupted and not trainer.should_stop:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline and self.end == "done":
+            self.end = "out of time"
+        stop = trainer.strategy.broadcast(self.end != "done")
+        updated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # no gradients wait to be added to
+        if stop and updated and not trainer.is_last_batch:
             self.save(trainer)
             trainer.should_stop = True
+            if self.end == "interrupted":
+                trainer.limit_val_batches = 0  # nobody waits for a validation then
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        due = trainer.strategy.broadcast(time.monotonic() - self.saved_at > self.seconds)
-        if due and not self.interrupted:
+        if not trainer.is_last_batch:
+            return  # stopped within the epoch, and saved
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        due = time.monotonic() - self.saved_at > self.seconds or self.end != "done" or last
+        if trainer.strategy.broadcast(due):
             self.save(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if not self.interrupted:
-            self.save(trainer)
+        trainer.should_stop |= trainer.strategy.broadcast(self.end != "done")
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         for number, handler in getattr(self, "previous", {}).items():
@@ -70,16 +82,17 @@ class LastCheckpoint(pl.Callback):
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             raise UserError(
-                f"{self.file}: could not be written at step {trainer.global_step} ({error}); the checkpoint before it "
-                "is whole; make room and go on with --resume"
+                f"{self.file}: could not be written at step {trainer.global_step} ({error}); make room, then go on from "
+                "the checkpoint before it, if there is one, with --resume"
             ) from error
-        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"random": torch.get_rng_state()}
+        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        return {"cpu": torch.get_rng_state()} | cuda
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.random = state_dict["random"]
+        self.random = state_dict
 
 
 class StopOnNan(pl.Callback):
@@ -96,7 +109,7 @@ class StopOnNan(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loss = outputs["loss"].detach()
+        loss = outputs["loss"].detach().float()
         if self.first is None:
             self.first = torch.full_like(loss, -1)
         good = loss.isfinite() | (self.first >= 0)
@@ -104,16 +117,24 @@ class StopOnNan(pl.Callback):
         if trainer.global_step % self.every == 0:
             self.check()
 
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.check()
+
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.check()
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.check()
+        if not all(weights.isfinite().all() for weights in module.parameters()):
+            self.stop(trainer.global_step)  # the loss would be so at the next step
 
     def check(self) -> None:
         if self.first is not None and self.first >= 0:
-            kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "no checkpoint was due yet"
-            raise UserError(
-                f"--lr: the loss is not a number any more at step {int(self.first)}; {kept}; try a smaller --lr, "
-                "--clip 1, longer --warmup-epochs or --precision fp32"
-            )
+            self.stop(int(self.first))
+
+    def stop(self, step: int) -> None:
+        kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "no checkpoint was due yet"
+        raise UserError(
+            f"--lr: the loss is not a number any more at step {step}; {kept}; try a smaller --lr, --clip 1, longer "
+            "--warmup-epochs or --precision fp32"
+        )

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 class Cost(NamedTuple):
     """Of a training step.
 
-    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights, gradients
-    and optimizer; per_image: bytes that the forward keeps for the backward, an image of the batch.
+    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights,
+    gradients and optimizer; per_image: bytes that the forward keeps for the backward, an image of the batch.
     """
 
     parameters: int

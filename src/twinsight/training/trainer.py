@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -19,10 +19,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from safetensors.torch import save_file
 
+from twinsight.console import told
 from twinsight.data.loader import Loader
 from twinsight.errors import UserError
 from twinsight.run import Run
-from twinsight.training.callbacks import LastCheckpoint, StopOnNan
+from twinsight.training.callbacks import End, LastCheckpoint, StopOnNan
 from twinsight.training.metrics_csv import MetricsCsv
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.segmenter import Segmenter
@@ -49,14 +50,20 @@ class Training:
     monitor: str | None = None
     title: str = "training"
 
-    def fit(self, module: pl.LightningModule, train: Loader, val: Loader | None, run: Run, resume: bool = False) -> bool:
-        """Train to the end, or go on from the run's last checkpoint; False if Ctrl-C ended it before."""
+    def fit(self, module: pl.LightningModule, train: Loader, val: Loader | None, run: Run, resume: bool = False) -> End:
+        """Train to the end, or go on from the run's last checkpoint.
+
+        Raises UserError for what the user can mend, and leaves no new run without a checkpoint behind.
+        """
         quiet()
-        last = LastCheckpoint(run.last)
+        module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
+        last = LastCheckpoint(run.last, self.max_minutes)
+        for loader in (train, val):
+            if loader is not None:
+                loader.generator = torch.Generator()  # else each epoch's start would draw from the training's own
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
-            max_time=timedelta(minutes=self.max_minutes) if self.max_minutes else None,
             accelerator=self.accelerator,
             devices=self.devices or ("auto" if torch.cuda.is_available() else 1),
             precision=precision(self.precision),
@@ -73,8 +80,15 @@ class Training:
             use_distributed_sampler=False,
             sync_batchnorm=torch.cuda.device_count() > 1,
         )
-        trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
-        return not last.interrupted
+        try:
+            trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
+        except SystemExit as error:  # Lightning's answer to a second Ctrl-C
+            raise KeyboardInterrupt from error
+        except (UserError, ValueError, RuntimeError) as error:
+            if not run.last.is_file():
+                run.remove()
+            raise explained(error) from error
+        return last.end
 
     def callbacks(self, run: Run) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
@@ -92,6 +106,7 @@ class Training:
                     save_top_k=self.keep,
                     auto_insert_metric_name=False,
                     save_weights_only=True,
+                    enable_version_counter=False,
                 )
             )
             if self.early_stopping is not None:
@@ -118,14 +133,45 @@ class Training:
 
 
 class StochasticWeightAveraging(WeightAveraging):
-    """The mean of the weights at the ends of the epochs from `start` on (Izmailov et al., 2018), under any schedule."""
+    """The mean of the weights at the ends of the epochs from `start` on (Izmailov et al., 2018), under any schedule.
+
+    Before, the weights themselves.
+    """
 
     def __init__(self, start: int):
         super().__init__()
         self.start = start
 
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return epoch_idx is not None and epoch_idx >= self.start
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        assert self._average_model is not None
+        if trainer.current_epoch <= self.start:
+            self._average_model.n_averaged.zero_()  # the next update copies
+        if trainer.current_epoch < self.start or trainer.is_last_batch:
+            self._average_model.update_parameters(trainer.lightning_module)
+
+    def on_train_epoch_end(self, *args: Any) -> None:
+        """Done at the last batch already, so that validation sees the mean."""
+
+
+def finished(run: Run, epochs: int) -> bool:
+    """Whether a run to resume has all its epochs, which is said. Raises UserError if its checkpoint is broken."""
+    try:
+        state = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
+        before = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    except (OSError, RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        raise UserError(f"{run.last}: cannot be read as a checkpoint; start a new --run") from error
+    if before >= epochs:
+        told(f"{run.folder}: has all its {before} epochs already; to go on give more of them with --epochs")
+    return before >= epochs
+
+
+def explained(error: Exception) -> Exception:
+    """A sentence for the errors of torch that the user can mend, else the error itself."""
+    if "more than 1 value per channel" in str(error):
+        return UserError("--batch-size: too small for batch norm, which needs more than one value; give 2 or more")
+    if isinstance(error, torch.OutOfMemoryError):
+        return UserError("--batch-size: does not fit in memory; give a smaller one, or --find-batch-size")
+    return error
 
 
 def export_best(module: Segmenter, run: Run) -> None:

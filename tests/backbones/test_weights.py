@@ -1,0 +1,174 @@
+import json
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import load_backbone, read_tensors, save_backbone
+from twinsight.errors import UserError
+
+SMALL = {"image_size": 16, "patch_size": 8, "dim": 8, "depth": 1, "heads": 1, "mlp_dim": 8}
+
+
+def make(seed: int, **options) -> Backbone:
+    torch.manual_seed(seed)
+    return Backbone("vit-pytorch", **SMALL | options)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return make(0)
+
+
+@pytest.fixture
+def target():
+    return make(1)
+
+
+def prefixed(prefix: str, backbone: Backbone):
+    return {prefix + name: tensor for name, tensor in backbone.network.state_dict().items()}
+
+
+def same(one: Backbone, other: Backbone) -> bool:
+    a, b = one.network.state_dict(), other.network.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_round_trip(tmp_path, source, target):
+    file = tmp_path / "backbone.safetensors"
+    save_backbone(source, file)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backbone.json", "backbone.safetensors"]
+    about = json.loads((tmp_path / "backbone.json").read_text())
+    assert about == {"backbone": "vit-pytorch", "dim": 8, "dims": [8], "strides": [8]}
+    assert not same(source, target)
+    load_backbone(target, file)
+    assert same(source, target)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda b: {
+            "state_dict": prefixed("method.trunk.network.", b) | {"method.projector.0.weight": torch.ones(1)}
+        },
+        lambda b: {"state_dict": prefixed("model.backbone.network.", b) | {"model.head.bias": torch.ones(1)}},
+        lambda b: {"model": prefixed("module.", b), "epoch": 3},
+        lambda b: prefixed("", b),
+    ],
+    ids=["pretraining", "segmenting", "ddp", "plain"],
+)
+def test_what_stands_before_the_names(tmp_path, source, target, content):
+    torch.save(content(source), tmp_path / "weights.ckpt")
+    load_backbone(target, tmp_path / "weights.ckpt")
+    assert same(source, target)
+
+
+def test_a_runs_exported_weights_come_before_its_checkpoint(tmp_path, source, target):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(
+        {"state_dict": prefixed("method.trunk.network.", source)}, tmp_path / "checkpoints" / "last.ckpt"
+    )
+    load_backbone(target, tmp_path)
+    assert same(source, target)
+    segmenter = make(2)
+    save_file(
+        prefixed("backbone.network.", segmenter) | {"head.bias": torch.ones(1)},
+        tmp_path / "model.safetensors",
+    )
+    load_backbone(target, tmp_path)
+    assert same(segmenter, target)
+    exported = make(3)
+    save_backbone(exported, tmp_path / "backbone.safetensors")
+    load_backbone(target, tmp_path)
+    assert same(exported, target)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"depth": 2}, "lacks"), ({"dim": 16, "mlp_dim": 8}, "other shapes")],
+)
+def test_another_backbone_changes_nothing(tmp_path, source, options, message):
+    save_backbone(source, tmp_path / "b.safetensors")
+    other, untouched = make(1, **options), make(1, **options)
+    with pytest.raises(UserError, match=f"b.safetensors: not weights of vit-pytorch: the file .*{message}"):
+        load_backbone(other, tmp_path / "b.safetensors")
+    assert same(other, untouched)
+
+
+def test_tensors_too_many(tmp_path, target):
+    save_backbone(make(0, depth=2), tmp_path / "b.safetensors")
+    with pytest.raises(UserError, match="holds 1. tensors that it has not"):
+        load_backbone(target, tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.ckpt"])
+def test_truncated_file(tmp_path, source, target, name):
+    file = tmp_path / name
+    save_file(prefixed("", source), file) if name.endswith("tensors") else torch.save(
+        prefixed("", source), file
+    )
+    content = file.read_bytes()
+    for length in (0, 5, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:length])
+        with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
+            load_backbone(target, file)
+    assert same(target, make(1))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("legacy", [False, True])
+def test_damaged_files_raise_nothing_else(tmp_path, legacy):
+    file = tmp_path / "w.pth"
+    torch.save({"a": torch.ones(3)}, file, _use_new_zipfile_serialization=not legacy)
+    content, rng = file.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        for _ in range(5):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        file.write_bytes(damaged)
+        try:
+            read_tensors(file)
+        except UserError:
+            refused += 1
+    assert refused > 20
+
+
+class Touch:
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("protocol", [2, pickle.DEFAULT_PROTOCOL])
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_pickle_of_objects_is_refused_unexecuted(tmp_path, target, archive, protocol):
+    file, trap = tmp_path / "w.pth", tmp_path / "executed"
+    content = {"state_dict": prefixed("", target), "extra": Touch(trap)}
+    if archive:
+        torch.save(content, file, pickle_protocol=protocol)
+    else:
+        file.write_bytes(pickle.dumps({"extra": Touch(trap)}, protocol=protocol))
+    with pytest.raises(UserError, match="holds more than tensors" if protocol == 2 else r"w.pth"):
+        load_backbone(target, file)
+    assert not trap.exists()
+
+
+def test_no_dictionary(tmp_path, target):
+    torch.save(torch.ones(3), tmp_path / "w.pth")
+    with pytest.raises(UserError, match="no dictionary of tensors"):
+        load_backbone(target, tmp_path / "w.pth")
+
+
+def test_nothing_there(tmp_path, target):
+    with pytest.raises(UserError, match="no such file"):
+        load_backbone(target, tmp_path / "missing.pth")
+    with pytest.raises(UserError, match=r"no weights here.*backbone\.safetensors"):
+        load_backbone(target, tmp_path)

@@ -1,0 +1,31 @@
+import pytest
+
+from twinsight.commands import demo
+from twinsight.config import Demo
+from twinsight.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "out"
+    demo.run(Demo(out=out, quick=True))
+    return out
+
+
+def test_the_demo_leaves_ordinary_runs_and_a_page(quick):
+    assert (quick / "pretrain" / "backbone.safetensors").exists()
+    for name in demo.HEADS:
+        assert (quick / name / "model.safetensors").exists()
+        assert (quick / name / "config.yaml").exists()
+    html = (quick / "index.html").read_text()
+    assert all(what in html for what in demo.HEADS.values())
+    assert html.count("data:image/") == 3
+
+
+def test_the_demo_does_not_overwrite_silently(quick, tmp_path):
+    with pytest.raises(UserError, match="--overwrite"):
+        demo.run(Demo(out=quick, quick=True))
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(UserError, match="leaves it alone"):
+        demo.run(Demo(out=tmp_path, quick=True, overwrite=True))
+    assert (tmp_path / "mine.txt").exists()

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from twinsight.data.samples import VOID, Sample
+from twinsight.errors import UserError
+from twinsight.probes.draw import class_legend, contact_sheet, curves, image_grid, letterbox, overlay, save_figure
+
+PALETTE = np.array([[0, 0, 0], [200, 0, 100], [0, 50, 250]], np.uint8)
+
+
+def test_overlay_mixes_colors_and_leaves_void_and_black_alone():
+    image = np.full((1, 3, 3), 100, np.uint8)
+    mask = np.array([[0, 1, VOID]], np.uint8)
+    assert overlay(image, mask, PALETTE, 0.25).tolist() == [[[100, 100, 100], [125, 75, 100], [100, 100, 100]]]
+
+
+def test_overlay_at_full_opacity_shows_the_palette():
+    mask = np.array([[1, 2]], np.uint8)
+    assert (overlay(np.zeros((1, 2, 3), np.uint8), mask, PALETTE, 1.0) == PALETTE[mask]).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 40), (40, 10), (33, 33), (1, 200)])
+def test_letterbox_keeps_the_whole_image_and_its_proportions(height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    canvas = letterbox(image, aspect=0.75, width=100)
+    rows, columns = np.nonzero((canvas == 0).all(-1))
+    assert canvas.shape == (75, 100, 3)
+    shown = (np.ptp(rows) + 1, np.ptp(columns) + 1)
+    scale = min(75 / height, 100 / width)
+    assert shown == (max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def test_legend_names_only_what_has_a_color():
+    assert list(class_legend([0, 2], ("background", "a", "b"), PALETTE)) == ["b"]
+
+
+def text_boxes(figure):
+    """Extents of all visible texts, and of the figure, in pixels."""
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text()]
+    return [text.get_window_extent() for text in texts if text.get_visible()], figure.bbox
+
+
+def test_no_label_of_an_image_grid_is_cut():
+    image = np.zeros((20, 30, 3), np.uint8)
+    legend = {f"a rather long class name {i}": np.array([i, 0, 0]) for i in range(21)}
+    figure = image_grid([[image] * 3] * 2, ["first", "second", "third"], ["row one", "row two"], legend)
+    boxes, whole = text_boxes(figure)
+    assert len(boxes) >= 21 + 3 + 2
+    for box in boxes:
+        assert box.x0 >= whole.x0 - 1
+        assert box.x1 <= whole.x1 + 1
+        assert box.y0 >= whole.y0 - 1
+        assert box.y1 <= whole.y1 + 1
+
+
+def test_contact_sheet_of_images_of_any_shape(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = [
+        Sample(rng.integers(0, 255, (h, w, 3), np.uint8), np.ones((h, w), np.uint8), str(h)) for h, w in ((9, 30), (50, 20))
+    ]
+    save_figure(contact_sheet(samples, ("background", "a", "b"), PALETTE), tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml"), (".jpg", b"\xff\xd8")])
+def test_figures_are_written_in_the_format_of_their_name(tmp_path, suffix, magic):
+    file = tmp_path / "new" / f"curve{suffix}"
+    save_figure(curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y"), file)
+    assert file.read_bytes().startswith(magic)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_unknown_kind_of_figure(tmp_path):
+    with pytest.raises(UserError, match=r"curve\.xyz.*\.png"):
+        save_figure(curves({"a": ([1], [1])}, "x", "y"), tmp_path / "curve.xyz")

@@ -1,0 +1,156 @@
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinsight.config import COMMANDS
+from twinsight.errors import UserError
+from twinsight.ranges import check
+from twinsight.recipe import CONTROL, dump, fill, parse, read
+
+
+def values(kind: Any) -> st.SearchStrategy:
+    """Anything of a field's type, awkward ones too."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return values(inner[0])
+    if origin in (Union, UnionType):
+        return st.one_of(*map(values, inner))
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin is tuple:
+        if inner[-1] is ...:
+            return st.lists(values(inner[0]), max_size=3).map(tuple)
+        return st.tuples(*map(values, inner))
+    return {
+        int: st.integers(-(10**6), 10**6),
+        float: st.floats(allow_nan=False),
+        bool: st.booleans(),
+        str: st.sampled_from(["x", "1", "null", "- a", "cross-entropy+0.5*dice", "yes", ""]),
+        Path: st.sampled_from([Path("-a"), Path("a b/c"), Path("--run"), Path("ü: #x"), Path("1")]),
+        type(None): st.none(),
+    }[kind]
+
+
+CASES = [
+    (command, kind, name)
+    for command, cls in COMMANDS.items()
+    for kind, table in getattr(cls, "choices", {}).items()
+    for name in table
+]
+
+
+def rebuild(options: Any, draw, kinds: dict[str, Any]) -> None:
+    """Replace each value of the options by a random one of its type."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            rebuild(value, draw, {})
+        elif field.name not in CONTROL | {"name"}:
+            setattr(options, field.name, draw(values(field.type)))
+
+
+@pytest.mark.parametrize(("command", "kind", "name"), CASES)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_saved_options_reload(tmp_path_factory, command, kind, name, data):
+    positional = {"evaluate": ["RUN"], "data make": ["shapes", "FOLDER"]}.get(command, [])
+    options = parse(COMMANDS[command], command, [*positional, f"--{kind}", name])
+    rebuild(options, data.draw, {})
+    file = tmp_path_factory.mktemp("recipe") / "config.yaml"
+    file.write_text(dump(options, command), encoding="utf-8")
+    again = fill(type(options), read(file, command), str(file))
+    assert asdict(again) == asdict(options)
+
+
+def recipe(tmp_path: Path, text: str) -> str:
+    (tmp_path / "a.yaml").write_text(text)
+    return str(tmp_path / "a.yaml")
+
+
+def segment(*argv: str) -> Any:
+    return parse(COMMANDS["segment"], "segment", argv)
+
+
+def test_flags_override_the_recipe(tmp_path):
+    file = recipe(tmp_path, "epochs: 7\nlr: 1e-3\nhead: {name: setr-pup, channels: 64}\ndata: {count: 5}\n")
+    options = segment("--epochs", "3", "--config", file, "--head.channels", "32")
+    assert (options.epochs, options.lr, options.head.name, options.head.channels) == (3, 1e-3, "setr-pup", 32)
+    assert options.data.count == 5
+
+
+def test_short_form(tmp_path):
+    options = segment("--config", recipe(tmp_path, "head: setr-pup\nbackbone: resnet50\n"))
+    assert (options.head.name, options.head.channels, options.backbone.name) == ("setr-pup", 256, "resnet50")
+
+
+def test_another_choice_drops_the_options_of_the_recipes(tmp_path):
+    file = recipe(tmp_path, "head: {name: fcn, level: -2, channels: 64}\nbackbone: {name: resnet50, output_stride: 8}\n")
+    options = segment("--config", file, "--head", "unet", "--backbone", "resnet18")
+    assert options.head.name == "unet"
+    assert (options.backbone.name, options.backbone.output_stride) == ("resnet18", 8)  # both are timm's
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("epohcs: 3", "unknown key epohcs; did you mean epochs?"),
+        ("head: {name: setr-pup, chanels: 3}", "unknown key head.chanels; did you mean channels?"),
+        ("head: setr-pub", "--head setr-pub: unknown; did you mean setr-pup?"),
+        ("epochs: three", "epochs must be a whole number, not 'three'"),
+        ("epochs: [3]", "epochs must be a whole number"),
+        ("epochs: null", "epochs must be a whole number"),
+        ("epochs: 1.5", "epochs must be a whole number"),
+        ("flip: 3", "flip must be true or false"),
+        ("epochs: {a: 1}", "epochs must be a whole number"),
+        ("augment: {scale: 3}", "augment.scale must be a list of 2, each a number, not 3"),
+        ("augment: [3]", "augment needs options below it"),
+        ("freeze: some", "freeze must be a whole number or one of all"),
+        ("precision: fp17", "precision must be one of auto, bf16, fp16, fp32"),
+        ("head: [linear]", "--head"),
+        ("run: here", "unknown key run"),
+        ("- epochs", "holds no options"),
+        ("", "holds no options"),
+        ("a: [", "no valid YAML"),
+        ("command: pretrain\nepochs: 3", "is for `twinsight pretrain`, not for `twinsight segment`"),
+    ],
+)
+def test_bad_recipe(tmp_path, text, sentence):
+    with pytest.raises(UserError) as error:
+        segment("--config", recipe(tmp_path, text))
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_recipe(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        segment("--config", str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["--epochs 0", "--lr -1", "--layer-decay 0", "--ema 2", "--ema 1", "--swa 1", "--warmup-epochs 60", "--keep 0",
+     "--augment.size 0", "--augment.flip 1.5", "--augment.scale 2 0.5", "--augment.scale 0 1", "--clip 0",
+     "--batch-size 0", "--accumulate 0", "--val-every 0", "--max-minutes 0", "--label-smoothing 1.1", "--overlap 1",
+     "--scales 1 0", "--head.dropout 1", "--class-weights 1 -1", "--early-stopping 0", "--augment.hue 0.6",
+     "--momentum -0.1", "--seed -1", "--devices 0", "--log-every 0", "--window 0"],
+)  # fmt: skip
+def test_out_of_range(flags):
+    with pytest.raises(UserError, match=flags.split()[0] + " .*: "):
+        segment(*flags.split())
+
+
+@pytest.mark.parametrize("flags", ["--method.views.size 0", "--method.views.scale 1 0.5", "--method.views.scale 0.5 2",
+                                   "--method.views.sigma 2 1", "--method.views.blur 0 2", "--method.projector 8 0"])  # fmt: skip
+def test_out_of_range_views(flags):
+    with pytest.raises(UserError, match=flags.split()[0] + " .*: "):
+        parse(COMMANDS["pretrain"], "pretrain", flags.split())
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("evaluate", "predict", "data make")])
+def test_defaults_are_in_range(command):
+    check(COMMANDS[command]())

@@ -1,0 +1,112 @@
+"""A resumed run comes to the weights of an uninterrupted one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from twinsight.choices import BarlowTwinsOptions, LinearOptions, PairOptions, ShapesOptions, TimmOptions, TwoViewsOptions
+from twinsight.commands import pretrain, segment
+from twinsight.config import Pretrain, Segment
+from twinsight.errors import UserError
+from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.metrics_csv import read_rows
+
+DATA = ShapesOptions(count=20, val_count=4, size=32)
+VIT = TimmOptions(name="test_vit", drop_path_rate=0.4)
+
+
+def pretrain_options(run: Path, **changes) -> Pretrain:
+    method = BarlowTwinsOptions(projector=(16, 16), views=TwoViewsOptions(size=32))
+    given = {"epochs": 2, "batch_size": 4, "workers": 0, "log_every": 1, "lr": 0.01, "precision": "fp32"} | changes
+    return Pretrain(run=run, method=method, backbone=VIT, data=DATA, **given)
+
+
+def segment_options(run: Path, **changes) -> Segment:
+    given = {"epochs": 2, "batch_size": 4, "workers": 0, "log_every": 1, "lr": 0.01, "precision": "fp32"} | changes
+    head = LinearOptions(dropout=0.5)
+    return Segment(run=run, augment=PairOptions(size=32), head=head, backbone=VIT, data=DATA, **given)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return state["state_dict"] | {f"current {k}": v for k, v in state.get("current_model_state", {}).items()}
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+    """As Ctrl-C does, in the middle of the given batch."""
+    original, seen = LastCheckpoint.on_train_batch_end, []
+
+    def on_train_batch_end(self, trainer, *args):
+        seen.append(trainer.global_step)
+        if len(seen) == batches:
+            self.interrupt()
+        original(self, trainer, *args)
+
+    monkeypatch.setattr(LastCheckpoint, "on_train_batch_end", on_train_batch_end)
+
+
+def resume(make, command, run: Path, **changes) -> None:
+    options = make(None, **changes)
+    options.resume = run
+    command.run(options)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"swa": 0.5}, {"accumulate": 2}], ids=str)
+@pytest.mark.parametrize(("make", "command"), [(pretrain_options, pretrain), (segment_options, segment)])
+# Within the first epoch, at its last batch, within the second: each a different path through Lightning's loops.
+@pytest.mark.parametrize("batches", [3, 5, 7])
+def test_same_weights(tmp_path, monkeypatch, make, command, changes, batches):
+    if changes and batches != 7:
+        pytest.skip("once is enough")
+    command.run(make(tmp_path / "whole", **changes))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, batches)
+        command.run(make(tmp_path / "cut", **changes))
+    assert torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)["global_step"] < 10
+    resume(make, command, tmp_path / "cut", **changes)
+
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        torch.testing.assert_close(cut[name], whole[name], rtol=0, atol=1e-7, msg=name)
+    assert (tmp_path / "cut/metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+
+
+def test_out_of_time_then_resumed(tmp_path):
+    pretrain.run(pretrain_options(tmp_path / "whole"))
+    pretrain.run(pretrain_options(tmp_path / "cut", max_minutes=1e-9))
+    assert torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+    resume(pretrain_options, pretrain, tmp_path / "cut")
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_finished_run(tmp_path, capfd):
+    run = tmp_path / "run"
+    pretrain.run(pretrain_options(run, epochs=1))
+    exported = (run / "backbone.safetensors").read_bytes()
+    resume(pretrain_options, pretrain, run, epochs=1)
+    assert "has all its 1 epochs already" in capfd.readouterr().err
+    assert (run / "backbone.safetensors").read_bytes() == exported
+    resume(pretrain_options, pretrain, run, epochs=2)
+    steps = [row["step"] for row in read_rows(run / "metrics.csv")]
+    assert steps == list(range(10))
+    assert "epochs: 2" in (run / "config.yaml").read_text()
+
+
+def test_contradiction(tmp_path):
+    run = tmp_path / "run"
+    pretrain.run(pretrain_options(run, epochs=1))
+    options = pretrain_options(None, epochs=1)
+    options.resume, options.backbone = run, TimmOptions(name="test_resnet")
+    with pytest.raises(UserError, match="--backbone: is not what"):
+        pretrain.run(options)
+
+
+def test_broken_checkpoint(tmp_path):
+    run = tmp_path / "run"
+    pretrain.run(pretrain_options(run, epochs=1))
+    (run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 half")
+    with pytest.raises(UserError, match="last.ckpt: cannot be read"):
+        resume(pretrain_options, pretrain, run, epochs=1)
