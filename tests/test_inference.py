@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -91,7 +93,7 @@ def test_windows_cover_every_pixel(length, window, overlap):
     assert windows[0][0] == 0
     assert windows[-1][1] == length
     assert all(end - start == size for start, end in windows)
-    for (start, _), (following, _) in zip(windows, windows[1:]):
+    for (start, _), (following, _) in pairwise(windows):
         assert 0 < following - start <= max(1, size * (1 - overlap))
 
 

@@ -101,7 +101,7 @@ def test_another_backbone_changes_nothing(tmp_path, source, options, message):
 
 def test_tensors_too_many(tmp_path, target):
     save_backbone(make(0, depth=2), tmp_path / "b.safetensors")
-    with pytest.raises(UserError, match="holds 1. tensors that it has not"):
+    with pytest.raises(UserError, match=r"holds \d+ tensors that it has not"):
         load_backbone(target, tmp_path / "b.safetensors")
 
 

@@ -163,24 +163,23 @@ def batches():
     return first, first + 0.3 * torch.rand(8, 3, 4, 4, generator=generator, dtype=torch.float64)
 
 
-def process(rank, folder):
-    torch.set_num_threads(1)
+def rank_of_two(rank, folder):
+    """Half of the batches, under DDP -> gradients and running statistics; and the slope of a squared mean."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     model = DistributedDataParallel(method().double())
     views = [view.chunk(2)[rank] for view in batches()]
     model(views, progress=0.0)["loss"].backward()
-    gradients = {name: p.grad for name, p in model.module.named_parameters()}
-
     x = torch.tensor([1.0 + rank], requires_grad=True)
     mean_over_ranks(x).square().backward()
-    if rank == 0:
-        torch.save((gradients, dict(model.module.named_buffers()), x.grad), f"{folder}/rank0.pt")
     dist.destroy_process_group()
+    gradients = {name: parameter.grad for name, parameter in model.module.named_parameters()}
+    return gradients, dict(model.module.named_buffers()), x.grad
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
-    mp.start_processes(process, args=(str(tmp_path),), nprocs=2, start_method="fork")
-    gradients, buffers, slope = torch.load(tmp_path / "rank0.pt")
+    other = mp.spawn(rank_of_two, args=(str(tmp_path),), nprocs=1, join=False)  # its rank is 0
+    gradients, buffers, slope = rank_of_two(1, tmp_path)
+    other.join()
 
     model = method().double()
     model(batches(), progress=0.0)["loss"].backward()
