@@ -38,29 +38,28 @@ def values(kind: Any) -> st.SearchStrategy:
 
 CASES = [
     (command, kind, name)
-    for command, cls in COMMANDS.items()
-    for kind, table in getattr(cls, "choices", {}).items()
+    for command in ("pretrain", "segment", "data check")
+    for kind, table in COMMANDS[command].choices.items()
     for name in table
 ]
 
 
-def rebuild(options: Any, draw, kinds: dict[str, Any]) -> None:
+def rebuild(options: Any, draw) -> None:
     """Replace each value of the options by a random one of its type."""
     for field in fields(options):
         value = getattr(options, field.name)
         if is_dataclass(value):
-            rebuild(value, draw, {})
+            rebuild(value, draw)
         elif field.name not in CONTROL | {"name"}:
             setattr(options, field.name, draw(values(field.type)))
 
 
 @pytest.mark.parametrize(("command", "kind", "name"), CASES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_saved_options_reload(tmp_path_factory, command, kind, name, data):
-    positional = {"evaluate": ["RUN"], "data make": ["shapes", "FOLDER"]}.get(command, [])
-    options = parse(COMMANDS[command], command, [*positional, f"--{kind}", name])
-    rebuild(options, data.draw, {})
+    options = parse(COMMANDS[command], command, [f"--{kind}", name])
+    rebuild(options, data.draw)
     file = tmp_path_factory.mktemp("recipe") / "config.yaml"
     file.write_text(dump(options, command), encoding="utf-8")
     again = fill(type(options), read(file, command), str(file))

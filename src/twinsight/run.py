@@ -99,8 +99,12 @@ def next_folder(stem: str) -> Path:
 def write_text(file: Path, text: str) -> None:
     """Write to a temporary name, then rename: no reader ever meets half a file."""
     temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def environment() -> str:

@@ -4,10 +4,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.tuner import Tuner
 from rich.markup import escape
 from rich.table import Table
 from torch import nn
@@ -47,6 +49,7 @@ def make_backbone(options: Any, weights: Path | None) -> Backbone:
 
 
 def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:
+    choose_device(options.accelerator)
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: goes without --ema; choose one average")
     if options.early_stopping is not None and monitor is None:
@@ -66,7 +69,7 @@ def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimizat
         name=options.optimizer, lr=options.lr * scale,
         bias_lr=None if options.bias_lr is None else options.bias_lr * scale,
         weight_decay=options.weight_decay, momentum=options.momentum, layer_decay=options.layer_decay,
-        warmup=warmup / options.epochs, final_lr=options.final_lr,
+        warmup=warmup / options.epochs, final_lr=options.final_lr, fused=options.clip is None,
     )  # fmt: skip
 
 
@@ -162,14 +165,13 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: dict[
 
 def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:
     """The rate at which the loss falls fastest in a sweep over rates (Smith, "Cyclical Learning Rates", 2017)."""
-    from lightning.pytorch.tuner.tuner import Tuner
-
     quiet()
-    trainer = pl.Trainer(
-        accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False, max_epochs=-1,
-    )  # fmt: skip
-    finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        trainer = pl.Trainer(
+            accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, use_distributed_sampler=False, max_epochs=-1, default_root_dir=folder,
+        )  # fmt: skip
+        finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
     rate = finder.suggestion() if finder is not None else None
     if rate is None:
         raise UserError("--find-lr: the loss fell nowhere over 60 steps; give --lr")

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from twinsight.data.loader import Loader
 from twinsight.errors import UserError
 
 End = Literal["done", "interrupted", "out of time"]
@@ -20,17 +21,19 @@ End = Literal["done", "interrupted", "out of time"]
 class LastCheckpoint(pl.Callback):
     """Keeps `file` the state to resume from: at the ends of epochs, and after the step at hand on Ctrl-C or out of time.
 
-    minutes: how long to train at most. seconds: least time between two checkpoints at the ends of epochs. The random
-    state is saved too, so that a resumed run comes to the same weights. Comes after the callbacks that average weights.
+    loader: of the training's batches. minutes: how long to train at most. seconds: least time between two checkpoints
+    at the ends of epochs. The random state and the place in the data are saved too, so that a resumed run comes to the
+    same weights. Comes after the callbacks that average weights.
     """
 
-    def __init__(self, file: Path, minutes: float | None = None, seconds: float = 60.0):
+    def __init__(self, file: Path, loader: Loader, minutes: float | None = None, seconds: float = 60.0):
         self.file = file
+        self.loader = loader
         self.seconds = seconds
         self.end: End = "done"
         self.saved_at = time.monotonic()
         self.deadline = None if minutes is None else self.saved_at + 60 * minutes
-        self.random: dict[str, Tensor] = {}
+        self.restored: dict[str, Any] = {}
 
     def interrupt(self, *_: Any) -> None:
         if self.end == "interrupted":  # asked twice: at once
@@ -41,10 +44,12 @@ class LastCheckpoint(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # Only now, since Lightning takes SIGTERM for itself just before.
         self.previous = {s: signal.signal(s, self.interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-        if self.random:
-            torch.set_rng_state(self.random["cpu"])
-            if "cuda" in self.random and torch.cuda.is_available():
-                torch.cuda.set_rng_state(self.random["cuda"])
+        if self.restored:
+            # Lightning would restore the loader too, but not once a module has asked it for the number of steps.
+            self.loader.load_state_dict(self.restored["loader"])
+            torch.set_rng_state(self.restored["cpu"])
+            if "cuda" in self.restored and torch.cuda.is_available():
+                torch.cuda.set_rng_state(self.restored["cuda"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -68,9 +73,11 @@ class LastCheckpoint(pl.Callback):
             self.save(trainer)
         trainer.should_stop |= trainer.strategy.broadcast(self.end != "done")
 
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+    def on_train_end(self, *_: Any) -> None:
         for number, handler in getattr(self, "previous", {}).items():
             signal.signal(number, handler)
+
+    on_exception = on_train_end
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write to a temporary name, then rename."""
@@ -89,10 +96,10 @@ class LastCheckpoint(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
-        return {"cpu": torch.get_rng_state()} | cuda
+        return {"loader": self.loader.state_dict(), "cpu": torch.get_rng_state()} | cuda
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.random = state_dict
+        self.restored = state_dict
 
 
 class StopOnNan(pl.Callback):

@@ -21,6 +21,7 @@ class Optimization:
     lr, bias_lr: peak learning rates of weights, and of biases and norms.
     warmup: share of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
     final_lr: share of the peak that the cosine ends at.
+    fused: one kernel for all of AdamW's update; Lightning cannot clip gradients with it under mixed precision.
     """
 
     name: Literal["adamw", "lars", "sgd"] = "adamw"
@@ -31,6 +32,7 @@ class Optimization:
     layer_decay: float = 1.0
     warmup: float = 0.1
     final_lr: float = 0.001
+    fused: bool = True
 
     def groups(
         self, module: nn.Module, depth: Mapping[str, int] | None = None, lr: float | None = None
@@ -64,9 +66,7 @@ class Optimization:
             return Lars(groups, lr=self.lr, momentum=self.momentum)
         if self.name == "sgd":
             return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)
-        # Under float16, which only GPUs train in, Lightning cannot clip the gradients of a fused optimizer.
-        fused = not torch.cuda.is_available()
-        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=fused)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=self.fused)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
         """One factor a step for all groups, over a run of `steps` updates."""

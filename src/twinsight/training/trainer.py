@@ -57,7 +57,7 @@ class Training:
         """
         quiet()
         module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
-        last = LastCheckpoint(run.last, self.max_minutes)
+        last = LastCheckpoint(run.last, train, self.max_minutes)
         for loader in (train, val):
             if loader is not None:
                 loader.generator = torch.Generator()  # else each epoch's start would draw from the training's own
@@ -105,7 +105,6 @@ class Training:
                     mode="max",
                     save_top_k=self.keep,
                     auto_insert_metric_name=False,
-                    save_weights_only=True,
                     enable_version_counter=False,
                 )
             )
@@ -124,9 +123,10 @@ class Training:
                 if name == "tensorboard":
                     loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
                 else:
-                    if not wandb_login():
-                        os.environ.setdefault("WANDB_MODE", "offline")
-                    loggers.append(WandbLogger(project="twinsight", name=run.folder.name, save_dir=run.folder))
+                    offline = not wandb_login()
+                    loggers.append(
+                        WandbLogger(run.folder.name, save_dir=run.folder, project="twinsight", offline=offline)
+                    )
             except (ImportError, ModuleNotFoundError) as error:
                 raise UserError(f"--log {name}: not installed; run: pip install 'twinsight[{name}]'") from error
         return loggers
@@ -199,9 +199,10 @@ def native_bf16() -> bool:
 
 
 def wandb_login() -> bool:
+    """Whether wandb may send: it has a key, or the user has set its mode. Asks neither the user nor the network."""
     import wandb
 
-    return bool(os.environ.get("WANDB_MODE") or wandb.api.api_key)
+    return "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
 
 
 def quiet() -> None:

@@ -1,0 +1,65 @@
+import pytest
+from PIL import Image
+
+from twinsight.choices import DATA, FolderOptions, ShapesOptions
+from twinsight.cli import main
+from twinsight.commands import data
+from twinsight.config import DataCheck, DataList, DataShow
+from twinsight.data.shapes import write
+from twinsight.errors import UserError
+
+SHAPES = ShapesOptions(count=4, val_count=2, size=32)
+
+
+def call(argv: str) -> int:
+    with pytest.raises(SystemExit) as exit:
+        main(argv.split())
+    return int(exit.value.code or 0)
+
+
+def test_list_names_each(capfd):
+    data.list(DataList())
+    out = capfd.readouterr().out
+    assert all(name in out for name in DATA)
+
+
+def test_make_then_check_and_show(tmp_path, capfd):
+    folder = tmp_path / "shapes"
+    assert call(f"data make shapes {folder} --data.count 4 --data.val-count 2 --data.size 32") == 0
+    assert call(f"data check --data folder --data.root {folder}") == 0
+    out = capfd.readouterr().out
+    assert "striped disk" in out
+    assert "4 samples" in out
+    assert "2 samples" in out
+    assert call(f"data show --data folder --data.root {folder} --out {tmp_path}/sheet.png --count 3") == 0
+    assert Image.open(tmp_path / "sheet.png").width > 100
+    assert call(f"data make shapes {folder}") == 2
+    assert "is not an empty folder" in capfd.readouterr().err
+
+
+def test_check_names_each_broken_file(tmp_path, capfd):
+    write(tmp_path / "shapes", SHAPES.open("train"), SHAPES.open("val"))
+    images = sorted((tmp_path / "shapes/JPEGImages").glob("train*"))
+    images[0].write_bytes(images[0].read_bytes()[:200])
+    images[1].write_text("no image")
+    with pytest.raises(UserError, match="2 samples are broken"):
+        data.check(DataCheck(data=FolderOptions(root=tmp_path / "shapes"), split="train"))
+    out = capfd.readouterr().out.replace("\n", "")
+    assert images[0].name in out
+    assert images[1].name in out
+
+
+def test_show_without_masks(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "photos/a.png")
+    data.show(DataShow(data=FolderOptions(root=tmp_path / "photos"), out=tmp_path / "sheet.png"))
+    assert (tmp_path / "sheet.png").is_file()
+    with pytest.raises(UserError, match="nothing to validate on"):
+        data.show(DataShow(data=FolderOptions(root=tmp_path / "photos"), split="val", out=tmp_path / "sheet.png"))
+
+
+def test_check_of_images_without_masks(tmp_path, capfd):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "photos/a.png")
+    assert call(f"data check --data folder --data.root {tmp_path}/photos") == 0
+    assert "1 samples" in capfd.readouterr().out

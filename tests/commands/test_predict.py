@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from twinsight.commands import predict
+from twinsight.commands.setup import load_segmenter
+from twinsight.config import Predict
+from twinsight.errors import UserError
+from twinsight.segmentation import load_classes
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    for name, shape in {"a.png": (32, 40, 3), "sub/b.jpg": (33, 47, 3), "c.png": (40, 32)}.items():
+        Image.fromarray(cv2.blur(rng.integers(0, 256, shape, np.uint8), (5, 5))).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def run(segmenter_run: Path, *images: Path, **changes) -> Path:
+    out = images[0].parent / "out"
+    predict.run(Predict(run=segmenter_run, images=images, **{"out": out} | changes))
+    return out
+
+
+def names(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_masks_are_the_argmax_in_the_palette(segmenter_run, photos):
+    out = run(segmenter_run, photos)
+    assert names(out) == {"a.png", "a.overlay.jpg", "sub/b.png", "sub/b.overlay.jpg", "c.png", "c.overlay.jpg"}
+    model, _ = load_segmenter(segmenter_run, "best", torch.device("cpu"))
+    _, palette = load_classes(segmenter_run / "classes.json")
+    for source, name in (("a.png", "a"), ("sub/b.jpg", "sub/b"), ("c.png", "c")):
+        image = np.array(Image.open(photos / source).convert("RGB"))
+        if source.endswith("jpg"):
+            image = cv2.cvtColor(cv2.imread(str(photos / source)), cv2.COLOR_BGR2RGB)
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(image).permute(2, 0, 1)[None]).argmax(1)[0].numpy()
+        mask = Image.open(out / f"{name}.png")
+        assert mask.mode == "P"
+        assert np.array_equal(np.asarray(mask), expected)
+        assert np.array_equal(np.array(mask.getpalette()[:24]).reshape(8, 3), palette)
+        assert Image.open(out / f"{name}.overlay.jpg").size == image.shape[1::-1]
+
+
+def test_without_overlays(segmenter_run, photos):
+    assert names(run(segmenter_run, photos / "a.png", overlay=False, out=photos.parent / "o")) == set()
+    assert names(photos.parent / "o") == {"a.png"}
+
+
+def test_nothing_is_overwritten(segmenter_run, photos):
+    out = run(segmenter_run, photos)
+    (out / "a.png").write_text("dear")
+    with pytest.raises(UserError, match=r"a.png: exists"):
+        run(segmenter_run, photos)
+    assert (out / "a.png").read_text() == "dear"
+    run(segmenter_run, photos, overwrite=True)
+    assert Image.open(out / "a.png").mode == "P"
+
+
+def test_an_overlay_alone_is_not_overwritten(segmenter_run, photos):
+    out = photos.parent / "out"
+    out.mkdir()
+    (out / "a.overlay.jpg").write_text("dear")
+    with pytest.raises(UserError, match=r"a.overlay.jpg: exists"):
+        run(segmenter_run, photos)
+
+
+def test_two_images_of_one_name(segmenter_run, photos):
+    Image.open(photos / "a.png").save(photos / "a.jpg")
+    with pytest.raises(UserError, match=r"a\.(png|jpg): would have the same prediction as"):
+        run(segmenter_run, photos)
+    assert not (photos.parent / "out").exists()
+
+
+def test_a_broken_image_among_good_ones(segmenter_run, photos):
+    (photos / "b.png").write_bytes((photos / "a.png").read_bytes()[:100])
+    with pytest.raises(UserError, match=r"1 of the images could not be read, .*b.png"):
+        run(segmenter_run, photos)
+    assert {"a.png", "c.png", "sub/b.png"} <= names(photos.parent / "out")
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"), [("none.png", "no such file"), ("empty", "no images"), ("file/x.png", "no such file")]
+)
+def test_bad_images(segmenter_run, photos, image, sentence):
+    (photos / "empty").mkdir()
+    with pytest.raises(UserError, match=sentence):
+        run(segmenter_run, photos / image)
+    assert not (photos.parent / "out").exists()
+
+
+def test_bad_runs(segmenter_run, photos):
+    with pytest.raises(UserError, match="no run directory"):
+        run(photos, photos)
+    with pytest.raises(UserError, match="cannot be made|not a directory"):
+        run(segmenter_run, photos, out=photos / "a.png" / "out")

@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import load_backbone
+from twinsight.choices import BarlowTwinsOptions, ShapesOptions, TimmOptions, TwoViewsOptions
+from twinsight.commands import pretrain
+from twinsight.config import Pretrain
+from twinsight.errors import UserError
+from twinsight.training.metrics_csv import read_rows
+
+
+def options(run: Path | None, **changes) -> Pretrain:
+    given = {
+        "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
+        "method": BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
+        "backbone": TimmOptions(name="test_resnet"), "data": ShapesOptions(count=16, size=32),
+    }  # fmt: skip
+    return Pretrain(run=run, **given | changes)
+
+
+def test_writes_a_run_directory(tmp_path):
+    run = pretrain.run(options(tmp_path / "run"))
+    assert run == tmp_path / "run"
+    names = {file.name for file in run.iterdir()} - {".lock"}
+    assert names == {"config.yaml", "environment.txt", "metrics.csv", "checkpoints", "backbone.safetensors", "backbone.json"}
+    assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    rows = read_rows(run / "metrics.csv")
+    assert [row["step"] for row in rows] == [0, 1, 2, 3]
+    assert rows[0].keys() >= {"train/loss", "train/invariance", "train/redundancy", "train/lr"}
+    assert json.loads((run / "backbone.json").read_text())["backbone"] == "test_resnet"
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_exported_backbone_is_the_trained_one(tmp_path, ema):
+    run = pretrain.run(options(tmp_path / "run", ema=ema))
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]  # the average, where there is one
+    backbone = Backbone("test_resnet")
+    load_backbone(backbone, run)
+    for name, value in backbone.network.state_dict().items():
+        torch.testing.assert_close(value, state[f"method.trunk.network.{name}"])
+
+
+def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert pretrain.run(options(None, dry_run=True, epochs=3)) is None
+    out = capfd.readouterr().out
+    for word in ("barlow-twins", "test_resnet", "16 images", "parameters", "FLOP", "memory", "12"):
+        assert word in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_learning_rate_is_scaled_by_the_images_of_an_update(tmp_path):
+    run = pretrain.run(options(tmp_path / "run", lr=0.01, lr_batch=16, accumulate=2, final_lr=1.0))
+    rates = [row["train/lr"] for row in read_rows(run / "metrics.csv")]
+    assert rates == pytest.approx([0.01 * 4 * 2 / 16] * 4)
+
+
+def test_find_lr_and_batch_size(tmp_path, capfd):
+    run = pretrain.run(options(tmp_path / "run", find_lr=True, find_batch_size=True, lr=123.0))
+    err = capfd.readouterr().err
+    assert "--find-batch-size: 16" in err
+    assert "--find-lr: " in err
+    config = (run / "config.yaml").read_text()
+    assert "batch_size: 16" in config
+    assert "lr: 123.0" not in config
+    assert "find_lr: false" in config  # found already: the saved config repeats this very run
+
+
+def test_weights_to_start_from(tmp_path):
+    first = pretrain.run(options(tmp_path / "first"))
+    second = pretrain.run(options(tmp_path / "second", weights=first, lr=0.0))
+    before, after = Backbone("test_resnet"), Backbone("test_resnet")
+    load_backbone(before, first)
+    load_backbone(after, second)
+    for name, value in before.named_parameters():
+        assert torch.equal(value, dict(after.named_parameters())[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch_size": 1}, "--batch-size 1: "),
+        ({"batch_size": 17}, "--batch-size: 17 is more than the 16"),
+        ({"early_stopping": 3}, "--early-stopping: "),
+        ({"ema": 0.9, "swa": 0.5}, "--swa: goes without --ema"),
+        ({"workers": 1000}, "--workers: 1000 is not within"),
+        ({"backbone": TimmOptions(name="resnt18")}, "--backbone resnt18: .*did you mean.*resnet18"),
+        ({"weights": Path("none.pt")}, "none.pt: no such"),
+        ({"accelerator": "gpu"}, "--accelerator gpu: this machine has none"),
+        ({"lr": 1e30}, "not a number any more at step"),
+    ],
+    ids=str,
+)
+def test_bad_options_leave_no_run(tmp_path, changes, sentence):
+    if "accelerator" in changes and torch.cuda.is_available():
+        pytest.skip("has a GPU")
+    with pytest.raises(UserError, match=sentence):
+        pretrain.run(options(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()

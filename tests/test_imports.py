@@ -1,0 +1,68 @@
+"""Imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import twinsight
+
+ROOT = Path(twinsight.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+FREE = {"errors"}
+MAY_IMPORT = {
+    "errors": set(),
+    "layers": FREE,
+    "losses": FREE,
+    "ranges": FREE,
+    "choices": FREE,
+    "console": set(),
+    "config": FREE | {"choices"},
+    "recipe": FREE | {"ranges"},
+    "run": FREE | {"recipe"},
+    "metrics": FREE | {"losses"},
+    "data": FREE | {"data"},
+    "backbones": FREE | {"backbones", "layers"},
+    "heads": FREE | {"heads", "backbones", "layers"},
+    "methods": FREE | {"methods", "backbones", "layers", "data.views"},
+    "probes": FREE | {"probes", "backbones", "layers", "data"},
+    "segmentation": FREE | {"backbones"},
+    "inference": FREE,
+    "training": FREE | {"training", "data", "backbones", "heads", "methods", "probes", "layers", "losses", "metrics",
+                        "run", "console", "segmentation", "inference"},
+    "cli": FREE | {"config", "recipe", "console"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}  # fmt: skip
+LIGHT = ("cli", "config", "choices", "recipe", "ranges", "run", "errors")
+HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
+
+
+def imported(file: Path) -> set[str]:
+    """Modules that a file imports anywhere, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_one_way(file):
+    part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    ours = {name.removeprefix("twinsight.") for name in imported(file) if name.startswith("twinsight.")} - {"__version__"}
+    if part in ("commands", "report"):
+        assert not any(name.split(".")[0] == "cli" for name in ours)
+        return
+    for name in ours:
+        allowed = any(f"{name}.".startswith(f"{target}.") for target in MAY_IMPORT[part])
+        assert allowed, f"{part} must not import {name}"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light(name):
+    assert not {module.split(".")[0] for module in imported(ROOT / f"{name}.py")} & HEAVY

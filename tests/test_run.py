@@ -1,0 +1,87 @@
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from twinsight.config import Pretrain
+from twinsight.errors import UserError
+from twinsight.run import Run, next_folder, write_text
+
+
+def make(folder: Path | None, overwrite: bool = False) -> Run:
+    return Run.make(folder, Pretrain(), "pretrain", "what", overwrite)
+
+
+def test_holds_what_one_needs_to_repeat_it(tmp_path):
+    run = make(tmp_path / "a" / "run")
+    assert run.checkpoints.is_dir()
+    assert "epochs: 100" in (run.folder / "config.yaml").read_text()
+    assert "torch: " in (run.folder / "environment.txt").read_text()
+
+
+def test_default_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert make(None).folder == Path("runs/pretrain-what-1")
+    assert next_folder("pretrain-what") == Path("runs/pretrain-what-2")
+
+
+def test_never_overwritten_silently(tmp_path):
+    (tmp_path / "run").mkdir()
+    make(tmp_path / "run")  # an empty folder is as good as none
+    (tmp_path / "run/metrics.csv").write_text("precious")
+    with pytest.raises(UserError, match="exists and is not empty.*--resume.*--overwrite"):
+        make(tmp_path / "run")
+    assert (tmp_path / "run/metrics.csv").exists()
+
+
+def test_overwrite_deletes_run_directories_only(tmp_path):
+    run = tmp_path / "run"
+    make(run)
+    (run / "metrics.csv").write_text("old")
+    make(run, overwrite=True)
+    assert not (run / "metrics.csv").exists()
+
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_text("dear")
+    (tmp_path / "file").write_text("dear")
+    for other in ("photos", "file"):
+        with pytest.raises(UserError, match="is no run directory"):
+            make(tmp_path / other, overwrite=True)
+    assert (tmp_path / "photos/a.jpg").exists()
+
+
+def test_in_use(tmp_path):
+    run = make(tmp_path / "run")
+    run.last.write_text("")
+    with open(tmp_path / "run/.lock") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with pytest.raises(UserError, match="another process"):
+        make(tmp_path / "run", overwrite=True)
+    with pytest.raises(UserError, match="another process"):
+        Run.reopen(tmp_path / "run", Pretrain(), "pretrain")
+
+
+def test_reopen(tmp_path):
+    make(tmp_path / "run")
+    with pytest.raises(UserError, match="no checkpoint there"):
+        Run.reopen(tmp_path / "run", Pretrain(), "pretrain")
+    (tmp_path / "run/checkpoints/last.ckpt").write_text("")
+    with pytest.raises(UserError, match="--batch-size: is not what"):
+        Run.reopen(tmp_path / "run", Pretrain(batch_size=8), "pretrain")
+    Run.reopen(tmp_path / "run", Pretrain(epochs=200), "pretrain")
+    assert "epochs: 200" in (tmp_path / "run/config.yaml").read_text()
+
+
+def test_write_text_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "a.txt"
+    write_text(file, "old")
+
+    def full(self, text, encoding):
+        self.write_bytes(text[:1].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(file, "new")
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
