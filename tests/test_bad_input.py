@@ -1,4 +1,6 @@
-"""Bad data, as one meets it: one sentence on stderr that names the file, exit code 2, and no run left behind."""
+"""Bad data, as one meets it: one sentence on stderr that names the file, exit code 2, and no run left
+behind.
+"""
 
 import shutil
 from pathlib import Path
@@ -42,18 +44,19 @@ def refused(argv: str, capfd) -> str:
 
 
 def mask(folder: Path, pixels: np.ndarray) -> None:
-    Image.fromarray(pixels).save(folder / "SegmentationClass" / "train_000003.png")
+    Image.fromarray(pixels).save(folder / MASK)
 
 
+IMAGE, MASK = Path("JPEGImages/train_000003.jpg"), Path("SegmentationClass/train_000003.png")
 DAMAGE = {
-    "truncated image": (lambda f: (f / "JPEGImages/train_000003.jpg").write_bytes((f / "JPEGImages/train_000003.jpg").read_bytes()[:300]), "train_000003.jpg: cannot be read"),
-    "no image": (lambda f: (f / "JPEGImages/train_000003.jpg").write_text("text"), "train_000003.jpg: cannot be read"),
-    "empty mask file": (lambda f: (f / "SegmentationClass/train_000003.png").write_bytes(b""), "train_000003.png: cannot be read"),
-    "mask of another size": (lambda f: mask(f, np.zeros((16, 32), np.uint8)), "has 32 x 16 pixels, but its image"),
+    "truncated image": (lambda f: (f / IMAGE).write_bytes((f / IMAGE).read_bytes()[:300]), "3.jpg: cannot be read"),
+    "no image": (lambda f: (f / IMAGE).write_text("text"), "3.jpg: cannot be read"),
+    "empty mask file": (lambda f: (f / MASK).write_bytes(b""), "3.png: cannot be read"),
+    "mask of another size": (lambda f: mask(f, np.zeros((16, 32), np.uint8)), "has 32 x 16 pixels"),
     "RGB mask": (lambda f: mask(f, np.zeros((32, 32, 3), np.uint8)), "is an RGB picture, not class indices"),
-    "class id beyond": (lambda f: mask(f, np.full((32, 32), 8, np.uint8)), "holds class id 8, but the data set has 8"),
-    "missing image": (lambda f: (f / "JPEGImages/train_000003.jpg").unlink(), "train_000003"),
-    "missing mask": (lambda f: (f / "SegmentationClass/train_000003.png").unlink(), "train_000003"),
+    "class id beyond": (lambda f: mask(f, np.full((32, 32), 8, np.uint8)), "holds class id 8"),
+    "missing image": (lambda f: (f / IMAGE).unlink(), "train_000003"),
+    "missing mask": (lambda f: (f / MASK).unlink(), "train_000003"),
     "missing split": (lambda f: (f / "ImageSets/Segmentation/val.txt").unlink(), "val"),
     "no classes": (lambda f: (f / "classes.txt").unlink(), "classes.txt: is missing"),
 }  # fmt: skip

@@ -29,8 +29,8 @@ MAY_IMPORT = {
     "probes": FREE | {"probes", "backbones", "layers", "data"},
     "segmentation": FREE | {"backbones"},
     "inference": FREE,
-    "training": FREE | {"training", "data", "backbones", "heads", "methods", "probes", "layers", "losses", "metrics",
-                        "run", "console", "segmentation", "inference"},
+    "training": FREE | {"training", "data", "backbones", "heads", "methods", "probes", "layers", "losses",
+                        "metrics", "run", "console", "segmentation", "inference"},
     "cli": FREE | {"config", "recipe", "console"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -54,7 +54,9 @@ def imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_one_way(file):
     part = file.relative_to(ROOT).parts[0].removesuffix(".py")
-    ours = {name.removeprefix("twinsight.") for name in imported(file) if name.startswith("twinsight.")} - {"__version__"}
+    ours = {name.removeprefix("twinsight.") for name in imported(file) if name.startswith("twinsight.")} - {
+        "__version__"
+    }
     if part in ("commands", "report"):
         assert not any(name.split(".")[0] == "cli" for name in ours)
         return

@@ -179,9 +179,7 @@ def test_all_void_is_zero_with_zero_gradients(name, smoothing):
 def test_certain_logits_give_finite_gradients(name, gamma):
     target = torch.tensor([[[0, 1, VOID]]])
     for sign in (1, -1):
-        logits = (
-            sign * 500 * torch.tensor([[[[1.0, -1, 1]], [[-1.0, 1, 1]], [[-1.0, -1, 1]]]])
-        ).requires_grad_()
+        logits = (sign * 500 * torch.tensor([[[[1.0, -1, 1]], [[-1.0, 1, 1]], [[-1.0, -1, 1]]]])).requires_grad_()
         SegmentationLoss({name: 1.0}, focal_gamma=gamma)(logits, target).backward()
         assert logits.grad.isfinite().all()
 
@@ -198,17 +196,13 @@ def test_uint8_target_and_half_precision_under_autocast(name):
 
 def test_large_lovasz_in_float32_equals_float64():
     logits, target = problem(size=(2, 200, 200))
-    torch.testing.assert_close(
-        lovasz(logits.float(), target).double(), lovasz(logits, target), rtol=1e-5, atol=0
-    )
+    torch.testing.assert_close(lovasz(logits.float(), target).double(), lovasz(logits, target), rtol=1e-5, atol=0)
 
 
 def test_weighted_sum_passes_each_loss_its_options():
     logits, target = problem()
     terms = {"cross-entropy": 1.0, "dice": 0.5, "focal": 2.0, "lovasz": 0.25, "jaccard": 3.0}
-    total = SegmentationLoss(terms, class_weights=WEIGHTS, label_smoothing=0.1, focal_gamma=3.0)(
-        logits, target
-    )
+    total = SegmentationLoss(terms, class_weights=WEIGHTS, label_smoothing=0.1, focal_gamma=3.0)(logits, target)
     expected = (
         cross_entropy(logits, target, WEIGHTS, 0.1)
         + 0.5 * dice(logits, target)

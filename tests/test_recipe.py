@@ -88,7 +88,9 @@ def test_short_form(tmp_path):
 
 
 def test_another_choice_drops_the_options_of_the_recipes(tmp_path):
-    file = recipe(tmp_path, "head: {name: fcn, level: -2, channels: 64}\nbackbone: {name: resnet50, output_stride: 8}\n")
+    file = recipe(
+        tmp_path, "head: {name: fcn, level: -2, channels: 64}\nbackbone: {name: resnet50, output_stride: 8}\n"
+    )
     options = segment("--config", file, "--head", "unet", "--backbone", "resnet18")
     assert options.head.name == "unet"
     assert (options.backbone.name, options.backbone.output_stride) == ("resnet18", 8)  # both are timm's
@@ -143,8 +145,11 @@ def test_out_of_range(flags):
         segment(*flags.split())
 
 
-@pytest.mark.parametrize("flags", ["--method.views.size 0", "--method.views.scale 1 0.5", "--method.views.scale 0.5 2",
-                                   "--method.views.sigma 2 1", "--method.views.blur 0 2", "--method.projector 8 0"])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags",
+    ["--method.views.size 0", "--method.views.scale 1 0.5", "--method.views.scale 0.5 2",
+     "--method.views.sigma 2 1", "--method.views.blur 0 2", "--method.projector 8 0"],
+)  # fmt: skip
 def test_out_of_range_views(flags):
     with pytest.raises(UserError, match=flags.split()[0] + " .*: "):
         parse(COMMANDS["pretrain"], "pretrain", flags.split())

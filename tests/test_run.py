@@ -29,7 +29,7 @@ def test_never_overwritten_silently(tmp_path):
     (tmp_path / "run").mkdir()
     make(tmp_path / "run")  # an empty folder is as good as none
     (tmp_path / "run/metrics.csv").write_text("precious")
-    with pytest.raises(UserError, match="exists and is not empty.*--resume.*--overwrite"):
+    with pytest.raises(UserError, match=r"exists and is not empty.*--resume.*--overwrite"):
         make(tmp_path / "run")
     assert (tmp_path / "run/metrics.csv").exists()
 

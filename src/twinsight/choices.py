@@ -12,10 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-def Choice(flag: str, *names: str) -> Any:
+
+def named(flag: str, *names: str) -> Any:
     """A name given as `--flag NAME`, stored in the chosen dataclass itself."""
     metavar = f"{{{','.join(names)}}}" if names else "NAME"
-    return Annotated[str, tyro.conf.arg(name=flag, prefix_name=False, metavar=metavar)]
+    return tyro.conf.arg(name=flag, prefix_name=False, metavar=metavar)
 
 
 def build(options: Any, *args: object, **extra: object) -> Any:
@@ -36,7 +37,7 @@ class Buildable:
 
 # --- data ---------------------------------------------------------------------------------------------------------
 
-DataName = Choice("data", "shapes", "voc", "coco-stuff", "folder")
+DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder")]
 
 
 @dataclass
@@ -125,7 +126,7 @@ DATA = {"shapes": ShapesOptions, "voc": VocOptions, "coco-stuff": CocoStuffOptio
 
 # --- backbones ----------------------------------------------------------------------------------------------------
 
-BackboneName = Choice("backbone")
+BackboneName = Annotated[str, named("backbone")]
 
 
 @dataclass
@@ -172,7 +173,7 @@ BACKBONES = {"vit-pytorch": VitPytorchOptions}
 
 # --- methods ------------------------------------------------------------------------------------------------------
 
-MethodName = Choice("method", "barlow-twins")
+MethodName = Annotated[str, named("method", "barlow-twins")]
 
 
 @dataclass
@@ -253,7 +254,7 @@ class PairOptions(Buildable):
 
 # --- heads --------------------------------------------------------------------------------------------------------
 
-HeadName = Choice("head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet")
+HeadName = Annotated[str, named("head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet")]
 
 
 @dataclass

@@ -25,11 +25,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        where = f"{error.filename}: " if error.filename else ""
         reason = (error.strerror or str(error)).lower()
-        sys.exit(complain(f"{where}cannot be written ({reason}); make room or choose another directory"))
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(complain(f"{where}{reason}; check the path, its rights and the room on its disk"))
 
 
 def complain(message: str) -> int:
@@ -64,7 +64,9 @@ def dispatch(argv: list[str]) -> int:
 
 
 def inherited(command: str, argv: list[str]) -> dict[str, object]:
-    """What a run directory on the command line already says: a resumed run's options, an evaluated run's data."""
+    """What a run directory on the command line already says: a resumed run's options, an evaluated run's
+    data.
+    """
     if command in ("pretrain", "segment"):
         resume = take_flag(list(argv), "--resume")
         return read(existing(Path(resume)), command) if resume else {}

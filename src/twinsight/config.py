@@ -21,6 +21,7 @@ from twinsight.choices import (
     TimmOptions,
 )
 
+
 @dataclass
 class RunOptions:
     """Where a training writes."""
@@ -42,11 +43,11 @@ class TrainingOptions:
 
     epochs: int = 100
     max_minutes: float | None = None
-    """Stop after so many minutes, saved, though the epochs are not done (schedules still count on all of them)."""
+    """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
     batch_size: int = 256
     """Images a step and process."""
     accumulate: int = 1
-    """Steps whose gradients are added up before one update. It does not enlarge the batch that a loss sees."""
+    """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
     optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
     lr: float = 5e-4
     """Peak learning rate."""
@@ -65,9 +66,9 @@ class TrainingOptions:
     clip: float | None = None
     """Largest norm of the gradient."""
     ema: float | None = None
-    """Keep an exponential moving average of the weights with this decay, and use it for validation and export."""
+    """Validate and export an exponential moving average of the weights, of this decay."""
     swa: float | None = None
-    """Average the weights over the end of the run, from this share of its epochs on (stochastic weight averaging)."""
+    """Validate and export the mean of the weights from this share of the epochs on (Izmailov, 2018)."""
     early_stopping: int | None = None
     """Stop after so many validations without improvement."""
     keep: int = 1
@@ -133,7 +134,7 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
     warmup_epochs: float | None = 1
     weight_decay: float = 0.01
     weights: Path | None = None
-    """Weights of the backbone: a run directory or a weights file. Default: random, or timm's (--backbone.pretrained)."""
+    """Weights of the backbone: a run directory or a file. Default: as --backbone.pretrained says."""
     freeze: int | Literal["all"] = 0
     """Freeze the whole backbone (all), or its stem and first blocks."""
     loss: str = "cross-entropy"
@@ -191,7 +192,7 @@ class Predict(InferenceOptions):
 
 @dataclass
 class Demo:
-    """The whole road on the embedded data set, in minutes: pretrain, segment, and a page that shows what it brought."""
+    """The whole road on the embedded data set, in minutes: pretrain, segment, and a page of results."""
 
     out: Path = Path("runs/demo")
     """Directory for the data, the runs and index.html."""

@@ -132,17 +132,13 @@ def parse(spec: str) -> dict[str, float]:
             hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(LOSSES)}"
             raise UserError(f"--loss {spec!r}: {name!r} is no loss; {hint}")
         if name in terms:
-            raise UserError(
-                f"--loss {spec!r}: {name!r} stands there twice; give it once, with the sum of its weights"
-            )
+            raise UserError(f"--loss {spec!r}: {name!r} stands there twice; give it once, with the sum of its weights")
         try:
             weight = float(factor) if factor.strip() else 1.0
         except ValueError:
             weight = math.nan
         if not 0 < weight < math.inf:
-            raise UserError(
-                f"--loss {spec!r}: {factor.strip()!r} is no positive number; write it as 0.5*{name}"
-            )
+            raise UserError(f"--loss {spec!r}: {factor.strip()!r} is no positive number; write it as 0.5*{name}")
         terms[name] = weight
     return terms
 

@@ -89,9 +89,7 @@ class ConfusionMatrix(nn.Module):
 
     def __init__(self, num_classes: int):
         super().__init__()
-        self.register_buffer(
-            "matrix", torch.zeros(num_classes, num_classes, dtype=torch.int64), persistent=False
-        )
+        self.register_buffer("matrix", torch.zeros(num_classes, num_classes, dtype=torch.int64), persistent=False)
 
     def reset(self) -> None:
         self.matrix.zero_()
@@ -110,9 +108,7 @@ class ConfusionMatrix(nn.Module):
         counts = pairs.flatten().bincount(minlength=(VOID + 1) * num_classes).view(VOID + 1, num_classes)
         if counts[num_classes:VOID].any():
             label = num_classes + int(counts[num_classes:VOID].sum(1).nonzero()[0])
-            raise UserError(
-                f"a mask holds class id {label}, but there are {num_classes} classes; mend either"
-            )
+            raise UserError(f"a mask holds class id {label}, but there are {num_classes} classes; mend either")
         self.matrix += counts[:num_classes]
 
     def reduce(self) -> Tensor:

@@ -14,7 +14,9 @@ BELOW_ONE = (0, 1 - 2**-53)
 
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "val_every", "log_every", "keep", "early_stopping"), COUNT),
-    **dict.fromkeys(("devices", "lr_batch", "size", "val_count", "count", "patch_size", "image_size", "img_size"), COUNT),
+    **dict.fromkeys(
+        ("devices", "lr_batch", "size", "val_count", "count", "patch_size", "image_size", "img_size"), COUNT
+    ),
     **dict.fromkeys(("channels", "projector", "rates", "dim", "depth", "heads", "mlp_dim", "window"), COUNT),
     **dict.fromkeys(("lr", "bias_lr", "head_lr", "weight_decay", "warmup_epochs", "lambd", "seed"), NUMBER),
     **dict.fromkeys(("focal_gamma", "aux_weight", "class_weights"), NUMBER),

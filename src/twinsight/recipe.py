@@ -16,11 +16,19 @@ from twinsight.ranges import check
 CONTROL = {"run", "resume", "overwrite", "dry_run"}
 """Options about one run rather than about what it computes: never saved, never in a recipe."""
 
-WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", NoneType: "null"}
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+    NoneType: "null",
+}
 
 
 def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] | None = None) -> Any:
-    """The command's dataclass, filled from `tree`, then from `--config FILE`, then from the flags, each over the last.
+    """The command's dataclass, filled from `tree`, then from `--config FILE`, then from the flags, each
+    over the last.
 
     Prints help or a complaint and exits (code 2) as tyro does; raises UserError for what only we can tell.
     """
@@ -44,7 +52,11 @@ def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] 
     concrete = make_dataclass(cls.__name__, [(k, c, field(default_factory=c)) for k, c in chosen.items()], bases=(cls,))
     help_text = f"{cls.__doc__}\n\n--config FILE.yaml fills in any of these options; flags override it."
     options = tyro.cli(
-        concrete, prog=f"twinsight {command}", description=help_text, args=argv, default=fill(concrete, recipe, source)
+        concrete,
+        prog=f"twinsight {command}",
+        description=help_text,
+        args=argv,
+        default=fill(concrete, recipe, source),
     )
     check(options)
     return options
@@ -103,7 +115,9 @@ def read(file: Path, command: str) -> dict[str, Any]:
 
 
 def fill(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> Any:
-    """The dataclass with a tree's values. Raises UserError for a key that it lacks or a value of another type."""
+    """The dataclass with a tree's values. Raises UserError for a key that it lacks or a value of another
+    type.
+    """
     kinds = {f.name: f.type for f in fields(cls)}
     values = {}
     for key, value in tree.items():

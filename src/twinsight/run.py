@@ -15,11 +15,20 @@ import yaml
 from twinsight.errors import UserError
 from twinsight.recipe import dump
 
-PACKAGES = ("twinsight", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "pillow")
+PACKAGES = (
+    "twinsight",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+)
 
 MAY_CHANGE = {
-    "epochs", "max_minutes", "data", "workers", "devices", "accelerator", "precision", "early_stopping", "keep",
-    "val_every", "log", "log_every",
+    "epochs", "max_minutes", "data", "workers", "devices", "accelerator", "precision", "early_stopping",
+    "keep", "val_every", "log", "log_every",
 }  # fmt: skip
 """Options that a resumed run may have otherwise than before."""
 
@@ -39,7 +48,9 @@ class Run:
 
     @classmethod
     def make(cls, folder: Path | None, options: Any, command: str, what: str, overwrite: bool = False) -> "Run":
-        """A new run. Raises UserError if the directory holds anything and is not to be overwritten, or is in use."""
+        """A new run. Raises UserError if the directory holds anything and is not to be overwritten, or is
+        in use.
+        """
         run = cls(folder or next_folder(f"{command}-{what}"))
         if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
             if not overwrite:
@@ -48,29 +59,39 @@ class Run:
                     f"{run.folder}, or give --overwrite"
                 )
             if not (run.folder / "config.yaml").is_file():
-                raise UserError(f"{run.folder}: is no run directory, so --overwrite leaves it alone; choose another --run")
+                raise UserError(
+                    f"{run.folder}: is no run directory, so --overwrite leaves it alone; choose another --run"
+                )
             run.lock()
             shutil.rmtree(run.folder)
         run.checkpoints.mkdir(parents=True)
         run.lock()
-        write_text(run.folder / "config.yaml", dump(options, command))
-        write_text(run.folder / "environment.txt", environment())
+        try:
+            write_text(run.folder / "config.yaml", dump(options, command))
+            write_text(run.folder / "environment.txt", environment())
+        except OSError:
+            run.remove()
+            raise
         return run
 
     @classmethod
     def reopen(cls, folder: Path, options: Any, command: str) -> "Run":
         """A run to go on with, from now on with these options.
 
-        Raises UserError if there is nothing to go on from, it is in use, or the options make another training of it.
+        Raises UserError if there is nothing to go on from, it is in use, or the options make another
+        training of it.
         """
         run = cls(folder)
         if not run.last.is_file():
-            raise UserError(f"--resume {folder}: no checkpoint there (no checkpoints/last.ckpt); start it anew with --run")
+            raise UserError(
+                f"--resume {folder}: no checkpoint there (no checkpoints/last.ckpt); start it anew with --run"
+            )
         saved, now = (yaml.safe_load(text) for text in ((folder / "config.yaml").read_text(), dump(options, command)))
         for key in now:
             if now[key] != saved.get(key) and key not in MAY_CHANGE:
                 raise UserError(
-                    f"--{key.replace('_', '-')}: is not what {folder} was begun with, and a resumed run goes on as it "
+                    f"--{key.replace('_', '-')}: is not what {folder} was begun with, and a resumed run "
+                    f"goes on as it "
                     "was; leave it out, or start a new --run"
                 )
         run.lock()

@@ -42,9 +42,7 @@ class SegmentationModel(nn.Module):
 
 def save_classes(file: Path, classes: tuple[str, ...], palette: np.ndarray) -> None:
     """What the channels of the logits mean, beside the weights."""
-    file.write_text(
-        json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n", encoding="utf-8"
-    )
+    file.write_text(json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n", encoding="utf-8")
 
 
 def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:

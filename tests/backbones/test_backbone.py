@@ -38,9 +38,7 @@ def test_embedding_is_the_original_models(case):
     config = original.pretrained_cfg
     side = options.get("img_size", 224)
     images = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8)
-    pixels = (images / 255 - torch.tensor(config["mean"]).view(3, 1, 1)) / torch.tensor(config["std"]).view(
-        3, 1, 1
-    )
+    pixels = (images / 255 - torch.tensor(config["mean"]).view(3, 1, 1)) / torch.tensor(config["std"]).view(3, 1, 1)
     expected = original(pixels)
     assert expected.shape == (1, backbone.dim)
     torch.testing.assert_close(backbone(images), expected, atol=1e-6, rtol=1e-6)
@@ -194,9 +192,7 @@ def test_unknown_names_and_options(name, options, message):
 def test_a_network_of_one_size_says_so():
     mixer = Backbone("mixer_s32_224").eval()
     for call in (mixer, lambda images: mixer.features(images, [0])):
-        with pytest.raises(
-            UserError, match=r"mixer_s32_224: does not take images of 64x96 .* --backbone.img-size"
-        ):
+        with pytest.raises(UserError, match=r"mixer_s32_224: does not take images of 64x96 .* --backbone.img-size"):
             call(torch.rand(1, 3, 64, 90))
     assert Backbone("mixer_s32_224", img_size=64)(torch.rand(1, 3, 64, 64)).shape == (1, 512)
 

@@ -26,9 +26,7 @@ def test_embedding_is_the_originals(backbone):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    ("size", "extent"), [((32, 32), (32, 32)), ((35, 50), (40, 56)), ((7, 99), (8, 104))]
-)
+@pytest.mark.parametrize(("size", "extent"), [((32, 32), (32, 32)), ((35, 50), (40, 56)), ((7, 99), (8, 104))])
 def test_features_of_any_size(backbone, size, extent):
     images = torch.rand(2, 3, *size)
     features = backbone.features(images, [2, 0])

@@ -52,9 +52,7 @@ def test_round_trip(tmp_path, source, target):
 @pytest.mark.parametrize(
     "content",
     [
-        lambda b: {
-            "state_dict": prefixed("method.trunk.network.", b) | {"method.projector.0.weight": torch.ones(1)}
-        },
+        lambda b: {"state_dict": prefixed("method.trunk.network.", b) | {"method.projector.0.weight": torch.ones(1)}},
         lambda b: {"state_dict": prefixed("model.backbone.network.", b) | {"model.head.bias": torch.ones(1)}},
         lambda b: {"model": prefixed("module.", b), "epoch": 3},
         lambda b: prefixed("", b),
@@ -69,9 +67,7 @@ def test_what_stands_before_the_names(tmp_path, source, target, content):
 
 def test_a_runs_exported_weights_come_before_its_checkpoint(tmp_path, source, target):
     (tmp_path / "checkpoints").mkdir()
-    torch.save(
-        {"state_dict": prefixed("method.trunk.network.", source)}, tmp_path / "checkpoints" / "last.ckpt"
-    )
+    torch.save({"state_dict": prefixed("method.trunk.network.", source)}, tmp_path / "checkpoints" / "last.ckpt")
     load_backbone(target, tmp_path)
     assert same(source, target)
     segmenter = make(2)
@@ -108,9 +104,7 @@ def test_tensors_too_many(tmp_path, target):
 @pytest.mark.parametrize("name", ["w.safetensors", "w.ckpt"])
 def test_truncated_file(tmp_path, source, target, name):
     file = tmp_path / name
-    save_file(prefixed("", source), file) if name.endswith("tensors") else torch.save(
-        prefixed("", source), file
-    )
+    save_file(prefixed("", source), file) if name.endswith("tensors") else torch.save(prefixed("", source), file)
     content = file.read_bytes()
     for length in (0, 5, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:length])

@@ -11,8 +11,9 @@ DATA = ShapesOptions(count=8, val_count=4, size=32)
 def segment_options(run: Path | None, **changes) -> Segment:
     """A training of seconds."""
     given = {
-        "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0, "data": DATA,
-        "augment": PairOptions(size=32), "head": LinearOptions(), "backbone": TimmOptions(name="test_resnet"),
+        "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
+        "data": DATA, "augment": PairOptions(size=32), "head": LinearOptions(),
+        "backbone": TimmOptions(name="test_resnet"),
     }  # fmt: skip
     return Segment(run=run, **given | changes)
 

@@ -57,7 +57,10 @@ def test_data_on_the_command_line(segmenter_run, tmp_path):
     write(tmp_path / "shapes", DATA.open("train"), replace(DATA, seed=1).open("val"))
     elsewhere = evaluate.run(options(segmenter_run, data=FolderOptions(root=tmp_path / "shapes")))
     with pytest.raises(SystemExit) as exit:
-        main(f"evaluate {segmenter_run} --data folder --data.root {tmp_path}/shapes --json {tmp_path}/a.json".split())
+        main([
+            "evaluate", str(segmenter_run), "--data", "folder", "--data.root", f"{tmp_path}/shapes", "--json",
+            f"{tmp_path}/a.json",
+        ])  # fmt: skip
     assert exit.value.code == 0
     assert json.loads((tmp_path / "a.json").read_text())["mean_iou"] == pytest.approx(elsewhere.scalars()["mean_iou"])
 
@@ -72,8 +75,8 @@ def test_other_classes_are_refused(segmenter_run, tmp_path):
 def test_no_run(tmp_path, segmenter_run):
     with pytest.raises(UserError, match="no run directory"):
         evaluate.run(options(tmp_path / "none"))
+    (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(UserError, match="no masks"):
-        (tmp_path / "a.png").write_bytes(b"")
         evaluate.run(options(segmenter_run, data=FolderOptions(root=tmp_path, train="train", val="train")))
 
 

@@ -34,7 +34,14 @@ def names(folder: Path) -> set[str]:
 
 def test_masks_are_the_argmax_in_the_palette(segmenter_run, photos):
     out = run(segmenter_run, photos)
-    assert names(out) == {"a.png", "a.overlay.jpg", "sub/b.png", "sub/b.overlay.jpg", "c.png", "c.overlay.jpg"}
+    assert names(out) == {
+        "a.png",
+        "a.overlay.jpg",
+        "sub/b.png",
+        "sub/b.overlay.jpg",
+        "c.png",
+        "c.overlay.jpg",
+    }
     model, _ = load_segmenter(segmenter_run, "best", torch.device("cpu"))
     _, palette = load_classes(segmenter_run / "classes.json")
     for source, name in (("a.png", "a"), ("sub/b.jpg", "sub/b"), ("c.png", "c")):
@@ -88,7 +95,8 @@ def test_a_broken_image_among_good_ones(segmenter_run, photos):
 
 
 @pytest.mark.parametrize(
-    ("image", "sentence"), [("none.png", "no such file"), ("empty", "no images"), ("file/x.png", "no such file")]
+    ("image", "sentence"),
+    [("none.png", "no such file"), ("empty", "no images"), ("file/x.png", "no such file")],
 )
 def test_bad_images(segmenter_run, photos, image, sentence):
     (photos / "empty").mkdir()
@@ -100,5 +108,5 @@ def test_bad_images(segmenter_run, photos, image, sentence):
 def test_bad_runs(segmenter_run, photos):
     with pytest.raises(UserError, match="no run directory"):
         run(photos, photos)
-    with pytest.raises(UserError, match="cannot be made|not a directory"):
+    with pytest.raises(NotADirectoryError):  # which the command line turns into a sentence
         run(segmenter_run, photos, out=photos / "a.png" / "out")

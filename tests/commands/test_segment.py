@@ -22,7 +22,14 @@ def best(run):
 
 def test_writes_a_run_directory(segmenter_run):
     names = {file.name for file in segmenter_run.iterdir()} - {".lock"}
-    assert names == {"config.yaml", "environment.txt", "metrics.csv", "checkpoints", "classes.json", "model.safetensors"}
+    assert names == {
+        "config.yaml",
+        "environment.txt",
+        "metrics.csv",
+        "checkpoints",
+        "classes.json",
+        "model.safetensors",
+    }
     assert (segmenter_run / "checkpoints/last.ckpt").is_file()
     assert json.loads((segmenter_run / "classes.json").read_text())["classes"][0] == "background"
 
@@ -147,7 +154,14 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert segment.run(segment_options(None, dry_run=True)) is None
     out = capfd.readouterr().out
-    for word in ("linear on levels", "test_resnet", "8 to train, 4 to validate, 8 classes", "FLOP", "memory", "steps"):
+    for word in (
+        "linear on levels",
+        "test_resnet",
+        "8 to train, 4 to validate, 8 classes",
+        "FLOP",
+        "memory",
+        "steps",
+    ):
         assert word in out
     assert not list(tmp_path.iterdir())
 

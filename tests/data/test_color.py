@@ -72,17 +72,12 @@ def test_hue_turns_red_into_green_and_back():
 
 
 def test_grayscale(image):
-    assert (
-        difference(color.grayscale(image), image @ np.array([[0.299], [0.587], [0.114]]) * np.ones(3)).max()
-        <= 1
-    )
+    assert difference(color.grayscale(image), image @ np.array([[0.299], [0.587], [0.114]]) * np.ones(3)).max() <= 1
 
 
 @pytest.mark.parametrize("threshold", [0, 100, 128, 255])
 def test_solarize_and_invert(image, threshold):
-    np.testing.assert_array_equal(
-        color.solarize(image, threshold), torchvision(TF.solarize, image, threshold)
-    )
+    np.testing.assert_array_equal(color.solarize(image, threshold), torchvision(TF.solarize, image, threshold))
     np.testing.assert_array_equal(color.invert(image), 255 - image)
 
 

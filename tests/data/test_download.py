@@ -153,9 +153,7 @@ def test_no_network(tmp_path, serve, begun):
     server.server_close()
     if begun:
         (tmp_path / "a.part").write_bytes(DATA[:1000])
-    with pytest.raises(
-        UserError, match="from 1000 bytes" if begun else "cannot be reached .*check the network"
-    ):
+    with pytest.raises(UserError, match="from 1000 bytes" if begun else "cannot be reached .*check the network"):
         download(server.url, tmp_path / "a", MD5)
     assert (tmp_path / "a.part").exists() == begun
 

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from twinsight.data.folder import Folder
+from twinsight.data.samples import default_palette
 from twinsight.errors import UserError
 
 
@@ -113,9 +114,7 @@ def test_an_empty_split(pairs, fraction, split):
 def test_an_image_without_mask_and_a_mask_without_image(pairs):
     images, masks = pairs
     write(images, "x.jpg", "y.jpg")
-    with pytest.raises(
-        UserError, match=r"images/x\.jpg: has no mask of the same name in .*, as 2 of 42 images"
-    ):
+    with pytest.raises(UserError, match=r"images/x\.jpg: has no mask of the same name in .*, as 2 of 42 images"):
         Folder(images, masks=masks)
     write(masks, "x.png", "y.png", "z.png", mode="L")
     with pytest.raises(UserError, match=r"masks/z\.png: has no image .*, as 1 of 43 masks"):
@@ -156,3 +155,19 @@ def test_voc_layout_is_recognized(tmp_path):
     (tmp_path / "classes.txt").write_text("sky\n")
     assert [ids(Folder(tmp_path, split)) for split in ("train", "val", "all")] == [["a"], ["b"], ["a", "b"]]
     np.testing.assert_array_equal(Folder(tmp_path)[0].mask, np.zeros((6, 9)))
+
+
+def test_palette_comes_from_the_masks_where_they_have_one(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "masks" / "classes.txt").write_text("a\nb\n")
+    for index in range(4):
+        Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / "images" / f"{index}.png")
+        mask = Image.fromarray(np.full((4, 5), index % 2, np.uint8)).convert("P")
+        mask.putpalette([10, 20, 30, 200, 100, 0])
+        mask.save(tmp_path / "masks" / f"{index}.png")
+    dataset = Folder(tmp_path / "images", "all", masks=tmp_path / "masks")
+    assert dataset.palette.tolist() == [[10, 20, 30], [200, 100, 0]]
+    for index in range(4):
+        Image.fromarray(np.full((4, 5), index % 2, np.uint8)).save(tmp_path / "masks" / f"{index}.png")
+    assert (Folder(tmp_path / "images", "all", masks=tmp_path / "masks").palette == default_palette(("a", "b"))).all()

@@ -13,9 +13,7 @@ from twinsight.data.views import MultiView, View
 from twinsight.errors import UserError
 
 # Four workers are more than torch would suggest for a small machine.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:This DataLoader will create", "ignore:Be aware that when using"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:Be aware that when using")
 
 VIEWS = MultiView([View(size=24), View(size=16, solarize=0.5)])
 PAIRS = PairAugmentation(size=20)
@@ -40,9 +38,7 @@ class Memory(Dataset):
 
 def flat(batch) -> list:
     """The tensors and names of a batch, whatever holds them."""
-    return (
-        [batch] if isinstance(batch, (torch.Tensor, str)) else [leaf for part in batch for leaf in flat(part)]
-    )
+    return [batch] if isinstance(batch, (torch.Tensor, str)) else [leaf for part in batch for leaf in flat(part)]
 
 
 def same(a, b) -> bool:
@@ -63,9 +59,7 @@ def indices(loader) -> list[int]:
     return [i for _, batch in loader for i in batch.tolist()]
 
 
-@pytest.mark.parametrize(
-    "samples", [Views(Memory(), VIEWS, 7), Pairs(Memory(), PAIRS, 7)], ids=["views", "pairs"]
-)
+@pytest.mark.parametrize("samples", [Views(Memory(), VIEWS, 7), Pairs(Memory(), PAIRS, 7)], ids=["views", "pairs"])
 def test_the_same_seed_gives_the_same_batches_with_any_number_of_workers(samples):
     alone = epochs(samples, 0)
     assert [len(batches) for batches in alone] == [5, 5]
@@ -193,9 +187,7 @@ def fit(folder, workers: int, max_epochs: int, every: int, resume=None) -> list:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(
-        module, train_loader(Views(Memory(), VIEWS, 5), 4, workers), ckpt_path=resume, weights_only=True
-    )
+    trainer.fit(module, train_loader(Views(Memory(), VIEWS, 5), 4, workers), ckpt_path=resume, weights_only=True)
     return module.seen
 
 

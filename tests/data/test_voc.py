@@ -106,9 +106,7 @@ def test_two_images_of_one_name(tmp_path):
 def test_a_mask_of_another_size_is_refused_when_read(tmp_path):
     write_layout(tmp_path)
     Image.new("L", (12, 17)).save(tmp_path / "SegmentationClass/2007_000032.png")
-    with pytest.raises(
-        UserError, match=r"2007_000032\.png: has 12 x 17 pixels, .*2007_000032\.jpg has 17 x 12"
-    ):
+    with pytest.raises(UserError, match=r"2007_000032\.png: has 12 x 17 pixels, .*2007_000032\.jpg has 17 x 12"):
         Voc(tmp_path)[0]
 
 

@@ -38,9 +38,7 @@ CLASSES = 3
 
 def features_of(head, dims, strides, batch=2, height=75, width=53):
     """Random maps; a pyramid's sizes are rounded up, as strided convolutions with padding give them."""
-    maps = [
-        torch.randn(batch, dims[k], ceil(height / strides[k]), ceil(width / strides[k])) for k in head.levels
-    ]
+    maps = [torch.randn(batch, dims[k], ceil(height / strides[k]), ceil(width / strides[k])) for k in head.levels]
     return Features(torch.randn(batch, dims[-1]), maps, (height, width))
 
 

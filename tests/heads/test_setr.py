@@ -12,11 +12,7 @@ VIT = (192,) * 12, (16,) * 12
 
 
 def convolutions(module):
-    return [
-        (m.in_channels, m.out_channels, m.kernel_size[0])
-        for m in module.modules()
-        if isinstance(m, nn.Conv2d)
-    ]
+    return [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in module.modules() if isinstance(m, nn.Conv2d)]
 
 
 def features(*maps):

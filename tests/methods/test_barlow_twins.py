@@ -114,9 +114,7 @@ def test_float32_under_autocast(pair, dtype):
 
 
 def test_equal_and_white_views_cost_nothing():
-    z = torch.linalg.qr(torch.randn(32, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[
-        0
-    ]
+    z = torch.linalg.qr(torch.randn(32, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
     z = torch.linalg.qr(z - z.mean(0))[0] * 32**0.5
     invariance, redundancy = barlow_twins_loss(z, z)
     assert invariance < 1e-8

@@ -57,13 +57,16 @@ def test_no_label_of_an_image_grid_is_cut():
 def test_contact_sheet_of_images_of_any_shape(tmp_path):
     rng = np.random.default_rng(0)
     samples = [
-        Sample(rng.integers(0, 255, (h, w, 3), np.uint8), np.ones((h, w), np.uint8), str(h)) for h, w in ((9, 30), (50, 20))
+        Sample(rng.integers(0, 255, (h, w, 3), np.uint8), np.ones((h, w), np.uint8), str(h))
+        for h, w in ((9, 30), (50, 20))
     ]
     save_figure(contact_sheet(samples, ("background", "a", "b"), PALETTE), tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml"), (".jpg", b"\xff\xd8")])
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml"), (".jpg", b"\xff\xd8")]
+)
 def test_figures_are_written_in_the_format_of_their_name(tmp_path, suffix, magic):
     file = tmp_path / "new" / f"curve{suffix}"
     save_figure(curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y"), file)

@@ -20,7 +20,9 @@ from twinsight.training.trainer import Training
 
 
 class Scripted(nn.Module):
-    """A method whose loss at step `bad` (from 1) is NaN, or whose gradient there is infinite while the loss is fine."""
+    """A method whose loss at step `bad` (from 1) is NaN, or whose gradient there is infinite while the loss
+    is fine.
+    """
 
     def __init__(self, bad: int = -1, gradient_only: bool = False):
         super().__init__()
@@ -98,7 +100,7 @@ def test_disk_full_keeps_the_checkpoint_before(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
-    with pytest.raises(UserError, match="could not be written at step 8.*No space left"):
+    with pytest.raises(UserError, match=r"could not be written at step 8.*No space left"):
         fit(tmp_path / "run", Scripted())
     assert saved(Run(tmp_path / "run"))["global_step"] == 4
     assert sorted(file.name for file in (tmp_path / "run/checkpoints").iterdir()) == ["last.ckpt"]

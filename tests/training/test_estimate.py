@@ -15,13 +15,13 @@ def network():
     )  # fmt: skip
 
 
-def loss_of(network):
-    return lambda batch: network(torch.zeros(batch, 3, 6, 5)).sum()
+def loss_of(network, batch):
+    return network(torch.zeros(batch, 3, 6, 5)).sum()
 
 
 def test_operations_of_a_known_network(network):
     conv, linear = 6 * 5 * 4 * 3 * 9, 4 * 6 * 5 * 7
-    each = cost(network, loss_of(network))
+    each = cost(network, loss_of)
     # A multiply-add is two; backward repeats each once for the weights, and once for the input where it is
     # not the images.
     assert each.flops == 2 * (2 * conv + 3 * linear)
@@ -30,17 +30,15 @@ def test_operations_of_a_known_network(network):
 
 def test_frozen_weights_cost_no_backward(network):
     network[:2].requires_grad_(False)
-    each = cost(network, loss_of(network))
+    each = cost(network, loss_of)
     assert each.flops == 2 * (6 * 5 * 4 * 3 * 9 + 2 * 4 * 6 * 5 * 7)
     assert each.trainable == 4 * 6 * 5 * 7
 
 
 def test_memory_of_a_known_stack():
     stack = nn.Sequential(nn.Linear(10, 20, bias=False), nn.Tanh(), nn.Linear(20, 5, bias=False), nn.Tanh())
-    each = cost(stack, lambda batch: stack(torch.zeros(batch, 10)).sum(), optimizer_slots=1)
-    assert each.per_image == 4 * (
-        10 + 20 + 5
-    )  # the input, and what each tanh gives: kept once though used twice
+    each = cost(stack, lambda stack, batch: stack(torch.zeros(batch, 10)).sum(), optimizer_slots=1)
+    assert each.per_image == 4 * (10 + 20 + 5)  # the input, and what each tanh gives: kept once though used twice
     assert each.fixed == 4 * (10 * 20 + 20 * 5) * 3  # weights, gradients, momentum
     assert each.memory(8) == each.fixed + 8 * each.per_image
 
@@ -53,7 +51,7 @@ def test_nothing_is_left_behind(network):
     network[1].train()
     modes[2] = True
     random = torch.get_rng_state()
-    cost(network, loss_of(network))
+    cost(network, loss_of)
     assert all(torch.equal(value, buffers[name]) for name, value in network.named_buffers())
     assert all(torch.equal(value, weights[name]) for name, value in network.named_parameters())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -61,9 +59,7 @@ def test_nothing_is_left_behind(network):
     assert torch.equal(torch.get_rng_state(), random)
 
 
-@pytest.mark.parametrize(
-    ("free", "most", "expected"), [(1000, 100, 8), (1000, 6, 4), (1300, 100, 16), (0, 100, 2)]
-)
+@pytest.mark.parametrize(("free", "most", "expected"), [(1000, 100, 8), (1000, 6, 4), (1300, 100, 16), (0, 100, 2)])
 def test_largest_batch(monkeypatch, free, most, expected):
     monkeypatch.setattr(estimate, "available_memory", lambda: free)
     assert largest_batch(Cost(0, 0, 0.0, fixed=200, per_image=50), most) == expected

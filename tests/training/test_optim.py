@@ -37,9 +37,7 @@ def test_what_decays(vit):
         "network.patch_embed.proj.bias",
     } <= kept
     assert all(name in kept for name in found if name.endswith("bias") or ".norm" in name)
-    weights = {
-        name for name in found if name.endswith((".qkv.weight", ".proj.weight", "fc1.weight", "fc2.weight"))
-    }
+    weights = {name for name in found if name.endswith((".qkv.weight", ".proj.weight", "fc1.weight", "fc2.weight"))}
     assert set(found) - kept == weights
 
 
@@ -80,16 +78,12 @@ def test_layer_decay_equals_timms(name, vit):
 def test_rate_of_each_block(vit):
     found = assigned(Optimization(lr=1.0, layer_decay=0.5).groups(vit, vit.layer_ids()), vit)
     assert found["network.pos_embed"][0] == 0.5**12
-    assert [found[f"network.blocks.{i}.attn.qkv.weight"][0] for i in range(12)] == [
-        0.5 ** (11 - i) for i in range(12)
-    ]
+    assert [found[f"network.blocks.{i}.attn.qkv.weight"][0] for i in range(12)] == [0.5 ** (11 - i) for i in range(12)]
     assert found["network.norm.weight"][0] == 1
 
 
 def test_what_has_no_depth_has_the_full_rate():
-    layers = nn.Sequential(
-        nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
-    )
+    layers = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     groups = Optimization(lr=1.0, layer_decay=0.5).groups(layers, {"0.weight": 0, "1.weight": 1})
     rates = {name: rate for name, (rate, _) in assigned(groups, layers).items()}
     assert rates == {"0.weight": 0.5, "1.weight": 1, "2.weight": 1}
@@ -186,8 +180,6 @@ def test_schedule_multiplies_every_groups_rate():
     schedule = optimization.scheduler(optimizer, steps=4)
     for step in range(4):
         factor = optimization.factor(step, 4)
-        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
-            [0.2 * factor, 0.1 * factor]
-        )
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2 * factor, 0.1 * factor])
         optimizer.step()
         schedule.step()

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from twinsight.choices import BarlowTwinsOptions, LinearOptions, PairOptions, ShapesOptions, TimmOptions, TwoViewsOptions
+from twinsight.choices import (
+    BarlowTwinsOptions,
+    LinearOptions,
+    PairOptions,
+    ShapesOptions,
+    TimmOptions,
+    TwoViewsOptions,
+)
 from twinsight.commands import pretrain, segment
 from twinsight.config import Pretrain, Segment
 from twinsight.errors import UserError
@@ -18,12 +25,26 @@ VIT = TimmOptions(name="test_vit", drop_path_rate=0.4)
 
 def pretrain_options(run: Path, **changes) -> Pretrain:
     method = BarlowTwinsOptions(projector=(16, 16), views=TwoViewsOptions(size=32))
-    given = {"epochs": 2, "batch_size": 4, "workers": 0, "log_every": 1, "lr": 0.01, "precision": "fp32"} | changes
+    given = {
+        "epochs": 2,
+        "batch_size": 4,
+        "workers": 0,
+        "log_every": 1,
+        "lr": 0.01,
+        "precision": "fp32",
+    } | changes
     return Pretrain(run=run, method=method, backbone=VIT, data=DATA, **given)
 
 
 def segment_options(run: Path, **changes) -> Segment:
-    given = {"epochs": 2, "batch_size": 4, "workers": 0, "log_every": 1, "lr": 0.01, "precision": "fp32"} | changes
+    given = {
+        "epochs": 2,
+        "batch_size": 4,
+        "workers": 0,
+        "log_every": 1,
+        "lr": 0.01,
+        "precision": "fp32",
+    } | changes
     head = LinearOptions(dropout=0.5)
     return Segment(run=run, augment=PairOptions(size=32), head=head, backbone=VIT, data=DATA, **given)
 
@@ -52,7 +73,7 @@ def resume(make, command, run: Path, **changes) -> None:
     command.run(options)
 
 
-# Within the first epoch, at its last batch, within the second: each a different path through Lightning's loops.
+# Within the first epoch, at its last batch, within the second: each another path through Lightning.
 @pytest.mark.parametrize("batches", [3, 5, 7])
 @pytest.mark.parametrize(("make", "command"), [(pretrain_options, pretrain), (segment_options, segment)])
 def test_same_weights(tmp_path, monkeypatch, make, command, batches):
@@ -66,9 +87,10 @@ def test_same_weights_averaged_and_accumulated(tmp_path, monkeypatch, changes):
 
 def compare(tmp_path, monkeypatch, make, command, batches, **changes):
     command.run(make(tmp_path / "whole", **changes))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         interrupt_at(patch, batches)
-        command.run(make(tmp_path / "cut", **changes))
+        with pytest.raises(KeyboardInterrupt):
+            command.run(make(tmp_path / "cut", **changes))
     assert torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)["global_step"] < 10
     resume(make, command, tmp_path / "cut", **changes)
 
@@ -114,5 +136,5 @@ def test_broken_checkpoint(tmp_path):
     run = tmp_path / "run"
     pretrain.run(pretrain_options(run, epochs=1))
     (run / "checkpoints/last.ckpt").write_bytes(b"PK\x03\x04 half")
-    with pytest.raises(UserError, match="last.ckpt: cannot be read"):
+    with pytest.raises(UserError, match=r"last.ckpt: cannot be read"):
         resume(pretrain_options, pretrain, run, epochs=1)

@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices import FcnOptions, FolderOptions, LinearOptions, PairOptions, ShapesOptions, TimmOptions, build
+from twinsight.choices import (
+    FcnOptions,
+    FolderOptions,
+    LinearOptions,
+    PairOptions,
+    ShapesOptions,
+    TimmOptions,
+    build,
+)
 from twinsight.commands import segment
 from twinsight.commands.setup import load_segmenter, make_model
 from twinsight.config import Segment
@@ -75,7 +83,10 @@ def test_loss_is_the_weighted_sum_of_both_heads():
     module.log = lambda *args, **kwargs: None
     module._trainer = type("", (), {"optimizers": [torch.optim.SGD(model.parameters(), 0.1)]})()
     rng = np.random.default_rng(0)
-    samples = [Sample(rng.integers(0, 256, (32, 32, 3), np.uint8), rng.integers(0, 3, (32, 32), np.uint8), str(i)) for i in range(2)]
+    samples = [
+        Sample(rng.integers(0, 256, (32, 32, 3), np.uint8), rng.integers(0, 3, (32, 32), np.uint8), str(i))
+        for i in range(2)
+    ]
     batch = Pairs.collate(samples)
     with torch.no_grad():
         main, aux = (loss(logits, batch.masks) for logits in model.every_logits(batch.images, [model.head, model.aux]))
@@ -87,7 +98,10 @@ def test_validation_of_mixed_sizes_equals_one_by_one():
     model = make_model(options(None), 4).eval()
     rng = np.random.default_rng(0)
     sizes = [(32, 40), (33, 47), (32, 40), (64, 32)]
-    samples = [Sample(rng.integers(0, 256, (h, w, 3), np.uint8), rng.integers(0, 4, (h, w), np.uint8), str(i)) for i, (h, w) in enumerate(sizes)]
+    samples = [
+        Sample(rng.integers(0, 256, (h, w, 3), np.uint8), rng.integers(0, 4, (h, w), np.uint8), str(i))
+        for i, (h, w) in enumerate(sizes)
+    ]
     module = Segmenter(model, SegmentationLoss({"cross-entropy": 1.0}), 4, Optimization(), 1e-3, Inference())
     with torch.inference_mode():
         module.validation_step(Pairs.collate(samples), 0)

@@ -62,11 +62,7 @@ class Backbone(nn.Module):
         self.dim: int = getattr(self.network, "head_hidden_size", None) or self.network.num_features
         self.prefix_tokens: int = getattr(self.network, "num_prefix_tokens", 0)
         stem = next(m for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-        patches = (
-            isinstance(stem, nn.Linear)
-            or stem.kernel_size == stem.stride
-            or hasattr(self.network, "patch_embed")
-        )
+        patches = isinstance(stem, nn.Linear) or stem.kernel_size == stem.stride or hasattr(self.network, "patch_embed")
         self.multiple = max(self.strides) if patches else 1
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
@@ -126,9 +122,7 @@ class Backbone(nn.Module):
         depth = self.layer_ids()
         deepest = max(depth.values())
         if blocks != "all" and not 0 <= blocks <= deepest:
-            raise UserError(
-                f"--freeze {blocks}: {self.name} has {deepest} blocks; give 0 to {deepest}, or all"
-            )
+            raise UserError(f"--freeze {blocks}: {self.name} has {deepest} blocks; give 0 to {deepest}, or all")
         for name, parameter in self.named_parameters():
             if blocks == "all" or (blocks > 0 and depth[name] <= blocks):
                 parameter.requires_grad = False
@@ -161,9 +155,7 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
             if "unexpected keyword" not in str(error):
                 raise
             if refused and refused[0] in options:
-                raise UserError(
-                    f"--backbone {name}: this network has no option {refused[0]}; leave it out"
-                ) from error
+                raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
             raise UserError(f"--backbone {name}: timm could not make it ({first_line(error)})") from error
     raise UserError(f"--backbone {name}: timm cannot make it without a classifier; choose another model")

@@ -30,9 +30,7 @@ class VitPytorch(nn.Module):
                 "--backbone vit-pytorch: not installed; run: pip install 'twinsight[vit-pytorch]'"
             ) from error
         if image_size % patch_size:
-            raise UserError(
-                f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}"
-            )
+            raise UserError(f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}")
         self.vit: Any = ViT(
             image_size=image_size, patch_size=patch_size, num_classes=0, dim=dim, depth=depth, heads=heads,
             mlp_dim=mlp_dim, dim_head=dim_head, dropout=dropout, emb_dropout=emb_dropout,
@@ -74,9 +72,7 @@ class VitPytorch(nn.Module):
         if (h, w) == (self.grid, self.grid):
             return embedding
         grid = embedding[1:].T.unflatten(1, (self.grid, self.grid))[None]
-        resized = F.interpolate(
-            grid.float(), size=(h, w), mode="bicubic", antialias=True, align_corners=False
-        )
+        resized = F.interpolate(grid.float(), size=(h, w), mode="bicubic", antialias=True, align_corners=False)
         return torch.cat((embedding[:1], resized[0].flatten(1).T.to(embedding.dtype)))
 
     def no_weight_decay(self) -> set[str]:

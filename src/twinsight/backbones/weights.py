@@ -51,9 +51,7 @@ def load_backbone(backbone: Backbone, source: Path) -> None:
             )
             if names
         )
-        raise UserError(
-            f"{source}: not weights of {backbone.name}: the file {problem}; name the backbone they are of"
-        )
+        raise UserError(f"{source}: not weights of {backbone.name}: the file {problem}; name the backbone they are of")
     backbone.network.load_state_dict(state)
 
 

@@ -9,8 +9,9 @@ from rich.table import Table
 from twinsight.choices import DATA
 from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
+from twinsight.data.check import Verdict, render
 from twinsight.data.check import check as check_dataset
-from twinsight.data.check import render
+from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.probes.draw import contact_sheet, save_figure
 
@@ -29,14 +30,20 @@ def check(options: DataCheck) -> None:
     broken = 0
     for split in ("train", "val") if options.split is None else (options.split,):
         dataset = options.data.open(split)
-        with Progress(console=notes, transient=True) as progress:
-            task = progress.add_task(f"reading {split}", total=len(dataset))
-            verdict = check_dataset(dataset, lambda done, total: progress.update(task, completed=done))
+        verdict = read(dataset, f"reading {split}")
         console.print(f"[bold]{options.data.name}, {split}[/bold]")
         console.print(render(verdict))
         broken += len(verdict.broken)
+        if options.split is None and not dataset.classes:
+            break  # images without masks have nothing to validate on
     if broken:
         raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; mend or remove them")
+
+
+def read(dataset: Dataset, title: str) -> Verdict:
+    with Progress(console=notes, transient=True) as progress:
+        task = progress.add_task(title, total=len(dataset))
+        return check_dataset(dataset, lambda done, total: progress.update(task, completed=done))
 
 
 def show(options: DataShow) -> None:

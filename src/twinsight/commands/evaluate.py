@@ -24,7 +24,8 @@ def run(options: Evaluate) -> Scores:
     classes, _ = load_classes(options.run / "classes.json")
     if dataset.classes != classes:
         raise UserError(
-            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} was trained "
+            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} "
+            f"was trained "
             f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
         )
     confusion = ConfusionMatrix(len(classes)).to(device)

@@ -24,8 +24,9 @@ def run(options: Predict) -> None:
     device = setup.choose_device(options.accelerator)
     inference = setup.make_inference(options)
     images = find(options.images)
-    targets = {name: options.out / f"{name}.png" for name in images}
-    there = next((file for file in targets.values() if file.exists()), None)
+    suffixes = (".png", ".overlay.jpg") if options.overlay else (".png",)
+    targets = (options.out / f"{name}{suffix}" for name in images for suffix in suffixes)
+    there = next((file for file in targets if file.exists()), None)
     if there is not None and not options.overwrite:
         raise UserError(f"{there}: exists; choose another --out or give --overwrite")
     model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
@@ -40,10 +41,14 @@ def run(options: Predict) -> None:
             continue
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
         mask = inference(model, pixels)[0].argmax(0).to(torch.uint8).cpu().numpy()
-        targets[name].parent.mkdir(parents=True, exist_ok=True)
-        save(mask_image(mask, palette), targets[name])
+        target = options.out / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save(mask_image(mask, palette), target)
         if options.overlay:
-            save(Image.fromarray(overlay(image, mask, palette, options.opacity)), options.out / f"{name}.overlay.jpg")
+            save(
+                Image.fromarray(overlay(image, mask, palette, options.opacity)),
+                options.out / f"{name}.overlay.jpg",
+            )
     told(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
     if broken:
         raise UserError(f"{len(broken)} of the images could not be read, the others are done: {'; '.join(broken)}")
@@ -55,7 +60,11 @@ def find(given: Sequence[Path]) -> dict[str, Path]:
     for path in given:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        files = [(file, file.relative_to(path)) for file in find_images(path)] if path.is_dir() else [(path, Path(path.name))]
+        files = (
+            [(file, file.relative_to(path)) for file in find_images(path)]
+            if path.is_dir()
+            else [(path, Path(path.name))]
+        )
         if not files:
             raise UserError(f"{path}: no images in this folder")
         for file, relative in files:

@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices import build
@@ -29,11 +29,13 @@ def run(options: Pretrain) -> Path | None:
     samples = Views(data, method.views(), options.seed)
     workers = choose_workers(options.workers, options.devices or 1)
 
+    each = None
     if options.dry_run or options.find_batch_size:
-        views = [torch.from_numpy(view).permute(2, 0, 1)[None] for view in samples.transform(data.image(0), np.random.default_rng(options.seed))]
+        drawn = samples.transform(data.image(0), np.random.default_rng(options.seed))
 
-        def loss(batch: int) -> Tensor:
-            return method([view.expand(batch, -1, -1, -1) for view in views], progress=0.0)["loss"]
+        def loss(method: nn.Module, batch: int) -> Tensor:
+            views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
+            return method(views, progress=0.0)["loss"]
 
         each = cost(method, loss)
         if options.find_batch_size:
@@ -46,7 +48,7 @@ def run(options: Pretrain) -> Path | None:
     images = options.batch_size * options.accumulate * (options.devices or 1)
     optimization = setup.make_optimization(options, images / options.lr_batch)
     module = Pretrainer(method, optimization)
-    if options.dry_run:
+    if options.dry_run and each is not None:
         facts = {
             "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
             "data": f"{options.data.name}, {len(data)} images, {workers} workers",
@@ -67,4 +69,3 @@ def run(options: Pretrain) -> Path | None:
     save_backbone(backbone, directory.folder / "backbone.safetensors")
     setup.ended(end, directory, "pretrain")
     return directory.folder
-

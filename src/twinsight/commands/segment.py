@@ -2,6 +2,7 @@
 
 import lightning.pytorch as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from twinsight.choices import build
@@ -12,7 +13,7 @@ from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_load
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
-from twinsight.segmentation import save_classes
+from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trainer import export_best, finished
@@ -31,19 +32,14 @@ def run(options: Segment) -> Scores | None:
     optimization = setup.make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
 
+    each = None
     if options.dry_run or options.find_batch_size:
-        size = options.augment.size
-
-        def step(batch: int) -> Tensor:
-            images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
-            return loss(model(images), torch.zeros(batch, size, size, dtype=torch.uint8))
-
-        each = cost(model, step)
+        each = cost(model, lambda shadow, batch: step_loss(shadow, batch, options.augment.size))
         if options.find_batch_size:
             options.batch_size, options.find_batch_size = largest_batch(each, len(train)), False
             told(f"--find-batch-size: {options.batch_size}")
     loader = train_loader(Pairs(train, augmentation, options.seed), options.batch_size, workers)
-    if options.dry_run:
+    if options.dry_run and each is not None:
         facts = {
             "head": f"{options.head.name} on levels {', '.join(map(str, model.head.levels))}",  # type: ignore[union-attr]
             "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
@@ -69,6 +65,14 @@ def run(options: Segment) -> Scores | None:
         setup.print_scores(module.scores, train.classes)
     setup.ended(end, directory, "segment")
     return module.scores
+
+
+def step_loss(model: SegmentationModel, batch: int, size: int) -> Tensor:
+    """A step as far as its cost goes, on images of nothing."""
+    images = torch.zeros(batch, 3, size, size, dtype=torch.uint8)
+    masks = torch.zeros(batch, size, size, dtype=torch.int64)
+    heads = [model.head] if model.aux is None else [model.head, model.aux]
+    return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, heads)]).sum()
 
 
 def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:

@@ -1,7 +1,7 @@
 """From options to the objects that several commands share."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.tuner.tuning import Tuner
 from rich.markup import escape
 from rich.table import Table
 from torch import nn
@@ -26,9 +26,9 @@ from twinsight.metrics import Scores
 from twinsight.recipe import parse, read
 from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
+from twinsight.training.callbacks import End
 from twinsight.training.estimate import Cost
 from twinsight.training.optim import Optimization
-from twinsight.training.callbacks import End
 from twinsight.training.trainer import Training, quiet
 
 
@@ -55,10 +55,11 @@ def make_training(options: TrainingOptions, title: str, monitor: str | None = No
     if options.early_stopping is not None and monitor is None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     return Training(
-        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=options.accumulate, clip=options.clip,
-        ema=options.ema, swa=options.swa, early_stopping=options.early_stopping, keep=options.keep,
-        val_every=options.val_every, precision=options.precision, devices=options.devices,
-        accelerator=options.accelerator, log=options.log, log_every=options.log_every, monitor=monitor, title=title,
+        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=options.accumulate,
+        clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
+        keep=options.keep, val_every=options.val_every, precision=options.precision, devices=options.devices,
+        accelerator=options.accelerator, log=options.log, log_every=options.log_every, monitor=monitor,
+        title=title,
     )  # fmt: skip
 
 
@@ -148,13 +149,15 @@ def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
     return dataset
 
 
-def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: dict[str, object]) -> None:
+def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mapping[str, object]) -> None:
     """What a dry run prints."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    facts = rows | {
+    facts = {
+        **rows,
         "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
         "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
-        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, gradients and "
+        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, "
+        f"gradients and "
         f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch (float32)",
         "steps": f"{steps}",
     }
@@ -164,12 +167,13 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: dict[
 
 
 def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:
-    """The rate at which the loss falls fastest in a sweep over rates (Smith, "Cyclical Learning Rates", 2017)."""
+    """The rate at which the loss falls fastest in a sweep over rates (Smith, 2017)."""
     quiet()
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         trainer = pl.Trainer(
-            accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, use_distributed_sampler=False, max_epochs=-1, default_root_dir=folder,
+            accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+            max_epochs=1000, default_root_dir=folder,
         )  # fmt: skip
         finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
     rate = finder.suggestion() if finder is not None else None

@@ -62,9 +62,7 @@ class CocoStuff(Dataset):
             raise UserError(f"split {split}: COCO-Stuff has none of this name; choose train or val")
         if version not in ("164k", "10k"):
             raise UserError(f"version {version}: COCO-Stuff has none of this name; choose 164k or 10k")
-        super().__init__(
-            entries_164k(root, split) if version == "164k" else entries_10k(root, split), CLASSES
-        )
+        super().__init__(entries_164k(root, split) if version == "164k" else entries_10k(root, split), CLASSES)
 
     def decode_mask(self, path: Path) -> np.ndarray:
         values = decode_mat(path) if path.suffix == ".mat" else decode_mask(path)
@@ -76,18 +74,13 @@ class CocoStuff(Dataset):
 
 def entries_164k(root: Path, split: str) -> list[Entry]:
     images, masks = (
-        {
-            path.stem: path
-            for path in sorted(first_folder(root, parents, split, extension).glob(f"*.{extension}"))
-        }
+        {path.stem: path for path in sorted(first_folder(root, parents, split, extension).glob(f"*.{extension}"))}
         for parents, extension in ((("images", "."), "jpg"), (("stuffthingmaps", "annotations", "."), "png"))
     )
     alone = sorted(images.keys() ^ masks.keys())
     if alone:
         path, lacks = (images[alone[0]], "mask") if alone[0] in images else (masks[alone[0]], "image")
-        raise UserError(
-            f"{path}: has no {lacks}, as {len(alone)} files in {split}2017; unpack the archives again"
-        )
+        raise UserError(f"{path}: has no {lacks}, as {len(alone)} files in {split}2017; unpack the archives again")
     return [Entry(name, image, masks[name]) for name, image in images.items()]
 
 

@@ -68,9 +68,7 @@ def decode_mask(path: Path) -> np.ndarray:
     labels = np.asarray(mask)
     low, high = labels.min(), labels.max()
     if low < 0 or high > 255:
-        raise UserError(
-            f"{path}: holds values from {low} to {high}; renumber its classes into 0 to 254, void 255"
-        )
+        raise UserError(f"{path}: holds values from {low} to {high}; renumber its classes into 0 to 254, void 255")
     return labels.astype(np.uint8) // stretch
 
 

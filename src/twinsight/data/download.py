@@ -63,13 +63,9 @@ def download(url: str, file: Path, checksum: str) -> None:
                 if fetch(url, out, progress):
                     break
                 if out.tell() <= before:
-                    raise UserError(
-                        f"{url}: the connection keeps breaking; start again to go on from {before} bytes"
-                    )
+                    raise UserError(f"{url}: the connection keeps breaking; start again to go on from {before} bytes")
     except OSError as error:
-        raise UserError(
-            f"{part}: cannot be written ({error.strerror}); make room or choose another folder"
-        ) from error
+        raise UserError(f"{part}: cannot be written ({error.strerror}); make room or choose another folder") from error
     finally:
         if part.exists() and not part.stat().st_size:
             part.unlink()
@@ -83,15 +79,11 @@ def fetch(url: str, out: BinaryIO, progress: Progress) -> bool:
     """Append to `out` what it lacks of the URL; False if the connection broke before the end."""
     start = out.tell()
     try:
-        response = urlopen(
-            Request(url, headers={"Range": f"bytes={start}-"} if start else {}), timeout=TIMEOUT
-        )
+        response = urlopen(Request(url, headers={"Range": f"bytes={start}-"} if start else {}), timeout=TIMEOUT)
     except HTTPError as error:
         if error.code == 416:  # There is nothing beyond what we have.
             return True
-        raise UserError(
-            f"{url}: the server answers {error.code} {error.reason}; check the address"
-        ) from error
+        raise UserError(f"{url}: the server answers {error.code} {error.reason}; check the address") from error
     except (URLError, HTTPException, OSError) as error:
         if start:
             return False
@@ -135,17 +127,13 @@ def extract(archive: Path, folder: Path) -> None:
             entries = list(Path(temporary).iterdir())
             for entry in entries:
                 if (folder / entry.name).exists():
-                    raise UserError(
-                        f"{folder / entry.name}: is there already; remove it before unpacking {archive}"
-                    )
+                    raise UserError(f"{folder / entry.name}: is there already; remove it before unpacking {archive}")
             for entry in entries:
                 entry.rename(folder / entry.name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error}); remove it, then download again") from error
     except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); make room or choose another"
-        ) from error
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); make room or choose another") from error
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.voc import find_by_name, find_images, is_layout, read_layout
 from twinsight.errors import UserError
@@ -47,7 +50,8 @@ class Folder(Dataset):
         else:
             super().__init__(unlabeled(root, split))
             return
-        super().__init__(entries, find_classes(root, masks, classes))
+        names = find_classes(root, masks, classes)
+        super().__init__(entries, names, stored_palette(entries[0].mask, len(names)))
 
 
 def unlabeled(root: Path, split: str) -> list[Entry]:
@@ -81,9 +85,7 @@ def hold_out(entries: list[Entry], split: str, val_fraction: float) -> list[Entr
         return entries
     chosen = [entry for entry in entries if (position(entry.id) < val_fraction) == (split == "val")]
     if not chosen:
-        raise UserError(
-            f"val_fraction {val_fraction}: leaves none of {len(entries)} pairs for {split}; choose another"
-        )
+        raise UserError(f"val_fraction {val_fraction}: leaves none of {len(entries)} pairs for {split}; choose another")
     return chosen
 
 
@@ -92,14 +94,23 @@ def position(name: str) -> float:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest()) / 2**48
 
 
+def stored_palette(mask: Path | None, classes: int) -> np.ndarray | None:
+    """(classes, 3) uint8: the colors that a palette PNG gives its classes; None if it has none, or two alike."""
+    try:
+        with Image.open(mask or "") as file:
+            colors = file.getpalette() if file.mode == "P" else None
+    except OSError:  # reading the sample will name the broken file
+        return None
+    palette = np.array((colors or [])[: 3 * classes], np.uint8).reshape(-1, 3)
+    return palette if len(palette) == len(np.unique(palette, axis=0)) == classes else None
+
+
 def find_classes(root: Path, masks: Path | None, classes: Path | Sequence[str] | None) -> tuple[str, ...]:
     if classes is None:
         files = [folder / "classes.txt" for folder in (root, masks) if folder is not None]
         classes = next((file for file in files if file.is_file()), None)
         if classes is None:
-            raise UserError(
-                f"{files[0]}: is missing; write the names of the classes there, one a line, class 0 first"
-            )
+            raise UserError(f"{files[0]}: is missing; write the names of the classes there, one a line, class 0 first")
     return read_classes(classes) if isinstance(classes, Path) else tuple(classes)
 
 

@@ -105,9 +105,7 @@ class EpochSampler(Sampler[Key]):
         before it was interrupted; the next epoch sets it back to 0.
     """
 
-    def __init__(
-        self, length: int, shuffle: bool, seed: int = 0, rank: int | None = None, world: int | None = None
-    ):
+    def __init__(self, length: int, shuffle: bool, seed: int = 0, rank: int | None = None, world: int | None = None):
         self.length, self.shuffle, self.seed = length, shuffle, seed
         self.place = None if rank is None or world is None else (rank, world)
         self.epoch = self.skip = 0
@@ -151,9 +149,7 @@ class Loader(DataLoader):
                 yield batch
         except UserError as error:
             # From a worker the message is the text of a whole traceback, which ends with the sentence.
-            raise UserError(
-                str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()
-            ) from error
+            raise UserError(str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()) from error
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.sampler.epoch, "batches": self.batches}
@@ -169,9 +165,7 @@ def train_loader(
 
     rank, world: as in `EpochSampler`. Raises UserError if there is not one whole batch.
     """
-    loader = _loader(
-        samples, EpochSampler(len(samples), True, samples.seed, rank, world), batch_size, workers
-    )
+    loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world), batch_size, workers)
     if not len(loader):
         raise UserError(
             f"--batch-size: {batch_size} is more than the {len(loader.sampler)} images a process trains on; "

@@ -51,9 +51,7 @@ class PairAugmentation:
     hue: float = 0.05
     fill: tuple[int, int, int] = (124, 116, 104)
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return self.apply(image, mask, self.draw(rng, *image.shape[:2]))
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> PairParams:

@@ -43,9 +43,7 @@ class Dataset:
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
     """
 
-    def __init__(
-        self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None
-    ):
+    def __init__(self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None):
         self.entries = list(entries)
         self.classes = tuple(classes)
         self.palette = default_palette(self.classes) if palette is None else palette

@@ -99,9 +99,7 @@ class Shapes(Dataset):
                 "give count >= 1, size >= 16, objects >= 1 and seed >= 0"
             )
         if not 0 < radius[0] <= radius[1] <= 0.5:
-            raise UserError(
-                f"radius: {radius} is no range of radii; give two numbers in order, from 0 to 0.5"
-            )
+            raise UserError(f"radius: {radius} is no range of radii; give two numbers in order, from 0 to 0.5")
         for name, value in (("crowding", crowding), ("texture", texture)):
             if not 0 <= value <= 1:
                 raise UserError(f"{name}: {value} is out of range; give a number from 0 to 1")

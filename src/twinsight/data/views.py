@@ -159,9 +159,7 @@ def draw_jitter(
 ) -> tuple[tuple[str, float], ...]:
     """The four operations of color jitter with their factors, in random order."""
     strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
-    factors = {
-        name: rng.uniform(max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()
-    }
+    factors = {name: rng.uniform(max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()}
     factors["hue"] = rng.uniform(-hue, hue)
     names = list(factors)
     return tuple((names[i], factors[names[i]]) for i in rng.permutation(len(names)))

@@ -34,9 +34,7 @@ class ASPP(nn.Module):
             branches.append(nn.Sequential(dilated, nn.BatchNorm2d(channels), nn.ReLU()))
         branches.append(Pooled(dim, channels))
         self.convs = nn.ModuleList(branches)
-        self.project = nn.Sequential(
-            *conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout)
-        )
+        self.project = nn.Sequential(*conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(torch.cat([branch(x) for branch in self.convs], dim=1))

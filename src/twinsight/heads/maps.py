@@ -13,9 +13,7 @@ def index_levels(levels: tuple[int, ...], count: int) -> tuple[int, ...]:
     """
     for level in levels:
         if not -count <= level < count:
-            raise UserError(
-                f"level {level}: the backbone has {count}; choose 0 to {count - 1}, or -1 for the deepest"
-            )
+            raise UserError(f"level {level}: the backbone has {count}; choose 0 to {count - 1}, or -1 for the deepest")
     return tuple(sorted({level % count for level in levels}))
 
 

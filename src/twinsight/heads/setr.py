@@ -22,9 +22,7 @@ from twinsight.heads.maps import conv_bn_relu, finest_size, resize, spread_level
 class SetrNaive(nn.Module):
     """1x1 convolution, batch norm, ReLU, 1x1 classifier on the last map; logits at its stride."""
 
-    def __init__(
-        self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256
-    ):
+    def __init__(self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256):
         super().__init__()
         self.levels = (len(dims) - 1,)
         self.decode = nn.Sequential(
@@ -44,9 +42,7 @@ class SetrPup(nn.Module):
     32 (logits at stride 2).
     """
 
-    def __init__(
-        self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256
-    ):
+    def __init__(self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256):
         super().__init__()
         self.levels = (len(dims) - 1,)
         steps = min(4, max(1, round(math.log2(strides[-1]))))
@@ -70,14 +66,11 @@ class SetrMla(nn.Module):
     or the last four levels of a pyramid, each resized to the finest.
     """
 
-    def __init__(
-        self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256
-    ):
+    def __init__(self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256):
         super().__init__()
         self.levels = spread_levels(strides, 4)
         self.project = nn.ModuleList(
-            nn.Sequential(LayerNorm2d(dims[level]), conv_bn_relu(dims[level], channels, 1))
-            for level in self.levels
+            nn.Sequential(LayerNorm2d(dims[level]), conv_bn_relu(dims[level], channels, 1)) for level in self.levels
         )
         self.streams = nn.ModuleList(  # from the deepest, in the order of the sums
             nn.Sequential(

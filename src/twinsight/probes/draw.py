@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from twinsight.errors import UserError
 # Okabe & Ito's colors, told apart by color-blind eyes; black is kept for text.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 
-STYLE = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -93,7 +94,9 @@ def image_grid(
         for axis, title in zip(axes[0], titles):
             axis.set_title(title, fontsize=9)
         if legend:
-            patches = [Patch(facecolor=np.asarray(color) / 255, label=name) for name, color in legend.items()]
+            patches = [
+                Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=name) for name, color in legend.items()
+            ]
             figure.legend(handles=patches, loc="outside lower center", ncols=min(per_line, len(patches)), fontsize=7)
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr]
     return figure

@@ -19,11 +19,12 @@ End = Literal["done", "interrupted", "out of time"]
 
 
 class LastCheckpoint(pl.Callback):
-    """Keeps `file` the state to resume from: at the ends of epochs, and after the step at hand on Ctrl-C or out of time.
+    """Keeps `file` the state to resume from: at the ends of epochs, and after the step at hand on Ctrl-C or
+    out of time.
 
-    loader: of the training's batches. minutes: how long to train at most. seconds: least time between two checkpoints
-    at the ends of epochs. The random state and the place in the data are saved too, so that a resumed run comes to the
-    same weights. Comes after the callbacks that average weights.
+    loader: of the training's batches. minutes: how long to train at most. seconds: least time between two
+    checkpoints at the ends of epochs. The random state and the place in the data are saved too, so that a
+    resumed run comes to the same weights. Comes after the callbacks that average weights.
     """
 
     def __init__(self, file: Path, loader: Loader, minutes: float | None = None, seconds: float = 60.0):
@@ -39,20 +40,25 @@ class LastCheckpoint(pl.Callback):
         if self.end == "interrupted":  # asked twice: at once
             raise KeyboardInterrupt
         self.end = "interrupted"
-        print("\ninterrupted: finishing this step, then saving (again: stop at once)", file=sys.stderr, flush=True)
+        print(
+            "\ninterrupted: finishing this step, then saving (again: stop at once)",
+            file=sys.stderr,
+            flush=True,
+        )
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Only now, since Lightning takes SIGTERM for itself just before.
         self.previous = {s: signal.signal(s, self.interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
         if self.restored:
-            # Lightning would restore the loader too, but not once a module has asked it for the number of steps.
+            # Lightning would restore the loader too, but not once a module has asked it for the number of
+            # steps.
             self.loader.load_state_dict(self.restored["loader"])
             torch.set_rng_state(self.restored["cpu"])
             if "cuda" in self.restored and torch.cuda.is_available():
                 torch.cuda.set_rng_state(self.restored["cuda"])
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self.deadline is not None and time.monotonic() > self.deadline and self.end == "done":
             self.end = "out of time"
@@ -64,7 +70,7 @@ class LastCheckpoint(pl.Callback):
             if self.end == "interrupted":
                 trainer.limit_val_batches = 0  # nobody waits for a validation then
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_last_batch:
             return  # stopped within the epoch, and saved
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
@@ -73,7 +79,7 @@ class LastCheckpoint(pl.Callback):
             self.save(trainer)
         trainer.should_stop |= trainer.strategy.broadcast(self.end != "done")
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         for number, handler in getattr(self, "previous", {}).items():
             signal.signal(number, handler)
 
@@ -89,7 +95,8 @@ class LastCheckpoint(pl.Callback):
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             raise UserError(
-                f"{self.file}: could not be written at step {trainer.global_step} ({error}); make room, then go on from "
+                f"{self.file}: could not be written at step {trainer.global_step} ({error}); make room, "
+                f"then go on from "
                 "the checkpoint before it, if there is one, with --resume"
             ) from error
         self.saved_at = time.monotonic()
@@ -105,7 +112,8 @@ class LastCheckpoint(pl.Callback):
 class StopOnNan(pl.Callback):
     """Ends the run at a loss that is not finite, before any checkpoint takes it in.
 
-    The loss is looked at where it lies (on the device) at each step, and read from there only every `every` steps.
+    The loss is looked at where it lies (on the device) at each step, and read from there only every `every`
+    steps.
     """
 
     def __init__(self, every: int, last: Path):
@@ -114,7 +122,7 @@ class StopOnNan(pl.Callback):
         self.first: Tensor | None = None  # the first bad step, or -1
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"].detach().float()
         if self.first is None:
@@ -124,15 +132,17 @@ class StopOnNan(pl.Callback):
         if trainer.global_step % self.every == 0:
             self.check()
 
-    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.check()
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.check()
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         self.check()
-        if not all(weights.isfinite().all() for weights in module.parameters()):
+        if not all(weights.isfinite().all() for weights in pl_module.parameters()):
             self.stop(trainer.global_step)  # the loss would be so at the next step
 
     def check(self) -> None:
@@ -142,6 +152,7 @@ class StopOnNan(pl.Callback):
     def stop(self, step: int) -> None:
         kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "no checkpoint was due yet"
         raise UserError(
-            f"--lr: the loss is not a number any more at step {step}; {kept}; try a smaller --lr, --clip 1, longer "
+            f"--lr: the loss is not a number any more at step {step}; {kept}; try a smaller --lr, --clip 1, "
+            f"longer "
             "--warmup-epochs or --precision fp32"
         )

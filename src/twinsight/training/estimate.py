@@ -1,11 +1,13 @@
 """What a training step costs, before the first one: operations and memory."""
 
+import copy
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,46 +29,39 @@ class Cost(NamedTuple):
         return self.fixed + batch * self.per_image
 
 
-def cost(model: nn.Module, loss: Callable[[int], Tensor], optimizer_slots: int = 2) -> Cost:
-    """Run `loss(batch size)` forward at 2 and 4 images, and backward once.
+def cost(model: nn.Module, loss: Callable[[Any, int], Tensor], optimizer_slots: int = 2) -> Cost:
+    """Follow `loss(model, batch size)`, which makes its own inputs, at 2 and 4 images: shapes only, nothing is computed.
 
-    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum). The weights'
-    gradients are cleared; batch-norm statistics and the random state are put back.
+    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
     """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng():
-        kept = [saved_bytes(model, loss, batch) for batch in (2, 4)]
+    with FakeTensorMode() as mode:
+        shapes = {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())}
+        shadow = copy.deepcopy(model, shapes)
+        kept = [saved_bytes(shadow, loss, batch) for batch in (2, 4)]
         with FlopCounterMode(display=False) as counter:
-            loss(2).backward()
-    model.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        for name, buffer in model.named_buffers():
-            buffer.copy_(buffers[name])
+            loss(shadow, 2).backward()
     parameters = list(model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     per_image = max(0, kept[1] - kept[0]) // 2
     fixed = sum(p.numel() * p.element_size() for p in parameters) + 4 * trainable * (1 + optimizer_slots)
     fixed += max(0, kept[0] - 2 * per_image)
-    return Cost(
-        sum(p.numel() for p in parameters), trainable, counter.get_total_flops() / 2, fixed, per_image
-    )
+    return Cost(sum(p.numel() for p in parameters), trainable, counter.get_total_flops() / 2, fixed, per_image)
 
 
-def saved_bytes(model: nn.Module, loss: Callable[[int], Tensor], batch: int) -> int:
+def saved_bytes(model: nn.Module, loss: Callable[[Any, int], Tensor], batch: int) -> int:
     """Bytes that autograd keeps for the backward, each storage once, the weights themselves not counted."""
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    held: dict[int, int] = {}
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    held: dict[int, torch.UntypedStorage] = {}  # by address, and held so that no address comes twice
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            held[storage.data_ptr()] = storage.nbytes()
+        if storage._cdata not in weights:
+            held[storage._cdata] = storage
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        value = loss(batch)
-    del value
-    return sum(held.values())
+        loss(model, batch)
+    return sum(storage.nbytes() for storage in held.values())
 
 
 def largest_batch(each: Cost, most: int, share: float = 0.8) -> int:

@@ -22,8 +22,7 @@ class MetricsCsv(Logger):
         self.rows = read_rows(file) if file.exists() else []
         self.resumed = bool(self.rows)
 
-    name = None
-    version = None
+    name = version = property(lambda self: None)  # type: ignore[assignment]
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The run's options are in config.yaml."""

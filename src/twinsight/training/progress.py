@@ -4,12 +4,14 @@ import resource
 import sys
 import time
 from collections import deque
+from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 SILENCE = 5.0
 """Most seconds between two signs of life."""
@@ -27,57 +29,79 @@ class TrainingProgress(pl.Callback):
         self.console = Console(file=sys.stderr)
         self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (time, images done), to forget slow first steps
         self.images = 0
-        self.last_line = 0.0
+        self.last_line = self.shown_at = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.steps = int(trainer.estimated_stepping_batches)
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), TaskProgressColumn(),
-            TextColumn("{task.fields[facts]}"), TimeRemainingColumn(compact=True),
-            console=self.console, disable=not self.console.is_terminal, refresh_per_second=4,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            *([BarColumn(bar_width=20)] if self.console.width >= 100 else []),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True)),  # what room is left
+            console=self.console,
+            disable=not self.console.is_terminal,
+            refresh_per_second=4,
+            expand=True,
+        )
         self.task = self.bar.add_task(self.title, total=self.steps, completed=trainer.global_step, facts="")
         self.bar.start()
         self.recent.append((time.monotonic(), 0))
+        self.say(f"{self.steps} steps, waiting for the first batch")
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
         self.images += images_in(batch) * trainer.world_size
         self.recent.append((now, self.images))
         self.bar.update(self.task, completed=trainer.global_step)
-        if now - self.last_line > (0.5 if self.console.is_terminal else SILENCE):
-            self.last_line = now
+        if now - self.shown_at > (0.5 if self.console.is_terminal else SILENCE):
+            self.shown_at = now
             self.show(trainer, now)
 
     def show(self, trainer: pl.Trainer, now: float) -> None:
         (since, before) = self.recent[0]
         speed = (self.images - before) / max(now - since, 1e-9)
-        values = [f"{k.split('/')[-1]} {v:.4g}" for k in ("train/loss", *self.shown) if (v := logged(trainer, k)) is not None]
+        values = [
+            f"{k.split('/')[-1]} {v:.4g}" for k in ("train/loss", *self.shown) if (v := logged(trainer, k)) is not None
+        ]
         facts = "  ".join(
-            [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *values, f"{speed:.0f} img/s", memory()]
+            [
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                *values,
+                f"{speed:.0f} img/s",
+                memory(),
+            ]
         )
         self.bar.update(self.task, facts=facts)
         if not self.console.is_terminal:
             done = trainer.global_step / self.steps
             rate = (len(self.recent) - 1) / max(now - since, 1e-9)
             left = (self.steps - trainer.global_step) / max(rate, 1e-9) * trainer.accumulate_grad_batches
-            print(f"{self.title}  {done:4.0%}  {facts}  {left:.0f} s left", file=sys.stderr, flush=True)
+            self.say(f"{done:4.0%}  {facts}  {timedelta(seconds=round(left))} left")
+
+    def say(self, line: str) -> None:
+        """A line, where there is no bar."""
+        if not self.console.is_terminal:
+            self.last_line = time.monotonic()
+            print(f"{self.title}  {line}", file=sys.stderr, flush=True)
+
+    def on_validation_start(self, *args: Any, **kwargs: Any) -> None:
+        self.say("validating")
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         if not trainer.sanity_checking and hasattr(self, "bar"):
             done = kwargs.get("batch_idx", args[3] if len(args) > 3 else 0) + 1
             total = sum(int(n) for n in trainer.num_val_batches)
             self.bar.update(self.task, facts=f"validating {done}/{total}")
-            if not self.console.is_terminal and time.monotonic() - self.last_line > SILENCE:
-                self.last_line = time.monotonic()
-                print(f"{self.title}  validating {done}/{total}", file=sys.stderr, flush=True)
+            if time.monotonic() - self.last_line > SILENCE:
+                self.say(f"validating {done}/{total}")
 
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.bar.stop()
 
-    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
 

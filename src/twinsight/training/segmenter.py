@@ -73,7 +73,9 @@ class Segmenter(pl.LightningModule):
 
 
 def same_size(batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batch's images and masks at their own sizes, those of equal size together: padding would change scores."""
+    """The batch's images and masks at their own sizes, those of equal size together: padding would change
+    scores.
+    """
     assert batch.masks is not None
     for height, width in batch.sizes.unique(dim=0).tolist():
         chosen = torch.tensor([size == [height, width] for size in batch.sizes.tolist()], device=batch.images.device)

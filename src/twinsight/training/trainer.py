@@ -31,7 +31,9 @@ from twinsight.training.segmenter import Segmenter
 
 @dataclass(frozen=True)
 class Training:
-    """How a training runs: see the options of the same names. monitor: the scalar whose best checkpoints are kept."""
+    """How a training runs: see the options of the same names. monitor: the scalar whose best checkpoints
+    are kept.
+    """
 
     epochs: int
     max_minutes: float | None = None
@@ -60,7 +62,8 @@ class Training:
         last = LastCheckpoint(run.last, train, self.max_minutes)
         for loader in (train, val):
             if loader is not None:
-                loader.generator = torch.Generator()  # else each epoch's start would draw from the training's own
+                # Else the start of each epoch would draw from the training's own.
+                loader.generator = torch.Generator()
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
@@ -123,9 +126,8 @@ class Training:
                 if name == "tensorboard":
                     loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
                 else:
-                    offline = not wandb_login()
                     loggers.append(
-                        WandbLogger(run.folder.name, save_dir=run.folder, project="twinsight", offline=offline)
+                        WandbLogger(run.folder.name, save_dir=run.folder, project="twinsight", mode=wandb_mode())
                     )
             except (ImportError, ModuleNotFoundError) as error:
                 raise UserError(f"--log {name}: not installed; run: pip install 'twinsight[{name}]'") from error
@@ -133,7 +135,8 @@ class Training:
 
 
 class StochasticWeightAveraging(WeightAveraging):
-    """The mean of the weights at the ends of the epochs from `start` on (Izmailov et al., 2018), under any schedule.
+    """The mean of the weights at the ends of the epochs from `start` on (Izmailov et al., 2018), under any
+    schedule.
 
     Before, the weights themselves.
     """
@@ -149,12 +152,14 @@ class StochasticWeightAveraging(WeightAveraging):
         if trainer.current_epoch < self.start or trainer.is_last_batch:
             self._average_model.update_parameters(trainer.lightning_module)
 
-    def on_train_epoch_end(self, *args: Any) -> None:
+    def on_train_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         """Done at the last batch already, so that validation sees the mean."""
 
 
 def finished(run: Run, epochs: int) -> bool:
-    """Whether a run to resume has all its epochs, which is said. Raises UserError if its checkpoint is broken."""
+    """Whether a run to resume has all its epochs, which is said. Raises UserError if its checkpoint is
+    broken.
+    """
     try:
         state = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
         before = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
@@ -175,7 +180,9 @@ def explained(error: Exception) -> Exception:
 
 
 def export_best(module: Segmenter, run: Run) -> None:
-    """Write model.safetensors: the model of the best checkpoint kept, or as it is where none was validated yet."""
+    """Write model.safetensors: the model of the best checkpoint kept, or as it is where none was validated
+    yet.
+    """
     kept = [file for file in run.checkpoints.rglob("*.ckpt") if file != run.last]
     if kept:
         best = max(kept, key=lambda file: float(file.stem.rsplit("-", 1)[-1]))  # the score ends the name
@@ -198,11 +205,12 @@ def native_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported()
 
 
-def wandb_login() -> bool:
-    """Whether wandb may send: it has a key, or the user has set its mode. Asks neither the user nor the network."""
+def wandb_mode() -> str:
+    """What the user has set, else online where there is a login. Asks neither the user nor the network."""
     import wandb
 
-    return "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
+    there = "online" if wandb.login(prompt=False, verify=False) else "offline"
+    return os.environ.get("WANDB_MODE", there)
 
 
 def quiet() -> None:
