@@ -7,7 +7,10 @@ from dataclasses import fields
 
 import pytest
 
-from twinsight.choices import BACKBONES, DATA, HEADS, METHODS
+from twinsight.choices.backbones import BACKBONES
+from twinsight.choices.data import DATA
+from twinsight.choices.heads import HEADS
+from twinsight.choices.methods import METHODS
 from twinsight.cli import main
 from twinsight.config import COMMANDS
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
-from twinsight.choices import build
+from twinsight.choices.build import build
 from twinsight.cli import main
 from twinsight.commands import setup
 from twinsight.config import Pretrain, Segment

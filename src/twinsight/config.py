@@ -9,17 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from twinsight.choices import (
-    BACKBONES,
-    DATA,
-    HEADS,
-    METHODS,
-    BarlowTwinsOptions,
-    LinearOptions,
-    PairOptions,
-    ShapesOptions,
-    TimmOptions,
-)
+from twinsight.choices.backbones import BACKBONES, TimmOptions
+from twinsight.choices.data import DATA, PairOptions, ShapesOptions
+from twinsight.choices.heads import HEADS, LinearOptions
+from twinsight.choices.methods import METHODS, BarlowTwinsOptions
 
 
 @dataclass

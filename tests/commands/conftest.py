@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from twinsight.choices import LinearOptions, PairOptions, ShapesOptions, TimmOptions
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.data import PairOptions, ShapesOptions
+from twinsight.choices.heads import LinearOptions
 from twinsight.config import Segment
 
 DATA = ShapesOptions(count=8, val_count=4, size=32)

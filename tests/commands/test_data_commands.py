@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from twinsight.choices import DATA, FolderOptions, ShapesOptions
+from twinsight.choices.data import DATA, FolderOptions, ShapesOptions
 from twinsight.cli import main
 from twinsight.commands import data
 from twinsight.config import DataCheck, DataList, DataShow

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import DATA
 
-from twinsight.choices import FolderOptions, ShapesOptions
+from twinsight.choices.data import FolderOptions, ShapesOptions
 from twinsight.cli import main
 from twinsight.commands import evaluate
 from twinsight.commands.setup import load_segmenter

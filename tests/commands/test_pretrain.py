@@ -6,7 +6,9 @@ import torch
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone
-from twinsight.choices import BarlowTwinsOptions, ShapesOptions, TimmOptions, TwoViewsOptions
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.data import ShapesOptions
+from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain
 from twinsight.config import Pretrain
 from twinsight.errors import UserError

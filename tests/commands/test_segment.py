@@ -5,7 +5,8 @@ import torch
 from conftest import segment_options
 from safetensors.torch import load_file
 
-from twinsight.choices import DeepLabV3Options, TimmOptions
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.heads import DeepLabV3Options
 from twinsight.commands import segment
 from twinsight.errors import UserError
 from twinsight.training import trainer as training

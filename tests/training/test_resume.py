@@ -5,14 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from twinsight.choices import (
-    BarlowTwinsOptions,
-    LinearOptions,
-    PairOptions,
-    ShapesOptions,
-    TimmOptions,
-    TwoViewsOptions,
-)
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.data import PairOptions, ShapesOptions
+from twinsight.choices.heads import LinearOptions
+from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, segment
 from twinsight.config import Pretrain, Segment
 from twinsight.errors import UserError

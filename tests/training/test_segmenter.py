@@ -3,15 +3,10 @@ import pytest
 import torch
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices import (
-    FcnOptions,
-    FolderOptions,
-    LinearOptions,
-    PairOptions,
-    ShapesOptions,
-    TimmOptions,
-    build,
-)
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.build import build
+from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
+from twinsight.choices.heads import FcnOptions, LinearOptions
 from twinsight.commands import segment
 from twinsight.commands.setup import load_segmenter, make_model
 from twinsight.config import Segment

@@ -6,7 +6,7 @@ import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
-from twinsight.choices import DATA
+from twinsight.choices.data import DATA
 from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
 from twinsight.data.check import Verdict, render

@@ -8,16 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from twinsight.choices import (
-    BarlowTwinsOptions,
-    DeepLabV3Options,
-    FolderOptions,
-    LinearOptions,
-    PairOptions,
-    ShapesOptions,
-    TimmOptions,
-    TwoViewsOptions,
-)
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
+from twinsight.choices.heads import DeepLabV3Options, LinearOptions
+from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, segment
 from twinsight.commands.setup import choose_device, load_segmenter, percent
 from twinsight.config import Demo, Pretrain, Segment
@@ -83,8 +77,8 @@ def plan(options: Demo, data: FolderOptions) -> tuple[Pretrain, dict[str, Segmen
     augment = PairOptions(size=64, scale=(0.8, 1.25))
     out, seed = options.out, options.seed
     linear = Segment(
-        epochs=1 if quick else 6, batch_size=64, head_lr=3e-3, weight_decay=1e-4, freeze="all", seed=seed,
-        augment=augment, head=LinearOptions(levels=(1, 2, 3, 4)), backbone=backbone, data=data, val_every=1 if quick else 3,
+        epochs=1 if quick else 6, val_every=1 if quick else 3, batch_size=64, head_lr=3e-3, weight_decay=1e-4, seed=seed,
+        freeze="all", augment=augment, head=LinearOptions(levels=(1, 2, 3, 4)), backbone=backbone, data=data,
     )  # fmt: skip
     pretraining = Pretrain(
         run=out / "pretrain", epochs=1 if quick else 26, batch_size=64 if quick else 128, lr=1e-3, lr_batch=128,
@@ -127,8 +121,8 @@ def report(
              percent(neighbors[name]) if name in neighbors else "")
             for name, what in HEADS.items()
         ],
-        "In percent, on 500 scenes that no stage has seen. Mean IoU: overlap of prediction and truth, averaged over the "
-        "classes. 20-NN: the class of most pixels, voted for by the 20 nearest training embeddings.",
+        "In percent, on scenes that no stage has trained on. Mean IoU: overlap of prediction and truth, averaged over "
+        "the classes. 20-NN: the class of most pixels, voted for by the 20 nearest training embeddings.",
     )  # fmt: skip
     tables = {name: result.table(classes) for name, result in scores.items()}
     per_class = Table(
@@ -158,8 +152,8 @@ def report(
             ),
             Section(
                 "Pretraining",
-                "Barlow Twins asks that each feature agree between two augmented views of a scene (invariance) and that "
-                "different features tell different things (redundancy).",
+                "Barlow Twins asks that each feature agree between two augmented views of a scene (invariance) and "
+                "that different features tell different things (redundancy).",
                 [
                     Picture(
                         pretraining_curves(out, figures / "pretraining.svg"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.weights import save_backbone
-from twinsight.choices import build
+from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain
 from twinsight.console import told

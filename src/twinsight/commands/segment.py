@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from twinsight.choices import build
+from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Segment
 from twinsight.console import told

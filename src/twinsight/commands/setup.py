@@ -16,7 +16,8 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone, read_tensors
-from twinsight.choices import FcnOptions, build
+from twinsight.choices.build import build
+from twinsight.choices.heads import FcnOptions
 from twinsight.config import InferenceOptions, RunOptions, Segment, TrainingOptions
 from twinsight.console import console, told
 from twinsight.data.samples import Dataset

@@ -30,10 +30,9 @@ class UNet(nn.Module):
     ):
         super().__init__()
         self.scale = 1 if len(set(strides)) > 1 else 2
-        if self.scale == 1:
-            count = len(channels) + 1
-        else:
-            count = min(4, len(channels) + 1, 1 + int(math.log2(strides[-1])))
+        count = len(channels) + 1
+        if self.scale == 2:
+            count = min(4, count, 1 + int(math.log2(strides[-1])))
         self.levels = spread_levels(strides, count)
         skips = len(self.levels) - 1
         finest = strides[self.levels[0]] / self.scale**skips

@@ -30,7 +30,7 @@ class Cost(NamedTuple):
 
 
 def cost(model: nn.Module, loss: Callable[[Any, int], Tensor], optimizer_slots: int = 2) -> Cost:
-    """Follow `loss(model, batch size)`, which makes its own inputs, at 2 and 4 images: shapes only, nothing is computed.
+    """Follow `loss(model, batch size)`, which makes its own inputs, at 2 and 4 images: shapes alone, without numbers.
 
     optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
     """

@@ -1,0 +1,51 @@
+"""Backbones."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from twinsight.choices.build import Buildable, named
+
+BackboneName = Annotated[str, named("backbone")]
+
+
+@dataclass
+class TimmOptions(Buildable):
+    """Any timm model by its name."""
+
+    target: ClassVar = "twinsight.backbones.backbone:Backbone"
+    not_arguments: ClassVar = ()
+    name: BackboneName = "resnet18"
+    """A timm model (resnet50, vit_small_patch16_224, swin_tiny_patch4_window7_224, ...), or vit-pytorch."""
+    pretrained: bool = False
+    """Start from timm's own weights for that name (downloaded)."""
+    output_stride: int | None = None
+    """Largest stride of a ResNet, the rest made by dilation: 8 or 16 for DeepLabV3. Default: the network's own."""
+    drop_path_rate: float | None = None
+    """Stochastic depth. Default: the network's own."""
+    channels: tuple[int, ...] | None = None
+    """Widths of a ResNet's four stages. Default: the network's own."""
+    stem_width: int | None = None
+    """Width of a ResNet's stem. Default: the network's own."""
+    img_size: int | None = None
+    """Image size of networks whose position embeddings are made for one. Default: the network's own."""
+
+
+@dataclass
+class VitPytorchOptions(Buildable):
+    """vit-pytorch's ViT (pip install 'twinsight[vit-pytorch]')."""
+
+    target: ClassVar = "twinsight.backbones.backbone:Backbone"
+    not_arguments: ClassVar = ()
+    name: BackboneName = "vit-pytorch"
+    image_size: int = 224
+    """Image size that the position embeddings are made for; others are interpolated."""
+    patch_size: int = 16
+    dim: int = 384
+    depth: int = 12
+    heads: int = 6
+    mlp_dim: int = 1536
+    dropout: float = 0.0
+    emb_dropout: float = 0.0
+
+
+BACKBONES = {"vit-pytorch": VitPytorchOptions}

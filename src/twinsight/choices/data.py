@@ -1,0 +1,114 @@
+"""Data sets, and how their images are augmented with their masks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from twinsight.choices.build import Buildable, build, named
+
+DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder")]
+
+
+@dataclass
+class DataOptions(Buildable):
+    not_arguments: ClassVar = ("name", "train", "val")
+    train: str = "train"
+    """Split to train on."""
+    val: str = "val"
+    """Split to validate on."""
+
+    def open(self, role: Literal["train", "val"]) -> Any:
+        """The `Dataset` of the training or the validation split."""
+        return build(self, split=getattr(self, role))
+
+
+@dataclass
+class ShapesOptions(DataOptions):
+    """Procedural scenes, rendered as they are read: nothing to download."""
+
+    target: ClassVar = "twinsight.data.shapes:Shapes"
+    name: DataName = "shapes"
+    not_arguments: ClassVar = ("name", "train", "val", "val_count")
+    count: int = 2000
+    """Number of training images."""
+    val_count: int = 500
+    """Number of validation images."""
+    size: int = 96
+    """Side of an image in pixels."""
+    seed: int = 0
+    """Seed of the scenes (not of the training)."""
+    objects: int = 2
+    """Most objects in an image."""
+    crowding: float = 0.25
+    """Probability of each object after the first."""
+    radius: tuple[float, float] = (0.3, 0.45)
+    """Radius of an object, smallest and largest, as a share of the image's side."""
+    texture: float = 0.25
+    """Loudness of the background, 0 to 1."""
+
+    def open(self, role: Literal["train", "val"]) -> Any:
+        split = getattr(self, role)
+        return build(self, split=split, count=self.count if split == "train" else self.val_count)
+
+
+@dataclass
+class VocOptions(DataOptions):
+    """PASCAL VOC 2012 segmentation: 20 classes and background."""
+
+    target: ClassVar = "twinsight.data.voc:Voc"
+    name: DataName = "voc"
+    root: Path = Path("data/voc")
+    """Folder that holds VOCdevkit/VOC2012."""
+    download: bool = False
+    """Fetch it into root first (2 GB) where it is missing."""
+
+
+@dataclass
+class CocoStuffOptions(DataOptions):
+    """COCO-Stuff: 171 classes; 164k (stuffthingmaps) or 10k (.mat)."""
+
+    target: ClassVar = "twinsight.data.coco_stuff:CocoStuff"
+    name: DataName = "coco-stuff"
+    root: Path = Path("data/coco-stuff")
+    """Folder with the official layout."""
+    version: Literal["164k", "10k"] = "164k"
+    """Which of the two."""
+
+
+@dataclass
+class FolderOptions(DataOptions):
+    """Your own images: any folder; with masks in a second folder, or in VOC layout."""
+
+    target: ClassVar = "twinsight.data.folder:Folder"
+    name: DataName = "folder"
+    root: Path = Path(".")
+    """Folder of images (searched recursively), or of a VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
+    masks: Path | None = None
+    """Folder of masks: one PNG of class indices an image, of the same name; 255 is void."""
+    classes: Path | None = None
+    """File with one class name a line. Default: classes.txt in root or in the masks' folder."""
+    val_fraction: float = 0.2
+    """Share held out for validation where no split files say it."""
+
+
+DATA = {"shapes": ShapesOptions, "voc": VocOptions, "coco-stuff": CocoStuffOptions, "folder": FolderOptions}
+
+
+@dataclass
+class PairOptions(Buildable):
+    """Augmentation of images and masks."""
+
+    target: ClassVar = "twinsight.data.pairs:PairAugmentation"
+    not_arguments: ClassVar = ()
+    size: int = 512
+    """Side of a training crop in pixels."""
+    scale: tuple[float, float] = (0.5, 2.0)
+    """Factor by which the image is resized before the crop, smallest and largest."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    jitter: float = 0.5
+    """Probability of color jitter."""
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1

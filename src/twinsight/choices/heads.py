@@ -1,0 +1,92 @@
+"""Segmentation heads."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from twinsight.choices.build import Buildable, named
+
+HeadName = Annotated[str, named("head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet")]
+
+
+@dataclass
+class LinearOptions(Buildable):
+    """Batch norm and a 1x1 convolution: what the features hold by themselves."""
+
+    target: ClassVar = "twinsight.heads.linear:Linear"
+    name: HeadName = "linear"
+    levels: tuple[int, ...] = (-1,)
+    """Levels of the backbone to read, -1 the deepest; several are resized to the finest and concatenated."""
+    dropout: float = 0.0
+
+
+@dataclass
+class SetrNaiveOptions(Buildable):
+    """SETR-Naive (Zheng et al., 2021): two 1x1 convolutions."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrNaive"
+    name: HeadName = "setr-naive"
+    channels: int = 256
+
+
+@dataclass
+class SetrPupOptions(Buildable):
+    """SETR-PUP (Zheng et al., 2021): progressive upsampling."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrPup"
+    name: HeadName = "setr-pup"
+    channels: int = 256
+
+
+@dataclass
+class SetrMlaOptions(Buildable):
+    """SETR-MLA (Zheng et al., 2021): four levels, aggregated from the deepest down."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrMla"
+    name: HeadName = "setr-mla"
+    channels: int = 256
+
+
+@dataclass
+class DeepLabV3Options(Buildable):
+    """DeepLabV3 (Chen et al., 2017): atrous spatial pyramid pooling; see --backbone.output-stride."""
+
+    target: ClassVar = "twinsight.heads.deeplab:DeepLabV3"
+    name: HeadName = "deeplabv3"
+    rates: tuple[int, ...] | None = None
+    """Dilations of the 3x3 branches. Default: 12 24 36 up to stride 8, else 6 12 18."""
+    channels: int = 256
+    dropout: float = 0.5
+
+
+@dataclass
+class FcnOptions(Buildable):
+    """FCN (Long et al., 2015): a 3x3 and a 1x1 convolution on one level."""
+
+    target: ClassVar = "twinsight.heads.fcn:Fcn"
+    name: HeadName = "fcn"
+    channels: int | None = None
+    """Default: a quarter of the level's channels."""
+    dropout: float = 0.1
+    level: int = -1
+    """Level of the backbone to read, -1 the deepest."""
+
+
+@dataclass
+class UNetOptions(Buildable):
+    """U-Net decoder (Ronneberger et al., 2015) over all levels."""
+
+    target: ClassVar = "twinsight.heads.unet:UNet"
+    name: HeadName = "unet"
+    channels: tuple[int, ...] = (256, 128, 64, 32)
+    """Widths of the decoder's steps, deepest first."""
+
+
+HEADS = {
+    "linear": LinearOptions,
+    "setr-naive": SetrNaiveOptions,
+    "setr-pup": SetrPupOptions,
+    "setr-mla": SetrMlaOptions,
+    "deeplabv3": DeepLabV3Options,
+    "fcn": FcnOptions,
+    "unet": UNetOptions,
+}
