@@ -9,8 +9,13 @@ from pathlib import Path
 
 from twinsight import __version__
 from twinsight.config import COMMANDS
+from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.recipe import parse, read, suggest, take_flag
+
+
+SLOW = {"torch": "PyTorch", "lightning.pytorch": "Lightning"}
+"""What takes seconds to import, each longer than one likes to look at nothing."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,14 +64,16 @@ def dispatch(argv: list[str]) -> int:
         raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
     options = parse(COMMANDS[command], command, argv, inherited(command, argv))
     module, _, function = command.partition(" ")
+    if module != "data":
+        for library, name in SLOW.items():
+            told(f"loading {name}")
+            import_module(library)
     getattr(import_module(f"twinsight.commands.{module}"), function or "run")(options)
     return 0
 
 
 def inherited(command: str, argv: list[str]) -> dict[str, object]:
-    """What a run directory on the command line already says: a resumed run's options, an evaluated run's
-    data.
-    """
+    """What a run directory on the command line already says: a resumed run's options, an evaluated run's data."""
     if command in ("pretrain", "segment"):
         resume = take_flag(list(argv), "--resume")
         return read(existing(Path(resume)), command) if resume else {}

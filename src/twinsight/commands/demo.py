@@ -77,8 +77,8 @@ def plan(options: Demo, data: FolderOptions) -> tuple[Pretrain, dict[str, Segmen
     augment = PairOptions(size=64, scale=(0.8, 1.25))
     out, seed = options.out, options.seed
     linear = Segment(
-        epochs=1 if quick else 6, val_every=1 if quick else 3, batch_size=64, head_lr=3e-3, weight_decay=1e-4, seed=seed,
-        freeze="all", augment=augment, head=LinearOptions(levels=(1, 2, 3, 4)), backbone=backbone, data=data,
+        epochs=1 if quick else 6, val_every=1 if quick else 3, batch_size=64, head_lr=3e-3, weight_decay=1e-4,
+        seed=seed, freeze="all", augment=augment, head=LinearOptions(levels=(1, 2, 3, 4)), backbone=backbone, data=data,
     )  # fmt: skip
     pretraining = Pretrain(
         run=out / "pretrain", epochs=1 if quick else 26, batch_size=64 if quick else 128, lr=1e-3, lr_batch=128,

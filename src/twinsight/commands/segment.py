@@ -62,6 +62,7 @@ def run(options: Segment) -> Scores | None:
     end = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
     export_best(module, directory)
     if module.scores is not None:
+        told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         setup.print_scores(module.scores, train.classes)
     setup.ended(end, directory, "segment")
     return module.scores
