@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "console": set(),
     "config": FREE | {"choices"},
     "recipe": FREE | {"ranges"},
-    "run": FREE | {"recipe"},
+    "run": FREE | {"console", "recipe"},
     "metrics": FREE | {"losses"},
     "data": FREE | {"data"},
     "backbones": FREE | {"backbones", "layers"},

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from twinsight.console import RANK
 from twinsight.errors import UserError
 from twinsight.recipe import dump
 
@@ -25,6 +26,9 @@ PACKAGES = (
     "opencv-python-headless",
     "pillow",
 )
+
+JOIN = "TWINSIGHT_RUN"
+"""Environment variable that tells the processes of one training which run is theirs."""
 
 MAY_CHANGE = {
     "epochs", "max_minutes", "data", "workers", "devices", "accelerator", "precision", "early_stopping",
@@ -48,9 +52,9 @@ class Run:
 
     @classmethod
     def make(cls, folder: Path | None, options: Any, command: str, what: str, overwrite: bool = False) -> "Run":
-        """A new run. Raises UserError if the directory holds anything and is not to be overwritten, or is
-        in use.
-        """
+        """A new run. Raises UserError if the directory holds anything and is not to be overwritten, or is in use."""
+        if RANK > 0:
+            return cls.join(folder)
         run = cls(folder or next_folder(f"{command}-{what}"))
         if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
             if not overwrite:
@@ -72,7 +76,16 @@ class Run:
         except OSError:
             run.remove()
             raise
+        os.environ[JOIN] = str(run.folder)
         return run
+
+    @classmethod
+    def join(cls, folder: Path | None) -> "Run":
+        """The run that the first process has made: said by it where it started this one, else by --run."""
+        given = os.environ.get(JOIN) or folder
+        if given is None:
+            raise UserError("--run: name the directory where several processes are launched by hand")
+        return cls(Path(given))
 
     @classmethod
     def reopen(cls, folder: Path, options: Any, command: str) -> "Run":
@@ -81,6 +94,8 @@ class Run:
         Raises UserError if there is nothing to go on from, it is in use, or the options make another
         training of it.
         """
+        if RANK > 0:
+            return cls(folder)
         run = cls(folder)
         if not run.last.is_file():
             raise UserError(
@@ -90,9 +105,8 @@ class Run:
         for key in now:
             if now[key] != saved.get(key) and key not in MAY_CHANGE:
                 raise UserError(
-                    f"--{key.replace('_', '-')}: is not what {folder} was begun with, and a resumed run "
-                    f"goes on as it "
-                    "was; leave it out, or start a new --run"
+                    f"--{key.replace('_', '-')}: is not what {folder} was begun with, and a resumed run goes on as "
+                    "it was; leave it out, or start a new --run"
                 )
         run.lock()
         write_text(folder / "config.yaml", dump(options, command))

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,18 @@ def test_bad_options_leave_no_run(tmp_path, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         pretrain.run(options(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_share_one_run(tmp_path):
+    run = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "twinsight", "pretrain", "--backbone", "test_resnet", "--data.size", "32", "--data.count",
+        "64", "--method.projector", "16", "16", "--method.views.size", "32", "--batch-size", "8", "--epochs", "2",
+        "--devices", "2", "--workers", "0", "--run", str(run),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("pretrain: done") == 1
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2 * 64 // (2 * 8)  # each process takes half of every epoch
+    load_backbone(Backbone("test_resnet"), run)

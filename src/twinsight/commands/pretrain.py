@@ -11,7 +11,7 @@ from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain
-from twinsight.console import told
+from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
 from twinsight.training.estimate import cost, largest_batch
@@ -27,7 +27,8 @@ def run(options: Pretrain) -> Path | None:
     backbone = setup.make_backbone(options.backbone, options.weights)
     method = build(options.method, backbone)
     samples = Views(data, method.views(), options.seed)
-    workers = choose_workers(options.workers, options.devices or 1)
+    processes = setup.processes(options)
+    workers = choose_workers(options.workers, processes)
 
     each = None
     if options.dry_run or options.find_batch_size:
@@ -45,7 +46,7 @@ def run(options: Pretrain) -> Path | None:
         raise UserError("--batch-size 1: the loss correlates the images of a batch and needs 2 or more")
 
     loader = train_loader(samples, options.batch_size, workers)
-    images = options.batch_size * options.accumulate * (options.devices or 1)
+    images = options.batch_size * options.accumulate * processes
     optimization = setup.make_optimization(options, images / options.lr_batch)
     module = Pretrainer(method, optimization)
     if options.dry_run and each is not None:
@@ -66,6 +67,7 @@ def run(options: Pretrain) -> Path | None:
     if options.resume is not None and finished(directory, options.epochs):
         return directory.folder
     end = training.fit(module, loader, None, directory, resume=options.resume is not None)
-    save_backbone(backbone, directory.folder / "backbone.safetensors")
+    if RANK == 0:
+        save_backbone(backbone, directory.folder / "backbone.safetensors")
     setup.ended(end, directory, "pretrain")
     return directory.folder

@@ -8,7 +8,7 @@ from torch import Tensor
 from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Segment
-from twinsight.console import told
+from twinsight.console import RANK, told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
@@ -27,7 +27,7 @@ def run(options: Segment) -> Scores | None:
     model = setup.make_model(options, len(train.classes))
     augmentation = build(options.augment)
     loss = make_loss(options, train.classes)
-    workers = choose_workers(options.workers, options.devices or 1)
+    workers = choose_workers(options.workers, setup.processes(options))
     inference = setup.make_inference(options)
     optimization = setup.make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
@@ -57,10 +57,12 @@ def run(options: Segment) -> Scores | None:
     directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return None
-    save_classes(directory.folder / "classes.json", train.classes, train.palette)
+    if RANK == 0:
+        save_classes(directory.folder / "classes.json", train.classes, train.palette)
     val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
     end = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
-    export_best(module, directory)
+    if RANK == 0:
+        export_best(module, directory)
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         setup.print_scores(module.scores, train.classes)

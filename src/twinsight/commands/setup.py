@@ -42,6 +42,16 @@ def open_run(options: RunOptions, command: str, what: str) -> Run:
     return Run.make(options.run, options, command, what, options.overwrite)
 
 
+def processes(options: TrainingOptions) -> int:
+    """How many processes will train. Raises UserError for what only one can do."""
+    gpus = torch.cuda.device_count() if options.accelerator in ("auto", "gpu") else 0
+    count = options.devices or gpus or 1
+    for name in ("find_lr", "find_batch_size"):
+        if count > 1 and getattr(options, name):
+            raise UserError(f"--{name.replace('_', '-')}: one process searches; find it with --devices 1, then give it")
+    return count
+
+
 def make_backbone(options: Any, weights: Path | None) -> Backbone:
     backbone = build(options)
     if weights is not None:

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from safetensors.torch import save_file
 
-from twinsight.console import told
+from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
 from twinsight.errors import UserError
 from twinsight.run import Run
@@ -31,8 +31,9 @@ from twinsight.training.segmenter import Segmenter
 
 @dataclass(frozen=True)
 class Training:
-    """How a training runs: see the options of the same names. monitor: the scalar whose best checkpoints
-    are kept.
+    """How a training runs: see the options of the same names.
+
+    monitor: the scalar whose best checkpoints are kept. title: what progress is shown under.
     """
 
     epochs: int
@@ -88,17 +89,16 @@ class Training:
         except SystemExit as error:  # Lightning's answer to a second Ctrl-C
             raise KeyboardInterrupt from error
         except (UserError, ValueError, RuntimeError) as error:
-            if not run.last.is_file():
+            if RANK == 0 and not run.last.is_file():
                 run.remove()
             raise explained(error) from error
         return last.end
 
     def callbacks(self, run: Run) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
-        chosen: list[pl.Callback] = [
-            TrainingProgress(self.title, shown),
-            StopOnNan(self.log_every, run.last),
-        ]
+        chosen: list[pl.Callback] = [StopOnNan(self.log_every, run.last)]
+        if RANK == 0:
+            chosen.append(TrainingProgress(self.title, shown))
         if self.monitor is not None:
             chosen.append(
                 ModelCheckpoint(
