@@ -13,7 +13,7 @@ from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.recipe import parse, read, suggest, take_flag
 
-SLOW = {"torch": "PyTorch", "lightning.pytorch": "Lightning"}
+SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
 """What takes seconds to import, each longer than one likes to look at nothing."""
 
 

@@ -60,7 +60,11 @@ def run(options: Demo) -> None:
         result = segment.run(heads[name])
         assert result is not None  # each of the demo's trainings ends with a validation
         scores[name] = result
-    neighbors = {name: nearest(out / name, data) for name in ("random", "pretrained")}
+    neighbors = {}
+    for name in ("random", "pretrained"):
+        told(f"demo: asking the nearest neighbors, {name} backbone")
+        neighbors[name] = nearest(out / name, data)
+    told("demo: drawing the page")
     report(out, data, scores, neighbors, time.monotonic() - start)
     told(f"demo: done in {(time.monotonic() - start) / 60:.1f} min; open {out / 'index.html'}")
 
