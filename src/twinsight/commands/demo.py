@@ -137,7 +137,7 @@ def report(
     gain = mean["pretrained"]["mean_iou"] / max(mean["random"]["mean_iou"], 1e-9)
     write_page(
         out / "index.html",
-        "What Barlow Twins learnt from shapes",
+        "What Barlow Twins learned from shapes",
         f"A small ResNet saw scenes without labels, then a linear head read its frozen features: mean IoU "
         f"{percent(mean['pretrained']['mean_iou'])} instead of {percent(mean['random']['mean_iou'])} for the same "
         f"network untrained, {gain:.2f} times as much. Everything here took {seconds / 60:.1f} minutes.",

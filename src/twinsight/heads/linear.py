@@ -1,4 +1,4 @@
-"""The linear head: what a frozen backbone's features hold, with nothing learnt but one classifier a pixel."""
+"""The linear head: what a frozen backbone's features hold, with nothing learned but one classifier a pixel."""
 
 import torch
 from torch import Tensor, nn
