@@ -157,7 +157,9 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
             if refused and refused[0] in options:
                 raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
-            raise UserError(f"--backbone {name}: timm could not make it ({first_line(error)})") from error
+            given = ", ".join(f"{option} {value}" for option, value in options.items() if value is not None)
+            reason = first_line(error) or f"refused {given or 'its own defaults'}"
+            raise UserError(f"--backbone {name}: timm could not make it ({reason}); check its options") from error
     raise UserError(f"--backbone {name}: timm cannot make it without a classifier; choose another model")
 
 
