@@ -1,6 +1,7 @@
 """Small pieces that methods, heads and training share."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,13 +14,13 @@ def world_size() -> int:
 
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override] (torch declares (*args))
         x = x.contiguous().clone()
         dist.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx, gradient: Tensor) -> Tensor:  # type: ignore[override] (as above)
         gradient = gradient.contiguous().clone()
         dist.all_reduce(gradient)
         return gradient
@@ -32,7 +33,10 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     averages: the result is the gradient of one process that holds the global batch. Without processes, the
     tensor itself.
     """
-    return _SumOverRanks.apply(x) / world_size() if world_size() > 1 else x  # type: ignore[operator]
+    if world_size() == 1:
+        return x
+    total: Any = _SumOverRanks.apply(x)
+    return total / world_size()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -62,14 +62,15 @@ def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] 
     return options
 
 
-def choose(cls: type, kind: str, name: object) -> type:
+def choose(cls: Any, kind: str, name: object) -> type:
     """The dataclass of a choice by name; without a name, the command's default."""
-    table = cls.choices[kind]  # type: ignore[attr-defined]
+    table = cls.choices[kind]
     if isinstance(name, str) and name in table:
         return table[name]
     # Any other backbone is a timm model, which only torch can tell.
     if name is None or (kind == "backbone" and isinstance(name, str)):
-        return next(f.default_factory for f in fields(cls) if f.name == kind)  # type: ignore[return-value]
+        default: Any = next(f.default_factory for f in fields(cls) if f.name == kind)
+        return default
     raise UserError(f"--{kind} {name}: unknown; {suggest(str(name), table)}")
 
 
@@ -128,7 +129,7 @@ def fill(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> A
         if is_dataclass(kind):
             if not isinstance(value, Mapping):
                 raise UserError(f"--config {source}: {name} needs options below it, not {value!r}")
-            values[key] = fill(kind, value, source, f"{name}.")  # type: ignore[arg-type]
+            values[key] = fill(kind, value, source, f"{name}.")  # type: ignore[arg-type] (a class, as all annotations here are)
             continue
         try:
             values[key] = convert(value, kind)

@@ -1,7 +1,9 @@
 """A backbone and a head, together a segmenter; knows nothing of training."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -25,14 +27,14 @@ class SegmentationModel(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.every_logits(images, [self.head])[0]
 
-    def every_logits(self, images: Tensor, heads: list[nn.Module]) -> list[Tensor]:
+    def every_logits(self, images: Tensor, heads: Sequence[Any]) -> list[Tensor]:
         """The logits (B, classes, H, W) of several heads from one pass through the backbone."""
-        levels = [level for head in heads for level in head.levels]  # type: ignore[union-attr]
+        levels = [level for head in heads for level in head.levels]
         features = self.backbone.features(images, levels)
         height, width = images.shape[-2:]
         logits, first = [], 0
         for head in heads:
-            last = first + len(head.levels)  # type: ignore[arg-type]
+            last = first + len(head.levels)
             small = head(features._replace(maps=features.maps[first:last]))
             large = F.interpolate(small.float(), features.extent, mode="bilinear", align_corners=False)
             logits.append(large[..., :height, :width])

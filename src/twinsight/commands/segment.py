@@ -1,5 +1,7 @@
 """twinsight segment: images with masks -> a segmenter, on a backbone that is frozen or fine-tuned."""
 
+from typing import Any
+
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
@@ -40,8 +42,9 @@ def run(options: Segment) -> Scores | None:
             told(f"--find-batch-size: {options.batch_size}")
     loader = train_loader(Pairs(train, augmentation, options.seed), options.batch_size, workers)
     if options.dry_run and each is not None:
+        levels: Any = model.head.levels
         facts = {
-            "head": f"{options.head.name} on levels {', '.join(map(str, model.head.levels))}",  # type: ignore[union-attr]
+            "head": f"{options.head.name} on levels {', '.join(map(str, levels))}",
             "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
             "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
         }

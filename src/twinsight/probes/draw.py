@@ -98,7 +98,8 @@ def image_grid(
                 Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=name) for name, color in legend.items()
             ]
             figure.legend(handles=patches, loc="outside lower center", ncols=min(per_line, len(patches)), fontsize=7)
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr]
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure
 
 

@@ -22,7 +22,7 @@ class MetricsCsv(Logger):
         self.rows = read_rows(file) if file.exists() else []
         self.resumed = bool(self.rows)
 
-    name = version = property(lambda self: None)  # type: ignore[assignment]
+    name = version = property(lambda self: None)  # type: ignore[assignment] (Lightning asks for both; a file has none)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The run's options are in config.yaml."""

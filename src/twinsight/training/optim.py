@@ -92,5 +92,5 @@ def undecayed(module: nn.Module) -> set[str]:
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         if hasattr(child, "no_weight_decay")
-        for name in child.no_weight_decay()  # type: ignore[operator]
+        for name in child.no_weight_decay()  # type: ignore[operator] (a method, as timm has it)
     }

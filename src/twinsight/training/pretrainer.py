@@ -25,8 +25,8 @@ class Pretrainer(pl.LightningModule):
         return scalars["loss"]
 
     def configure_optimizers(self) -> Any:
-        trunk = self.method.trunk
-        depth = {f"trunk.{name}": layer for name, layer in trunk.layer_ids().items()}  # type: ignore[operator]
+        trunk: Any = self.method.trunk
+        depth = {f"trunk.{name}": layer for name, layer in trunk.layer_ids().items()}
         optimizer = self.optimization.optimizer(self.optimization.groups(self.method, depth))
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
