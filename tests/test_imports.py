@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "backbones": FREE | {"backbones", "layers"},
     "heads": FREE | {"heads", "backbones", "layers"},
     "methods": FREE | {"methods", "backbones", "layers", "data.views"},
-    "probes": FREE | {"probes", "backbones", "layers", "data"},
+    "probes": FREE | {"probes", "backbones", "layers", "data", "metrics"},
     "segmentation": FREE | {"backbones"},
     "inference": FREE,
     "training": FREE | {"training", "data", "backbones", "heads", "methods", "probes", "layers", "losses",

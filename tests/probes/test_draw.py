@@ -3,7 +3,7 @@ import pytest
 
 from twinsight.data.samples import VOID, Sample
 from twinsight.errors import UserError
-from twinsight.probes.draw import class_legend, contact_sheet, curves, image_grid, letterbox, overlay, save_figure
+from twinsight.probes.draw import class_legend, contact_sheet, curves, image_grid, letterbox, overlay
 
 PALETTE = np.array([[0, 0, 0], [200, 0, 100], [0, 50, 250]], np.uint8)
 
@@ -45,7 +45,7 @@ def test_no_label_of_an_image_grid_is_cut():
     image = np.zeros((20, 30, 3), np.uint8)
     legend = {f"a rather long class name {i}": np.array([i, 0, 0]) for i in range(21)}
     figure = image_grid([[image] * 3] * 2, ["first", "second", "third"], ["row one", "row two"], legend)
-    boxes, whole = text_boxes(figure)
+    boxes, whole = text_boxes(figure.figure())
     assert len(boxes) >= 21 + 3 + 2
     for box in boxes:
         assert box.x0 >= whole.x0 - 1
@@ -60,7 +60,7 @@ def test_contact_sheet_of_images_of_any_shape(tmp_path):
         Sample(rng.integers(0, 255, (h, w, 3), np.uint8), np.ones((h, w), np.uint8), str(h))
         for h, w in ((9, 30), (50, 20))
     ]
-    save_figure(contact_sheet(samples, ("background", "a", "b"), PALETTE), tmp_path / "sheet.png")
+    contact_sheet(samples, ("background", "a", "b"), PALETTE).save(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -69,11 +69,11 @@ def test_contact_sheet_of_images_of_any_shape(tmp_path):
 )
 def test_figures_are_written_in_the_format_of_their_name(tmp_path, suffix, magic):
     file = tmp_path / "new" / f"curve{suffix}"
-    save_figure(curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y"), file)
+    curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y").save(file)
     assert file.read_bytes().startswith(magic)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_unknown_kind_of_figure(tmp_path):
     with pytest.raises(UserError, match=r"curve\.xyz.*\.png"):
-        save_figure(curves({"a": ([1], [1])}, "x", "y"), tmp_path / "curve.xyz")
+        curves({"a": ([1], [1])}, "x", "y").save(tmp_path / "curve.xyz")

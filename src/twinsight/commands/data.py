@@ -13,7 +13,7 @@ from twinsight.data.check import Verdict, render
 from twinsight.data.check import check as check_dataset
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
-from twinsight.probes.draw import contact_sheet, save_figure
+from twinsight.probes.draw import contact_sheet
 
 
 def list(options: DataList) -> None:
@@ -50,7 +50,7 @@ def show(options: DataShow) -> None:
     dataset = options.data.open(options.split)
     chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
     samples = [dataset[int(index)] for index in sorted(chosen)]
-    save_figure(contact_sheet(samples, dataset.classes, dataset.palette), options.out)
+    contact_sheet(samples, dataset.classes, dataset.palette).save(options.out)
     told(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
 
 

@@ -20,7 +20,7 @@ from twinsight.data.folder import Folder
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.metrics import Scores
-from twinsight.probes.draw import class_legend, curves, image_grid, overlay, save_figure
+from twinsight.probes.draw import class_legend, curves, image_grid, overlay
 from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.report.page import Picture, Section, Table, write_page
 from twinsight.run import environment
@@ -207,7 +207,7 @@ def predictions(out: Path, data: FolderOptions, file: Path, count: int = 8) -> P
         rows.append([sample.image, *(overlay(sample.image, mask, dataset.palette) for mask in (*masks, sample.mask))])
     legend = class_legend(range(len(dataset.classes)), dataset.classes, dataset.palette)
     titles = ("scene", "random, linear", "pretrained, linear", "fine-tuned", "truth")
-    save_figure(image_grid(rows, titles, legend=legend), file)
+    image_grid(rows, titles, legend=legend).save(file)
     return file
 
 
@@ -215,7 +215,7 @@ def pretraining_curves(out: Path, file: Path) -> Path:
     rows = [row for row in read_rows(out / "pretrain" / "metrics.csv") if "train/loss" in row]
     steps = [row["step"] for row in rows]
     series = {name: (steps, [row[f"train/{name}"] for row in rows]) for name in ("invariance", "redundancy")}
-    save_figure(curves(series, "step", "loss term", log=True), file)
+    curves(series, "step", "loss term", log=True).save(file)
     return file
 
 
@@ -224,5 +224,5 @@ def validation_curves(out: Path, file: Path) -> Path:
     for name in HEADS:
         rows = [row for row in read_rows(out / name / "metrics.csv") if "val/mean_iou" in row]
         series[name] = ([row["epoch"] + 1 for row in rows], [100 * row["val/mean_iou"] for row in rows])
-    save_figure(curves(series, "epoch", "mean IoU, %"), file)
+    curves(series, "epoch", "mean IoU, %").save(file)
     return file

@@ -38,13 +38,17 @@ class BarlowTwins(nn.Module):
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: two (B, 3, H, W) batches, uint8 or float in [0, 1]; progress: 0 to 1 over the run."""
-        z1, z2 = (self.projector(self.trunk(view)) for view in views)
+        z1, z2 = map(self.project, views)
         invariance, redundancy = barlow_twins_loss(z1, z2)
         return {
             "loss": invariance + self.lambd * redundancy,
             "invariance": invariance.detach(),
             "redundancy": redundancy.detach(),
         }
+
+    def project(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, D), what the loss is taken of."""
+        return self.projector(self.trunk(images))
 
 
 def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,20 +1,33 @@
 """Every figure's look, in one place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Patch
 
 from twinsight.data.samples import VOID, Sample
 from twinsight.errors import UserError
 
-# Okabe & Ito's colors, told apart by color-blind eyes; black is kept for text.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+# Okabe & Ito's colors, then Tol's muted ones, told apart by color-blind eyes; black is kept for text.
+COLORS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442",
+    "#882255", "#332288", "#999933", "#44AA99", "#999999",
+)  # fmt: skip
+
+PAGE = 7.2
+"""Inches: the text width of a paper's page, which no grid of images exceeds."""
+
+DPI = 200
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -44,66 +57,173 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
     return np.where(plain[..., None], image, mixed.round().astype(np.uint8))
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Inches. Constrained layout, so that no label is cut."""
-    with rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+@dataclass(frozen=True)
+class Plot:
+    """A figure yet to be drawn, alone or as a part of another.
+
+    width, height: inches. draw: puts its axes, titles and legend on a matplotlib Figure or SubFigure.
+    """
+
+    width: float
+    height: float
+    draw: Callable[[FigureBase], None]
+
+    def figure(self) -> Figure:
+        """Constrained layout, so that no label is cut."""
+        with rc_context(STYLE):
+            figure = Figure(figsize=(self.width, self.height), layout="constrained", facecolor="white")
+            engine: Any = figure.get_layout_engine()
+            engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+            self.draw(figure)
+        return figure
+
+    def save(self, file: Path, dpi: int = DPI) -> None:
+        """PNG, PDF, SVG or JPEG by the file's ending; written to a temporary name, then renamed."""
+        if file.suffix.lower() not in FORMATS:
+            raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.tmp")
+        with rc_context(STYLE):
+            self.figure().savefig(temporary, dpi=dpi, format=file.suffix[1:].lower())
+        temporary.replace(file)
+
+    def _repr_png_(self) -> bytes:
+        stream = BytesIO()
+        with rc_context(STYLE):
+            self.figure().savefig(stream, dpi=110, format="png")
+        return stream.getvalue()
 
 
-def save_figure(figure: Figure, file: Path, dpi: int = 160) -> None:
-    """PNG, PDF, SVG or JPEG by the file's ending; written to a temporary name, then renamed."""
-    if file.suffix.lower() not in FORMATS:
-        raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.tmp")
-    with rc_context(STYLE):
-        figure.savefig(temporary, dpi=dpi, format=file.suffix[1:].lower())
-    temporary.replace(file)
+def beside(plots: Mapping[str, Plot]) -> Plot:
+    """Plots of the same kind, each under its name: wide ones below one another, others in a row."""
+    if len(plots) == 1:
+        return next(iter(plots.values()))
+    width = max(plot.width for plot in plots.values())
+    wide = any(plot.width > 1.3 * plot.height for plot in plots.values())
+    columns = 1 if wide else min(len(plots), max(1, int(2 * PAGE // width)))
+    rows = -(-len(plots) // columns)
+    title = 0.3
+    heights = [
+        title + max(p.height for p in list(plots.values())[i * columns : (i + 1) * columns]) for i in range(rows)
+    ]
+
+    def draw(figure: FigureBase) -> None:
+        parts: Any = figure.subfigures(rows, columns, squeeze=False, height_ratios=heights)
+        for part, (name, plot) in zip(parts.flat, plots.items()):
+            plot.draw(part)
+            part.suptitle(name, fontsize=10, fontweight="bold")
+
+    return Plot(width * columns, sum(heights), draw)
+
+
+class Cell(NamedTuple):
+    """An image of a grid with what is drawn over it and around it.
+
+    image: (H, W, 3) uint8. marks: draws on the axes, in the image's pixels. frame: color of a border.
+    caption: small text below.
+    """
+
+    image: np.ndarray
+    marks: Callable[[Axes], None] | None = None
+    frame: str | None = None
+    caption: str = ""
+
+
+class Scale(NamedTuple):
+    """What the colors of a heat map mean: a colormap's name, the values at its ends, and of what."""
+
+    colormap: str
+    low: float
+    high: float
+    label: str
+
+
+def heat(
+    values: np.ndarray, colormap: str = "magma", low: float | None = None, high: float | None = None
+) -> np.ndarray:
+    """(H, W) -> (H, W, 3) uint8 in the colormap, from `low` (default: 0 or the least) to `high` (the greatest)."""
+    low = min(0.0, float(values.min())) if low is None else low
+    high = float(values.max()) if high is None else high
+    share = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return (colormaps[colormap](share.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
 
 
 def image_grid(
-    rows: Sequence[Sequence[np.ndarray | None]],
+    rows: Sequence[Sequence[np.ndarray | Cell | None]],
     titles: Sequence[str] = (),
     labels: Sequence[str] = (),
-    legend: Mapping[str, np.ndarray] | None = None,
+    legend: Mapping[str, Any] | None = None,
+    scale: Scale | None = None,
     side: float = 1.5,
-) -> Figure:
-    """Images in rows: titles above the columns, labels beside the rows, a legend of colors below.
+) -> Plot:
+    """Images in rows: titles above the columns, labels beside the rows; below, a legend of colors and a color scale.
 
-    side: width of a cell in inches; its height follows the first image.
+    legend: name -> (3,) uint8 or any matplotlib color. side: width of a cell in inches, less where the grid would be
+    wider than a page; a row's height follows its tallest image.
     """
-    first = next(image for row in rows for image in row if image is not None)
-    columns = max(len(row) for row in rows)
-    aspect = first.shape[0] / first.shape[1]
+    cells = [[Cell(cell) if isinstance(cell, np.ndarray) else cell for cell in row] for row in rows]
+    columns = max(len(row) for row in cells)
+    side = min(side, (PAGE - 0.25 * bool(labels)) / columns)
+    tallest = [max(cell.image.shape[0] / cell.image.shape[1] for cell in row if cell is not None) for row in cells]
+    captions = [max(cell.caption.count("\n") + 1 if cell and cell.caption else 0 for cell in row) for row in cells]
+    heights = [side * aspect + 0.15 * lines + 0.03 for aspect, lines in zip(tallest, captions)]
+    width = columns * side + 0.25 * bool(labels)
     longest = max(map(len, legend), default=0) if legend else 0
-    per_line = max(1, int(columns * side / (0.45 + 0.055 * longest)))  # inches: the color patch, then the letters
+    per_line = max(1, int(width / (0.45 + 0.06 * longest)))  # inches: the color patch, then the letters
     lines = -(-len(legend) // per_line) if legend else 0
-    height = len(rows) * side * aspect + 0.25 * bool(titles) + 0.17 * lines + 0.06 * len(rows)
-    figure = new_figure(columns * side + 0.25 * bool(labels), height)
-    with rc_context(STYLE):
-        axes = figure.subplots(len(rows), columns, squeeze=False)
-        for i, row in enumerate(rows):
+    title_lines = max((title.count("\n") + 1 for title in titles), default=0)
+    below = 0.17 * lines + 0.06 * bool(legend) + 0.45 * bool(scale)
+    small = 9 if side > 1.0 else 7
+
+    def draw(figure: FigureBase) -> None:
+        axes = figure.subplots(len(cells), columns, squeeze=False, height_ratios=heights)
+        for i, row in enumerate(cells):
             for j, axis in enumerate(axes[i]):
                 axis.grid(False)
                 axis.set(xticks=[], yticks=[])
                 axis.spines[:].set_visible(False)
-                if j < len(row) and (image := row[j]) is not None:
-                    axis.imshow(image, cmap="gray" if image.ndim == 2 else None, interpolation="nearest", aspect="auto")
+                if j < len(row) and (cell := row[j]) is not None:
+                    show(axis, cell, tallest[i])
             if labels:
                 axes[i][0].set_ylabel(labels[i], fontsize=8)
         for axis, title in zip(axes[0], titles):
-            axis.set_title(title, fontsize=9)
+            axis.set_title(title, fontsize=small)
+        if scale:
+            norm = Normalize(scale.low, scale.high)
+            bar: Any = figure.colorbar(
+                ScalarMappable(norm, scale.colormap), ax=axes, location="bottom", fraction=0.03, aspect=40,
+                shrink=min(1.0, 3.0 / width), pad=0.02,
+            )  # fmt: skip
+            bar.set_label(scale.label, fontsize=8)
+            bar.ax.tick_params(labelsize=7)
+            bar.outline.set_visible(False)
         if legend:
-            patches = [
-                Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=name) for name, color in legend.items()
-            ]
+            patches = [Patch(facecolor=as_color(color), label=name) for name, color in legend.items()]
             figure.legend(handles=patches, loc="outside lower center", ncols=min(per_line, len(patches)), fontsize=7)
-        engine: Any = figure.get_layout_engine()
-        engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    return figure
+
+    return Plot(width, sum(heights) + 0.19 * title_lines + below + 0.05, draw)
 
 
-def contact_sheet(samples: Sequence[Sample], classes: Sequence[str], palette: np.ndarray, columns: int = 8) -> Figure:
+def show(axis: Axes, cell: Cell, aspect: float) -> None:
+    """An image on its axes; one of another shape than its row (height / width) keeps its own."""
+    height, width = cell.image.shape[:2]
+    alike = abs(height / width / aspect - 1) < 0.02
+    axis.imshow(cell.image, interpolation="nearest" if width < 64 else "auto", aspect="auto" if alike else "equal")
+    if cell.marks is not None:
+        cell.marks(axis)
+        axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    if cell.frame is not None:
+        axis.spines[:].set(visible=True, color=cell.frame, linewidth=2)
+    if cell.caption:
+        axis.set_xlabel(cell.caption, fontsize=7, labelpad=2)
+
+
+def as_color(color: Any) -> Any:
+    """(3,) uint8 as matplotlib writes it; its own colors as they are."""
+    return "#{:02x}{:02x}{:02x}".format(*color) if isinstance(color, np.ndarray) else color
+
+
+def contact_sheet(samples: Sequence[Sample], classes: Sequence[str], palette: np.ndarray, columns: int = 8) -> Plot:
     """Images, each with its mask's colors over it beside it where there is one."""
     aspect = float(np.median([image.shape[0] / image.shape[1] for image, _, _ in samples]))
     cells: list[np.ndarray] = []
@@ -134,14 +254,20 @@ def letterbox(image: np.ndarray, aspect: float = 1.0, width: int = 240) -> np.nd
     return canvas
 
 
-def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, log: bool = False) -> Figure:
-    """Lines of (x values, y values), each with its name at its end."""
-    figure = new_figure(4.6, 2.6)
-    with rc_context(STYLE):
+def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, log: bool = False) -> Plot:
+    """Lines of (x values, y values), named in a legend."""
+
+    def draw(figure: FigureBase) -> None:
         axis = figure.subplots()
-        for (name, (xs, ys)), color in zip(series.items(), COLORS * (1 + len(series) // len(COLORS))):
-            axis.plot(xs, ys, color=color, label=name)
+        for (name, (xs, ys)), color in zip(series.items(), distinct_colors(len(series))):
+            axis.plot(xs, ys, color=color, label=name, marker="o" if len(xs) == 1 else None)
         axis.set(xlabel=x, ylabel=y, yscale="log" if log else "linear")
         if len(series) > 1:
             axis.legend(fontsize=8)
-    return figure
+
+    return Plot(4.6, 2.6, draw)
+
+
+def distinct_colors(count: int) -> list[str]:
+    """As many colors that color-blind eyes tell apart as there are, then the same again."""
+    return [COLORS[i % len(COLORS)] for i in range(count)]
