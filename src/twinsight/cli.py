@@ -67,7 +67,8 @@ def dispatch(argv: list[str]) -> int:
         for library, name in SLOW.items():
             told(f"loading {name}")
             import_module(library)
-    getattr(import_module(f"twinsight.commands.{module}"), function or "run")(options)
+    name = function if module == "data" else "run"
+    getattr(import_module(f"twinsight.commands.{module}"), name)(options)
     return 0
 
 
@@ -80,6 +81,11 @@ def inherited(command: str, argv: list[str]) -> dict[str, object]:
         configs = (Path(token) / "config.yaml" for token in argv)
         config = next((file for file in configs if file.is_file()), None)
         return {"data": read(config, "segment")["data"]} if config else {}
+    if command.startswith("look "):
+        given = take_flag(list(argv), "--weights") or ""
+        config = Path(given.removeprefix("random:")) / "config.yaml"
+        tree = read(config) if config.is_file() else {}
+        return {key: tree[key] for key in ("backbone", "data") if key in tree}
     return {}
 
 
@@ -93,7 +99,8 @@ def existing(run: Path) -> Path:
 def overview(prefix: str = "") -> str:
     """The commands and what each is for."""
     rows = [(name, (cls.__doc__ or "").strip()) for name, cls in COMMANDS.items() if name.startswith(prefix)]
-    lines = "\n".join(f"  {name:12} {text}" for name, text in rows)
+    width = max(len(name) for name, _ in rows)
+    lines = "\n".join(f"  {name:{width}}  {text}" for name, text in rows)
     return (
         "twinsight: see what self-supervision sees\n\n"
         f"{lines}\n\n"

@@ -3,7 +3,7 @@
 No torch here: `--help` must come at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ from twinsight.choices.backbones import BACKBONES, TimmOptions
 from twinsight.choices.data import DATA, PairOptions, ShapesOptions
 from twinsight.choices.heads import HEADS, LinearOptions
 from twinsight.choices.methods import METHODS, BarlowTwinsOptions
+from twinsight.choices.probes import PROBES
 
 
 @dataclass
@@ -83,6 +84,17 @@ class TrainingOptions:
     """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
     log_every: int = 10
     """Steps between two rows of metrics.csv."""
+    probe: str = "auto"
+    """Looks inside while training, separated by commas: NAME, or NAME@5 for every 5 epochs, NAME@500steps, NAME@5:16
+    on 16 images; auto chooses by the network, none looks at nothing. `twinsight look --help` names them."""
+    probe_images: Path | None = None
+    """Look at the images of this folder. Default: at images of --data, evenly chosen."""
+    probe_size: int | None = None
+    """Bring probes' images down to so many pixels on the shorter side. Default: by the probe, 224 at most to pretrain.
+    """
+    probe_budget: float = 0.05
+    """Share of the training's time that probes may take; what is due waits. The first and last look are always taken.
+    """
 
 
 @dataclass
@@ -184,6 +196,58 @@ class Predict(InferenceOptions):
 
 
 @dataclass
+class Look:
+    """Look inside a model."""
+
+    choices: ClassVar = {"backbone": BACKBONES, "data": DATA}
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Image files and folders. Default: images of --data, evenly chosen."""
+    weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """The model: a run directory, a weights file (of --backbone), the name of a timm model (its own weights, to be
+    downloaded), or random:RUN or random:NAME for the same untrained. Again for each model to set beside it."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Of a run of `twinsight segment`."""
+    out: Path = Path("look")
+    """Folder for PROBE-FIGURE.png."""
+    format: Literal["png", "svg", "pdf", "jpg"] = "png"
+    numbers: bool = False
+    """Print all numbers as JSON."""
+    size: int | None = None
+    """Bring images down to so many pixels on the shorter side. Default: 480 for what is shown pixel by pixel, 224 for
+    embeddings, none for predictions."""
+    sample: int | None = None
+    """How many images of --data. Default: by the probe."""
+    split: Literal["train", "val"] | None = None
+    """Of --data. Default: val for a segmenter, else train."""
+    overwrite: bool = False
+    """Replace figures that are there already."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    backbone: Any = field(default_factory=TimmOptions)
+    data: Any = field(default_factory=ShapesOptions)
+    """Default: what the first run was trained on."""
+
+
+def look(options: type) -> type:
+    """`Look` with one probe's options beside its own."""
+    probe = Annotated[options, tyro.conf.arg(name="")]  # no prefix: --blocks, not --probe.blocks
+    made = make_dataclass("Look", [("probe", probe, field(default_factory=options))], bases=(Look,))
+    made.__doc__ = options.__doc__
+    return made
+
+
+@dataclass
+class Report:
+    """One page about one run or several: what was run, scores, curves, figures."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = tyro.MISSING
+    """Run directories."""
+    out: Path | None = None
+    """Where to write it. Default: report.html in the run's directory, or here for several runs."""
+    overwrite: bool = False
+    """Replace a page that is there already; that in a run's own directory always is."""
+
+
+@dataclass
 class Demo:
     """The whole road on the embedded data set, in minutes: pretrain, segment, and a page of results."""
 
@@ -242,6 +306,8 @@ COMMANDS = {
     "segment": Segment,
     "evaluate": Evaluate,
     "predict": Predict,
+    **{f"look {name}": look(options) for name, options in PROBES.items()},
+    "report": Report,
     "data list": DataList,
     "data check": DataCheck,
     "data show": DataShow,

@@ -99,7 +99,7 @@ def last_flag(argv: Sequence[str], flag: str) -> str | None:
     return found
 
 
-def read(file: Path, command: str) -> dict[str, Any]:
+def read(file: Path, command: str | None = None) -> dict[str, Any]:
     """A recipe's tree. Raises UserError if it is missing, no YAML, or written for another command."""
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def read(file: Path, command: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"--config {file}: holds no options; write lines such as 'epochs: 100'")
     written_for = tree.pop("command", command)
-    if written_for != command:
+    if command is not None and written_for != command:
         raise UserError(f"--config {file}: is for `twinsight {written_for}`, not for `twinsight {command}`")
     return tree
 

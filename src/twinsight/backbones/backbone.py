@@ -1,6 +1,7 @@
 """One interface over every network that turns images into features."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from timm.models import group_parameters
 from torch import Tensor, nn
 
+from twinsight.backbones.attention import recording_attention
 from twinsight.errors import UserError
 
 # What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
@@ -24,11 +26,14 @@ class Features(NamedTuple):
     maps: one (B, C, h, w) tensor a level, in the order asked for.
     extent: (height, width) in pixels of what the maps cover: the images' size, or more where they were padded
         on the right and below. Resize to it, then crop to the images.
+    attention: (B, heads, h, w) float32, where the class token of the last block looks, if it was asked for; see
+        `attention_maps`.
     """
 
     embedding: Tensor
     maps: list[Tensor]
     extent: tuple[int, int]
+    attention: Tensor | None = None
 
 
 class Backbone(nn.Module):
@@ -72,18 +77,22 @@ class Backbone(nn.Module):
         """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> pooled embedding (B, dim)."""
         return self._fitting(self.network, self.normalize(images))
 
-    def features(self, images: Tensor, levels: Sequence[int]) -> Features:
+    def features(self, images: Tensor, levels: Sequence[int], attention: bool = False) -> Features:
         """Images as for `forward`; levels: indices into `dims`, negative ones count from the deepest.
 
         The maps come in the order of `levels`. A ViT's have passed its final norm, as in DINO's evaluation.
+        attention: record the last block's, of the class token, or the mean over patches where there is none; raises
+        UserError if the network has none to record.
         """
         pixels = self.normalize(images)
         wanted = [level % len(self.dims) for level in levels]
         indices = sorted(set(wanted))
         intermediates = self.network.forward_intermediates
-        final, found = self._fitting(intermediates, pixels, indices=indices, norm=True, output_fmt="NCHW")
+        with recording_attention(self, images, blocks=(-1,)) if attention else nullcontext() as recorded:
+            final, found = self._fitting(intermediates, pixels, indices=indices, norm=True, output_fmt="NCHW")
         maps = [found[indices.index(level)] for level in wanted]
-        return Features(self.network.forward_head(final), maps, (pixels.shape[2], pixels.shape[3]))
+        extent = (pixels.shape[2], pixels.shape[3])
+        return Features(self.network.forward_head(final), maps, extent, recorded.maps[0] if recorded else None)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Float pixels with the network's own mean and deviation, padded to a size that it takes."""

@@ -5,23 +5,27 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.build import build
 from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
 from twinsight.choices.heads import DeepLabV3Options, LinearOptions
 from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.choices.probes import EmbeddingOptions, FeaturesOptions, NeighborsOptions, ReceptiveFieldOptions
 from twinsight.commands import pretrain, segment
+from twinsight.commands.look import sample, together
 from twinsight.commands.setup import choose_device, load_segmenter, percent
 from twinsight.config import Demo, Pretrain, Segment
 from twinsight.console import told
-from twinsight.data.folder import Folder
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.metrics import Scores
-from twinsight.probes.draw import class_legend, curves, image_grid, overlay
+from twinsight.probes.correlation import Correlation
+from twinsight.probes.draw import Plot, curves
+from twinsight.probes.images import to_tensor
 from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
+from twinsight.probes.predictions import Predictions, compare
 from twinsight.report.page import Picture, Section, Table, write_page
 from twinsight.run import environment
 from twinsight.training.metrics_csv import read_rows
@@ -30,6 +34,13 @@ HEADS = {
     "random": "linear head, frozen random backbone",
     "pretrained": "linear head, frozen pretrained backbone",
     "finetuned": "DeepLabV3, fine-tuned from the pretrained backbone",
+}
+
+INSIDE = {
+    "features": FeaturesOptions(level=-2),
+    "neighbors": NeighborsOptions(),
+    "embedding": EmbeddingOptions(),
+    "erf": ReceptiveFieldOptions(),
 }
 
 
@@ -107,7 +118,7 @@ def nearest(folder: Path, data: FolderOptions) -> float:
     for role in ("train", "val"):
         samples = list(data.open(role))
         labels = [dominant_class(sample.mask) for sample in samples]
-        parts += [embed(model.backbone, [sample.image for sample in samples]), torch.tensor(labels)]
+        parts += [embed(model.backbone, [to_tensor(sample.image) for sample in samples]), torch.tensor(labels)]
     return knn_accuracy(*parts)
 
 
@@ -115,7 +126,6 @@ def report(
     out: Path, data: FolderOptions, scores: dict[str, Scores], neighbors: dict[str, float], seconds: float
 ) -> None:
     """index.html: what it brought, how it went, what it looks like, how to repeat it."""
-    figures = out / "figures"
     classes = data.open("val").classes
     mean = {name: result.scalars() for name, result in scores.items()}
     summary = Table(
@@ -143,41 +153,20 @@ def report(
         f"network untrained, {gain:.2f} times as much. Everything here took {seconds / 60:.1f} minutes.",
         [
             Section("What it brought", parts=[summary, per_class]),
-            Section(
-                "Predictions",
-                parts=[
-                    Picture(
-                        predictions(out, data, figures / "predictions.png"),
-                        "Scenes, three predictions each, and the truth",
-                        "One scene a row. The colors are the classes; the background is left as it is.",
-                        "eight scenes, picked evenly from the set, are too few to rank models; the table does that.",
-                    )
-                ],
-            ),
+            Section("Predictions", parts=[predictions(out, data)]),
             Section(
                 "Pretraining",
                 "Barlow Twins asks that each feature agree between two augmented views of a scene (invariance) and "
-                "that different features tell different things (redundancy).",
-                [
-                    Picture(
-                        pretraining_curves(out, figures / "pretraining.svg"),
-                        "Loss terms over the steps",
-                        "Both terms of the loss, on a logarithmic scale: lower is closer to the goal.",
-                        "a low loss alone does not mean useful features; the table above is the test of that.",
-                    )
-                ],
+                "that different features tell different things (redundancy): that the cross-correlation matrix of the "
+                "two views' features be the identity.",
+                pretraining(out),
             ),
             Section(
-                "Segmentation",
-                parts=[
-                    Picture(
-                        validation_curves(out, figures / "validation.svg"),
-                        "Mean IoU over the epochs of each head",
-                        "Validation mean IoU while each head trains.",
-                        "the fine-tuned network trains all its weights, the linear heads only their last layer.",
-                    )
-                ],
+                "Looking inside",
+                "The same questions to the untrained and to the pretrained network.",
+                inside(out, data),
             ),
+            Section("Segmentation", parts=[validation(out)]),
             Section(
                 "Do it again, or otherwise",
                 "Each stage is an ordinary run with its options in config.yaml.",
@@ -193,36 +182,71 @@ def report(
     )
 
 
-def predictions(out: Path, data: FolderOptions, file: Path, count: int = 8) -> Path:
-    dataset: Folder = data.open("val")
-    samples = [dataset[i] for i in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)]
-    columns = []
-    for name in HEADS:
+def predictions(out: Path, data: FolderOptions, count: int = 8) -> Picture:
+    dataset = data.open("val")
+    seen = sample(dataset, count, None)
+    findings = {}
+    for name, title in zip(HEADS, ("random, linear", "pretrained, linear", "fine-tuned")):
         model, _ = load_segmenter(out / name, "best", choose_device("auto"))
-        images = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
-        with torch.inference_mode():
-            columns.append(model(images).argmax(1).to(torch.uint8).numpy())
-    rows = []
-    for sample, *masks in zip(samples, *columns):
-        rows.append([sample.image, *(overlay(sample.image, mask, dataset.palette) for mask in (*masks, sample.mask))])
-    legend = class_legend(range(len(dataset.classes)), dataset.classes, dataset.palette)
-    titles = ("scene", "random, linear", "pretrained, linear", "fine-tuned", "truth")
-    image_grid(rows, titles, legend=legend).save(file)
-    return file
+        findings[title] = Predictions(dataset.classes, dataset.palette)(model, seen.images, seen.masks)
+    return Picture(
+        saved(compare(findings, dataset.palette), out, "predictions"),
+        "Scenes, three predictions each, and the truth",
+        "One scene a row. The colors are the classes; the background is left as it is.",
+        "eight scenes, picked evenly from the set, are too few to rank models; the table does that.",
+    )
 
 
-def pretraining_curves(out: Path, file: Path) -> Path:
+def pretraining(out: Path) -> list[Picture]:
     rows = [row for row in read_rows(out / "pretrain" / "metrics.csv") if "train/loss" in row]
     steps = [row["step"] for row in rows]
     series = {name: (steps, [row[f"train/{name}"] for row in rows]) for name in ("invariance", "redundancy")}
-    curves(series, "step", "loss term", log=True).save(file)
-    return file
+    return [
+        Picture(
+            saved(curves(series, "step", "loss term", log=True), out, "pretraining"),
+            "Loss terms over the steps",
+            "Both terms of the loss, on a logarithmic scale: lower is closer to the goal.",
+            "a low loss alone does not mean useful features; the table above is the test of that.",
+        ),
+        Picture(
+            out / "pretrain" / "figures" / "correlation" / "strip.png",
+            "Cross-correlation matrices over the training",
+            Correlation.read,
+            Correlation.caution,
+        ),
+    ]
 
 
-def validation_curves(out: Path, file: Path) -> Path:
+def inside(out: Path, data: FolderOptions) -> list[Picture]:
+    device = choose_device("auto")
+    backbones = {name: load_segmenter(out / name, "best", device)[0].backbone for name in ("random", "pretrained")}
+    pictures = []
+    for name, options in INSIDE.items():
+        told(f"demo: looking inside, {name}")
+        seen = sample(data.open("val"), options.images, options.size)
+        known = {"classes": seen.classes, "palette": seen.palette, "labels": None}
+        probe = build(options, **{key: known[key] for key in options.given})
+        findings = {which: probe(backbone, seen.images, seen.masks) for which, backbone in backbones.items()}
+        for figure, plot in together(findings).items():
+            alt = f"{name}, {figure}, of the untrained and of the pretrained network"
+            pictures.append(Picture(saved(plot, out, f"{name}-{figure}"), alt, probe.read, probe.caution))
+    return pictures
+
+
+def validation(out: Path) -> Picture:
     series = {}
     for name in HEADS:
         rows = [row for row in read_rows(out / name / "metrics.csv") if "val/mean_iou" in row]
         series[name] = ([row["epoch"] + 1 for row in rows], [100 * row["val/mean_iou"] for row in rows])
-    curves(series, "epoch", "mean IoU, %").save(file)
+    return Picture(
+        saved(curves(series, "epoch", "mean IoU, %"), out, "validation"),
+        "Mean IoU over the epochs of each head",
+        "Validation mean IoU while each head trains.",
+        "the fine-tuned network trains all its weights, the linear heads only their last layer.",
+    )
+
+
+def saved(plot: Plot, out: Path, name: str) -> Path:
+    file = out / "figures" / f"{name}.png"
+    plot.save(file)
     return file

@@ -6,10 +6,11 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
+from twinsight.report.runs import report_run
 
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
-from twinsight.commands import setup
+from twinsight.commands import probing, setup
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
@@ -63,11 +64,14 @@ def run(options: Pretrain) -> Path | None:
         options.lr, options.find_lr = found * options.lr_batch / images, False
         told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
         module.optimization = setup.make_optimization(options, images / options.lr_batch)
+    watching = probing.make_probing(options, module.subjects(), data)
     directory = setup.open_run(options, "pretrain", f"{options.method.name}-{backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return directory.folder
-    end = training.fit(module, loader, None, directory, resume=options.resume is not None)
+    end = training.fit(module, loader, None, directory, options.resume is not None, watching)
     if RANK == 0:
         save_backbone(backbone, directory.folder / "backbone.safetensors")
+        probing.draw_history(directory.folder)
+        report_run(directory.folder, probing.captions())
     setup.ended(end, directory, "pretrain")
     return directory.folder

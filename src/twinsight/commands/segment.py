@@ -6,9 +6,10 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from twinsight.report.runs import report_run
 
 from twinsight.choices.build import build
-from twinsight.commands import setup
+from twinsight.commands import probing, setup
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
@@ -16,6 +17,7 @@ from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
 from twinsight.segmentation import SegmentationModel, save_classes
+from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trainer import export_best, finished
@@ -57,15 +59,17 @@ def run(options: Segment) -> Scores | None:
         options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
         told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
         module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
+    watching = [ClassScores(train.classes), *probing.make_probing(options, module.subjects(), val)]
     directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return None
     if RANK == 0:
         save_classes(directory.folder / "classes.json", train.classes, train.palette)
     val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
-    end = training.fit(module, loader, val_loader, directory, resume=options.resume is not None)
+    end = training.fit(module, loader, val_loader, directory, options.resume is not None, watching)
     if RANK == 0:
         export_best(module, directory)
+        report_run(directory.folder, probing.captions())
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         setup.print_scores(module.scores, train.classes)

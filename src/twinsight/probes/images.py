@@ -19,9 +19,10 @@ def to_tensor(image: np.ndarray, size: int | None = None) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
 
-def mask_to_tensor(mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
-    """(H, W) class indices -> (h, w) of `shape`, each pixel the nearest one's."""
-    return torch.from_numpy(cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
+def mask_to_tensor(mask: np.ndarray, image: Tensor) -> Tensor:
+    """(H, W) class indices -> (h, w) as the image (3, h, w), each pixel the nearest one's."""
+    _, height, width = image.shape
+    return torch.from_numpy(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def pixels(image: Tensor) -> np.ndarray:

@@ -78,7 +78,7 @@ def inspecting(model: nn.Module) -> Iterator[torch.device]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        yield next(model.parameters()).device
+        yield next(model.parameters(), torch.empty(0)).device
     finally:
         for module, mode in modes:
             module.training = mode  # not .train(mode), which would set the children too

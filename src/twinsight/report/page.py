@@ -1,14 +1,17 @@
 """One self-contained HTML page: text, tables and figures, nothing from outside."""
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import jinja2
 
+from twinsight.report.embed import embed
 from twinsight.run import write_text
+
+MISSING = ("", "-")
+"""Cells without a value, which sort last."""
 
 
 @dataclass(frozen=True)
@@ -19,34 +22,82 @@ class Table:
     rows: Sequence[Sequence[str]]
     note: str = ""
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers, which are set to the right."""
+        return [all(is_number(cell) for cell in column if cell not in MISSING) for column in zip(*self.rows)]
+
 
 @dataclass(frozen=True)
 class Picture:
-    """file: PNG or SVG; alt: what it shows; read: how to read it; caution: how it can mislead."""
+    """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can mislead; title: above
+    it.
+    """
 
     file: Path
     alt: str
-    read: str
+    read: str = ""
+    caution: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind, side by side as far as they find room, under one caption."""
+
+    pictures: Sequence[Picture]
+    read: str = ""
     caution: str = ""
 
-    @property
-    def source(self) -> str:
-        kind = {".svg": "image/svg+xml", ".png": "image/png"}[self.file.suffix]
-        return f"data:{kind};base64,{base64.b64encode(self.file.read_bytes()).decode()}"
+
+@dataclass(frozen=True)
+class Fold:
+    """What is shown once its label is opened."""
+
+    label: str
+    parts: Sequence["Part"]
+
+
+Part = Table | Picture | Gallery | Fold
 
 
 @dataclass(frozen=True)
 class Section:
     heading: str
     text: str = ""
-    parts: Sequence[Table | Picture] = ()
+    parts: Sequence[Part] = ()
     commands: Sequence[str] = field(default_factory=tuple)
 
 
 def write_page(file: Path, title: str, lead: str, sections: Sequence[Section], facts: str = "") -> None:
-    """Write the page; facts: machine and versions, one a line."""
-    template = jinja2.Environment(autoescape=True).from_string(
-        files("twinsight.report").joinpath("page.html").read_text(encoding="utf-8")
+    """Write the page; facts: machine and versions, one a line.
+
+    Figures are put into the page, with loss or not at all where it would grow beyond 20 MB, which it then says. Raises
+    UserError for a figure that cannot be read.
+    """
+    shown = [picture.file for section in sections for picture in pictures(section.parts, folded=False)]
+    folded = [picture.file for section in sections for picture in pictures(section.parts, folded=True)]
+    figures, lost = embed(shown + folded)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("twinsight.report").joinpath("page.html").read_text(encoding="utf-8"))
+    write_text(
+        file, template.render(title=title, lead=lead, sections=sections, facts=facts, figures=figures, lost=lost)
     )
-    html = template.render(title=title, lead=lead, sections=sections, facts=facts)
-    write_text(file, html)
+
+
+def pictures(parts: Sequence[Part], folded: bool) -> Iterator[Picture]:
+    """Those in sight, or those under a fold."""
+    for part in parts:
+        if isinstance(part, Fold):
+            if folded:
+                yield from pictures(part.parts, folded=False)
+        elif not folded and isinstance(part, Picture | Gallery):
+            yield from part.pictures if isinstance(part, Gallery) else [part]
+
+
+def is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -19,7 +19,7 @@ class MetricsCsv(Logger):
     def __init__(self, file: Path):
         super().__init__()
         self.file = file
-        self.rows = read_rows(file) if file.exists() else []
+        self.rows = {row["step"]: row for row in read_rows(file)} if file.exists() else {}
         self.resumed = bool(self.rows)
 
     name = version = property(lambda self: None)  # type: ignore[assignment] (Lightning asks for both; a file has none)
@@ -31,17 +31,15 @@ class MetricsCsv(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         row = {"step": float(step or 0)} | {name: float(value) for name, value in metrics.items()}
         if self.resumed:
-            self.rows = [old for old in self.rows if old["step"] < row["step"]]
+            self.rows = {old: kept for old, kept in self.rows.items() if old < row["step"]}
             self.resumed = False
-        if self.rows and self.rows[-1]["step"] == row["step"]:
-            self.rows[-1] |= row
-        else:
-            self.rows.append(row)
+        self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
     @rank_zero_only
     def save(self) -> None:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = [columns] + [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in self.rows]
+        rows = [self.rows[step] for step in sorted(self.rows)]  # a step's loss comes after what was seen behind it
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [columns] + [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in rows]
         write_text(self.file, "".join(",".join(line) + "\n" for line in lines))
 
     @rank_zero_only

@@ -16,6 +16,11 @@ class Pretrainer(pl.LightningModule):
         self.method = method
         self.optimization = optimization
 
+    def subjects(self) -> dict[str, nn.Module]:
+        """The modules that probes can ask."""
+        trunk: Any = self.method.trunk
+        return {"method": self.method, "backbone": trunk, "network": trunk}
+
     def training_step(self, batch: tuple[list[Tensor], Tensor], batch_idx: int) -> Tensor:
         views, _ = batch
         steps = self.trainer.estimated_stepping_batches

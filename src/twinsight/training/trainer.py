@@ -53,8 +53,16 @@ class Training:
     monitor: str | None = None
     title: str = "training"
 
-    def fit(self, module: pl.LightningModule, train: Loader, val: Loader | None, run: Run, resume: bool = False) -> End:
-        """Train to the end, or go on from the run's last checkpoint.
+    def fit(
+        self,
+        module: pl.LightningModule,
+        train: Loader,
+        val: Loader | None,
+        run: Run,
+        resume: bool = False,
+        watching: Sequence[pl.Callback] = (),
+    ) -> End:
+        """Train to the end, or go on from the run's last checkpoint; `watching`: callbacks that look on.
 
         Raises UserError for what the user can mend, and leaves no new run without a checkpoint behind.
         """
@@ -76,7 +84,7 @@ class Training:
             check_val_every_n_epoch=self.val_every,
             log_every_n_steps=min(self.log_every, len(train)),
             logger=self.loggers(run),
-            callbacks=[*self.callbacks(run), last],
+            callbacks=[*self.callbacks(run), *watching, last],
             enable_checkpointing=self.monitor is not None,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -1,0 +1,189 @@
+"""Attention maps: where the heads of a network look in its images."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import torch
+from torch import Tensor
+
+from twinsight.backbones.attention_calls import Call, seeing_attention
+from twinsight.errors import UserError
+
+if TYPE_CHECKING:
+    from twinsight.backbones.backbone import Backbone
+
+Query = Literal["auto", "class", "mean"]
+"""Who looks: the class token, the mean over all patches, or auto: the class token where there is one, else the mean."""
+
+CHUNK = 64
+"""Queries whose attention is held at a time where all of them count."""
+
+
+class Reader:
+    """Lays attention over a batch of images; arguments as for `attention_maps`."""
+
+    def __init__(self, backbone: "Backbone", images: Tensor, query: Query, at: tuple[float, float] | None):
+        self.name = backbone.name
+        self.batch, _, height, width = images.shape
+        self.prefix = backbone.prefix_tokens
+        self.extent = (height + -height % backbone.multiple, width + -width % backbone.multiple)
+        grids = [(-(-self.extent[0] // stride), -(-self.extent[1] // stride)) for stride in backbone.strides]
+        self.grids = {self.prefix + h * w: (h, w) for h, w in grids}
+        registers = getattr(backbone.network, "reg_token", None)
+        has_class = self.prefix > (0 if registers is None else registers.shape[1])
+        if query not in ("auto", "class", "mean"):
+            raise UserError(f"--query {query}: unknown; give auto, class or mean")
+        if query == "class" and not has_class:
+            raise UserError(f"--query class: {self.name} has no class token; give mean")
+        if at is not None and not all(0 <= share < 1 for share in at):
+            raise UserError(f"--at {at[0]:g} {at[1]:g}: shares of width and height, each at least 0 and below 1")
+        self.by_class = has_class and query != "mean"
+        self.at = None if at is None else (at[1] * height / self.extent[0], at[0] * width / self.extent[1])
+
+    def refuse(self, why: str) -> NoReturn:
+        raise UserError(f"--backbone {self.name}: {why}; see where it looks with: twinsight look erf")
+
+    def grid(self, call: Call) -> tuple[int, int]:
+        """Height and width of the call's patches; raises UserError where its tokens are not the image's patches."""
+        windows = call.windows
+        if len(call.shape) == 4 and call.shape[2] == call.shape[3]:
+            if windows is None and call.shape[0] == self.batch and call.shape[3] in self.grids:
+                return self.grids[call.shape[3]]
+            if windows is not None and call.shape[0] == self.batch * windows.counts[0] * windows.counts[1]:
+                return windows.grid
+        self.refuse("its attention cannot be laid over the image")
+
+    def read(self, call: Call) -> Tensor:
+        """(B, heads, h, w) float32."""
+        h, w = self.grid(call)
+        windows = call.windows
+        if self.at is not None:
+            row, column = int(self.at[0] * h), int(self.at[1] * w)
+            window, token = windows.find(row, column) if windows else (0, self.prefix + row * w + column)
+            rows = call.rows(slice(token, token + 1))[:, :, 0]
+            if windows:
+                elsewhere = torch.arange(len(rows), device=rows.device) % (len(rows) // self.batch) != window
+                rows = rows.masked_fill(elsewhere[:, None, None], 0)
+        elif self.by_class:
+            rows = call.rows(slice(0, 1))[:, :, 0]
+        else:
+            chunks = (call.rows(slice(i, i + CHUNK)).sum(2) for i in range(self.prefix, call.shape[2], CHUNK))
+            rows = sum(chunks, torch.zeros(())).div(call.shape[2] - self.prefix)
+            rows = rows * self.batch / len(rows)  # by the number of windows
+        return windows.join(rows) if windows else rows[..., self.prefix :].unflatten(-1, (h, w))
+
+
+@dataclass
+class AttentionMaps:
+    """What was recorded.
+
+    blocks: which, counted from 0. maps: one (B, heads, h, w) float32 tensor a block. extent: (height, width) in pixels
+    of what the maps cover, as in `Features`.
+    """
+
+    extent: tuple[int, int]
+    blocks: list[int] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
+
+
+@contextmanager
+def recording_attention(
+    backbone: "Backbone",
+    images: Tensor,
+    blocks: tuple[int, ...] | None = None,
+    query: Query = "auto",
+    at: tuple[float, float] | None = None,
+) -> Iterator[AttentionMaps]:
+    """Records the one forward pass of `images` that runs inside; arguments, maps and errors as for `attention_maps`.
+
+    The maps are there once the context has ended, with gradients where they are enabled.
+    """
+    reader = Reader(backbone, images, query, at)
+    found = AttentionMaps(reader.extent)
+    read: dict[int, Tensor] = {}
+    last: deque[Call] = deque(maxlen=max(0, -min(blocks or (0,))))  # only the end tells which of them are asked for
+    count = 0
+
+    def see(call: Call) -> None:
+        nonlocal count
+        reader.grid(call)
+        if blocks is None or count in blocks:
+            read[count] = reader.read(call)
+        last.append(call)
+        count += 1
+
+    with seeing_attention(backbone.network, see):
+        yield found
+    if not count:
+        reader.refuse("has no attention to record")
+    for block in range(count) if blocks is None else blocks:
+        if not -count <= block < count:
+            raise UserError(
+                f"--blocks {block}: {reader.name} has {count} blocks with attention, 0 to {count - 1}; "
+                "negative numbers count from the last"
+            )
+        found.blocks.append(block % count)
+        found.maps.append(read[block] if block in read else reader.read(last[block]))
+
+
+@torch.no_grad()
+def attention_maps(
+    backbone: "Backbone",
+    images: Tensor,
+    blocks: tuple[int, ...] | None = None,
+    query: Query = "auto",
+    at: tuple[float, float] | None = None,
+) -> AttentionMaps:
+    """Where the blocks' heads look in (B, 3, H, W) images, uint8 or float in [0, 1].
+
+    blocks: from 0, negative ones count from the last; None: all. One attention is one block.
+    query: see `Query`. at: (x, y), shares of the images' width and height, each in [0, 1): the row of the patch there.
+
+    Each map is a row of softmax(q k^T), class and register tokens dropped, and not normalized again: 1 less its sum is
+    the attention on those tokens. In a Swin a patch sees its window only: for `at`, the map is zero elsewhere; for
+    "mean" each window is averaged over its own queries, and all windows weigh alike. A Swin's windows may reach beyond
+    the image; their attention there is cut off.
+
+    Raises UserError if the network has no attention, or some whose keys are not the image's patches (XCiT, PVT,
+    MaxViT), and if a block, `query` or `at` is impossible.
+    """
+    with recording_attention(backbone, images, blocks, query, at) as found:
+        backbone(images)
+    return found
+
+
+@torch.no_grad()
+def attention_rollout(
+    backbone: "Backbone", images: Tensor, query: Query = "auto", at: tuple[float, float] | None = None
+) -> Tensor:
+    """(B, h, w) float32: attention through all blocks (Abnar and Zuidema, 2020); arguments as for `attention_maps`.
+
+    The product of 0.5 A + 0.5 I over the blocks, A the mean over heads; class and register tokens are dropped.
+    Raises UserError also where a block attends within windows or to other tokens than the one before.
+    """
+    reader = Reader(backbone, images, query, at)
+    rolled = torch.empty(0)
+
+    def see(call: Call) -> None:
+        nonlocal rolled
+        reader.grid(call)
+        tokens = call.shape[-1]
+        if not len(rolled):
+            rolled = torch.eye(tokens, device=images.device).repeat(len(images), 1, 1)
+        if call.windows or tokens != rolled.shape[1]:
+            reader.refuse("attention rolls out only through blocks that all see the same tokens; leave out --rollout")
+        product = torch.empty_like(rolled)
+        for i in range(0, tokens, CHUNK):
+            chunk = slice(i, i + CHUNK)
+            product[:, chunk] = (call.rows(chunk).mean(1) @ rolled + rolled[:, chunk]) / 2
+        rolled = product
+
+    with seeing_attention(backbone.network, see):
+        backbone(images)
+    if not len(rolled):
+        reader.refuse("has no attention to record")
+    tokens = rolled.shape[1]
+    return reader.read(Call((len(images), 1, tokens, tokens), lambda queries: rolled[:, None, queries]))[:, 0]

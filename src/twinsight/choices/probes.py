@@ -1,0 +1,161 @@
+"""Looks inside a model, by the name they have on the command line."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from twinsight.choices.build import Buildable
+
+
+class ProbeOptions(Buildable):
+    """given: arguments of the probe that are not options but follow from data and model.
+
+    images: how many it looks at by default. size: pixels to which longer shorter sides are brought down; None for none.
+    once: whether training changes nothing about it.
+    """
+
+    not_arguments: ClassVar = ()
+    given: ClassVar[tuple[str, ...]] = ()
+    images: ClassVar[int] = 4
+    size: ClassVar[int | None] = 480
+    once: ClassVar[bool] = False
+
+
+@dataclass
+class AttentionOptions(ProbeOptions):
+    """Where each attention head looks: the class token's attention, or that of any patch."""
+
+    target: ClassVar = "twinsight.probes.attention:Attention"
+    blocks: tuple[int, ...] = (-1,)
+    """Blocks to look at, counted from 0; negative ones from the last."""
+    query: Literal["auto", "class", "mean"] = "auto"
+    """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
+    at: tuple[float, float] | None = None
+    """The attention of the patch at x y, shares of the image's width and height, instead."""
+    mass: float = 0.6
+    """Share of a head's attention that its mask holds."""
+    rollout: bool = False
+    """Attention rollout over all blocks too (Abnar and Zuidema, 2020)."""
+
+
+@dataclass
+class ReceptiveFieldOptions(ProbeOptions):
+    """Effective receptive fields: which pixels a layer's central unit depends on, and how much (Luo et al., 2016)."""
+
+    target: ClassVar = "twinsight.probes.receptive_field:ReceptiveField"
+    layers: tuple[str, ...] = ()
+    """Names of layers, as named_modules() has them. Default: --count of them, evenly spaced."""
+    count: int = 8
+    """How many layers where none is named, first and last included."""
+    threshold: float = 0.0455
+    """Share of the maximum above which a pixel counts to the field's area."""
+
+
+@dataclass
+class CorrelationOptions(ProbeOptions):
+    """The cross-correlation matrix of two views' embeddings: the identity is what Barlow Twins wants."""
+
+    target: ClassVar = "twinsight.probes.correlation:Correlation"
+    given: ClassVar = ("transform",)
+    images: ClassVar = 128
+    size: ClassVar = 224
+    shown: int = 256
+    """Show so many of the features; the numbers are of all."""
+    seed: int = 0
+    """Of the views."""
+
+
+@dataclass
+class ViewsOptions(ProbeOptions):
+    """The augmented views that a method compares, and where in the image they lie."""
+
+    target: ClassVar = "twinsight.probes.views:AugmentedViews"
+    given: ClassVar = ("transform",)
+    once: ClassVar = True
+    draws: int = 1
+    """How many times the views are drawn for each image."""
+    seed: int = 0
+    """Of the views."""
+
+
+@dataclass
+class PredictionsOptions(ProbeOptions):
+    """What a segmenter predicts: image, prediction, truth, errors, confidence."""
+
+    target: ClassVar = "twinsight.probes.predictions:Predictions"
+    given: ClassVar = ("classes", "palette")
+    size: ClassVar = None
+
+
+@dataclass
+class FeaturesOptions(ProbeOptions):
+    """Patch features as colors: their first three principal components, shared over the images."""
+
+    target: ClassVar = "twinsight.probes.features:PatchFeatures"
+    images: ClassVar = 8
+    level: int = -1
+    """Level of the backbone, a stage or a block; negative ones count from the deepest."""
+
+
+@dataclass
+class EmbeddingOptions(ProbeOptions):
+    """All images in the plane, by their embeddings."""
+
+    target: ClassVar = "twinsight.probes.embedding:Embedding"
+    given: ClassVar = ("classes", "palette", "labels")
+    images: ClassVar = 300
+    size: ClassVar = 224
+    projection: Literal["pca", "tsne"] = "pca"
+    """Principal components, or t-SNE (pip install 'twinsight[tsne]')."""
+    perplexity: float = 30.0
+    """Of t-SNE: about how many neighbors a point has."""
+    thumbnails: int = 60
+    """Most images to draw."""
+    seed: int = 0
+
+
+@dataclass
+class NeighborsOptions(ProbeOptions):
+    """The nearest images of a query, by the similarity of their embeddings."""
+
+    target: ClassVar = "twinsight.probes.neighbors:Neighbors"
+    given: ClassVar = ("classes", "labels")
+    images: ClassVar = 300
+    size: ClassVar = 224
+    queries: int = 4
+    """How many images, the first, are queries."""
+    k: int = 6
+    """Neighbors of each."""
+
+
+@dataclass
+class FiltersOptions(ProbeOptions):
+    """The weights of the first layer or the patch embedding, as images."""
+
+    target: ClassVar = "twinsight.probes.filters:Filters"
+    images: ClassVar = 0
+    count: int = 64
+    """How many, the strongest."""
+
+
+@dataclass
+class CurvesOptions(ProbeOptions):
+    """Learning curves of runs."""
+
+    target: ClassVar = "twinsight.probes.learning_curves:LearningCurves"
+    images: ClassVar = 0
+    scalars: tuple[str, ...] = ()
+    """Columns of metrics.csv. Default: all that a run logs, by group."""
+
+
+PROBES: dict[str, type[ProbeOptions]] = {
+    "attention": AttentionOptions,
+    "erf": ReceptiveFieldOptions,
+    "correlation": CorrelationOptions,
+    "views": ViewsOptions,
+    "predictions": PredictionsOptions,
+    "features": FeaturesOptions,
+    "embedding": EmbeddingOptions,
+    "neighbors": NeighborsOptions,
+    "filters": FiltersOptions,
+    "curves": CurvesOptions,
+}

@@ -1,0 +1,147 @@
+"""twinsight look: a probe put to one model or several side by side, answered with figures and numbers."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from twinsight.choices.build import build
+from twinsight.choices.methods import TwoViewsOptions
+from twinsight.choices.probes import PROBES
+from twinsight.commands import setup
+from twinsight.commands.evaluate import without_nan
+from twinsight.commands.models import Opened, open_model
+from twinsight.commands.predict import find
+from twinsight.console import console, told
+from twinsight.data.decode import decode_image
+from twinsight.data.samples import Dataset
+from twinsight.errors import UserError
+from twinsight.probes.draw import Plot, beside
+from twinsight.probes.images import mask_to_tensor, to_tensor
+from twinsight.probes.predictions import compare
+from twinsight.probes.probe import Finding
+from twinsight.training.metrics_csv import read_rows
+
+
+class Seen(NamedTuple):
+    """What a probe looks at: images (3, H, W), masks (H, W) or None, and a label for each image or None."""
+
+    images: list[Any]
+    masks: list[Any] | None
+    labels: list[str] | None
+    classes: tuple[str, ...]
+    palette: np.ndarray | None
+
+
+def run(options: Any) -> dict[str, Finding]:
+    probe, name = options.probe, probe_name(options)
+    plots, findings = curves(options) if name == "curves" else look(options, probe, name)
+    files = {figure: options.out / f"{name}-{figure}.{options.format}" for figure in plots}
+    there = next((file for file in files.values() if file.exists()), None)
+    if there is not None and not options.overwrite:
+        raise UserError(f"{there}: exists; choose another --out or give --overwrite")
+    for figure, plot in plots.items():
+        plot.save(files[figure])
+        told(f"look: {files[figure]}")
+    show(findings, as_json=options.numbers)
+    return findings
+
+
+def probe_name(options: Any) -> str:
+    return next(name for name, kind in PROBES.items() if isinstance(options.probe, kind))
+
+
+def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str, Finding]]:
+    device = setup.choose_device(options.accelerator)
+    if not options.weights and name != "views":
+        raise UserError("--weights: none given; name a run directory, a weights file or a timm model")
+    models = [open_model(spec, options.backbone, options.checkpoint, device) for spec in options.weights]
+    models = models or [Opened("defaults", {}, build(TwoViewsOptions()))]
+    seen = read_images(options, any("segmenter" in model.subjects for model in models))
+    findings: dict[str, Finding] = {}
+    for model in models:
+        known = {
+            "transform": model.transform,
+            "classes": model.classes or seen.classes,
+            "palette": seen.palette if model.palette is None else model.palette,
+            "labels": seen.labels,
+        }
+        asked = build(probe, **{key: known[key] for key in probe.given})
+        if asked.subject not in model.subjects and model.subjects:
+            raise UserError(f"--weights {model.name}: `look {name}` needs a {asked.subject}; {NEEDS[asked.subject]}")
+        told(f"look: {name} of {model.name}")
+        findings[unique(model.name, findings)] = asked(model.subjects.get(asked.subject), seen.images, seen.masks)
+    return together(findings, models[0].palette), findings
+
+
+NEEDS = {"segmenter": "give a run of `twinsight segment`"}
+
+
+def unique(name: str, taken: Any) -> str:
+    return name if name not in taken else unique(f"{name}'", taken)
+
+
+def curves(options: Any) -> tuple[dict[str, Plot], dict[str, Finding]]:
+    runs = {}
+    for spec in options.weights:
+        file = Path(spec) / "metrics.csv"
+        if not file.is_file():
+            raise UserError(f"--weights {spec}: no run that has logged anything (no metrics.csv)")
+        runs[unique(Path(spec).name, runs)] = read_rows(file)
+    if not runs:
+        raise UserError("--weights: none given; name a run directory")
+    finding = build(options.probe)(runs)
+    return dict(finding.figures), {"": finding}
+
+
+def read_images(options: Any, segmenter: bool) -> Seen:
+    """The images named, or evenly chosen ones of the data set with their masks."""
+    size = options.size or options.probe.size
+    if options.probe.images == 0:
+        return Seen([], None, None, (), None)
+    if options.images:
+        files = find(options.images)
+        images = [to_tensor(decode_image(file), size) for file in files.values()]
+        parents = [file.parent.name for file in files.values()]
+        return Seen(images, None, parents if len(set(parents)) > 1 else None, (), None)
+    data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
+    return sample(data, options.sample or options.probe.images, size)
+
+
+def sample(data: Dataset, count: int, size: int | None) -> Seen:
+    """`count` images of a data set, evenly chosen, with their masks where there are some."""
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int))
+    samples = [data[int(i)] for i in chosen]
+    images = [to_tensor(image, size) for image, _, _ in samples]
+    masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
+    return Seen(images, masks if len(masks) == len(images) else None, None, data.classes, data.palette)
+
+
+def together(findings: dict[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
+    """Each figure with those of the same name of all models beside it; predictions in one row too."""
+    names = dict.fromkeys(figure for finding in findings.values() for figure in finding.figures)
+    plots = {
+        name: beside({model: finding.figures[name] for model, finding in findings.items() if name in finding.figures})
+        for name in names
+    }
+    if palette is not None and len(findings) > 1 and all(finding.scenes for finding in findings.values()):
+        plots["compared"] = compare(findings, palette)
+    return plots
+
+
+def show(findings: dict[str, Finding], as_json: bool) -> None:
+    if as_json:
+        numbers = {name: without_nan(dict(finding.numbers)) for name, finding in findings.items()}
+        print(json.dumps(numbers, indent=2))
+        return
+    rows = dict.fromkeys(number for finding in findings.values() for number in finding.numbers)
+    table = Table("", *findings)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        values = [finding.numbers.get(row) for finding in findings.values()]
+        table.add_row(row, *["" if value is None else f"{value:.4g}" for value in values])
+    if rows:
+        console.print(table)

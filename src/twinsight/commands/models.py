@@ -1,0 +1,107 @@
+"""Models to look into, opened by what stands on the command line."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import load_backbone, read_tensors
+from twinsight.choices.build import build
+from twinsight.commands import setup
+from twinsight.config import Pretrain, Segment
+from twinsight.errors import UserError
+from twinsight.recipe import parse, read
+from twinsight.segmentation import SegmentationModel, load_classes
+
+RANDOM = "random:"
+"""What stands before a run or a name to say: the same network, untrained."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model and what is known of it.
+
+    subjects: the modules that probes can ask, by `probes.probe.Subject`. transform: the views that it was pretrained
+    with, None if unknown. classes, palette: of its training, empty if it is no segmenter.
+    """
+
+    name: str
+    subjects: dict[str, nn.Module]
+    transform: Any = None
+    classes: tuple[str, ...] = ()
+    palette: Any = None
+
+
+def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
+    """Raises UserError for what is neither a run, nor a weights file, nor a name that timm knows."""
+    untrained = spec.startswith(RANDOM)
+    source = Path(spec.removeprefix(RANDOM))
+    name = f"{source.name}, untrained" if untrained else source.name
+    if (source / "config.yaml").is_file():
+        return open_run(source, name, untrained, checkpoint, device)
+    if source.exists() and untrained:
+        raise UserError(f"--weights {spec}: name a run directory or a timm model after {RANDOM}")
+    if source.exists():
+        return as_backbone(name, open_file(source, backbone_options), device)
+    if timm.is_model(str(source)) or source.name == "vit-pytorch":
+        given = (
+            replace(backbone_options, name=str(source)) if backbone_options.name != str(source) else backbone_options
+        )
+        if not untrained and not hasattr(given, "pretrained"):
+            raise UserError(f"--weights {spec}: {source} comes without weights; give {RANDOM}{source}")
+        torch.manual_seed(0)
+        return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
+    raise UserError(
+        f"--weights {spec}: no run directory, no file, and no model that timm knows; check the path or name"
+    )
+
+
+def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:
+    backbone = backbone.eval().to(device)
+    return Opened(name, {"backbone": backbone, "network": backbone, "method": backbone}, **known)
+
+
+def open_file(file: Path, backbone_options: Any) -> Backbone:
+    """The backbone that the JSON beside the file describes, else --backbone, with the file's weights."""
+    about = file.with_suffix(".json")
+    if file.suffix == ".safetensors" and about.is_file():
+        known = json.loads(about.read_text(encoding="utf-8"))
+        backbone = Backbone(known["backbone"], **known.get("options", {}))
+    else:
+        backbone = build(backbone_options)
+    load_backbone(backbone, file)
+    return backbone
+
+
+def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device) -> Opened:
+    tree = read(run / "config.yaml")
+    torch.manual_seed(0)  # what an untrained network looks like does not change from call to call
+    if "head" in tree:
+        classes, palette = load_classes(run / "classes.json")
+        if untrained:
+            options = parse(Segment, "segment", [], tree)
+            options = replace(
+                options, weights=None, backbone=replace(options.backbone, **setup.pretrained_off(options.backbone))
+            )
+            model: SegmentationModel = setup.make_model(options, len(classes)).eval().to(device)
+        else:
+            model, _ = setup.load_segmenter(run, checkpoint, device)
+        subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
+        return Opened(name, subjects, None, classes, palette)
+    options = parse(Pretrain, "pretrain", [], tree)
+    backbone = build(options.backbone, **setup.pretrained_off(options.backbone))
+    method = build(options.method, backbone)
+    if not untrained:
+        last = run / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            state = {k.removeprefix("method."): v for k, v in read_tensors(last).items() if k.startswith("method.")}
+            method.load_state_dict(state)
+        load_backbone(backbone, run)
+    method = method.eval().to(device)
+    subjects = {"method": method, "backbone": method.trunk, "network": method.trunk}
+    return Opened(name, subjects, method.views())

@@ -1,0 +1,99 @@
+"""Probes for a training, from the options that name them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from torch import nn
+from twinsight.backbones.attention import attention_maps
+from twinsight.probes.snapshots import animate, strip
+
+from twinsight.choices.build import build
+from twinsight.choices.data import FolderOptions
+from twinsight.choices.probes import PROBES
+from twinsight.commands.look import sample
+from twinsight.config import TrainingOptions
+from twinsight.data.samples import Dataset
+from twinsight.errors import UserError
+from twinsight.probes import confusion
+from twinsight.recipe import suggest
+from twinsight.training.metrics_csv import read_rows
+from twinsight.training.probing import Probing, Scheduled
+
+SPEC = re.compile(r"(?P<name>[a-z]+)(@(?P<every>[1-9]\d*)(?P<unit>epochs|steps)?)?(:(?P<images>[1-9]\d*))?")
+
+
+def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], data: Dataset) -> list[pl.Callback]:
+    """What looks on while these modules train; empty if nothing is asked for. Raises UserError for an unknown probe."""
+    known = {"classes": data.classes, "palette": data.palette, "labels": None, "transform": None}
+    if options.probe_images is not None:
+        data = build(FolderOptions(root=options.probe_images), split="all")
+    scheduled = []
+    for spec in specs(options.probe, subjects, data):
+        found = SPEC.fullmatch(spec)
+        if found is None:
+            raise UserError(f"--probe {spec}: not understood; write NAME, NAME@5, NAME@500steps or NAME@5:16")
+        kind = PROBES.get(found["name"])
+        if kind is None or found["name"] == "curves":
+            raise UserError(f"--probe {found['name']}: there is no such probe; {suggest(found['name'], offered())}")
+        probe = build(kind(), **{key: known[key] for key in kind.given})
+        if probe.subject not in subjects:
+            raise UserError(
+                f"--probe {found['name']}: asks a {probe.subject}, and this training has none; leave it out"
+            )
+        at_most = 224 if "method" in subjects else None
+        size = options.probe_size or min((s for s in (kind.size, at_most) if s is not None), default=None)
+        seen = sample(data, int(found["images"] or kind.images), size)
+        every = 0 if kind.once else int(found["every"] or 1)
+        unit: Any = found["unit"] or "epochs"
+        scheduled.append(Scheduled(found["name"], probe, seen.images, seen.masks, every, unit))
+    return [Probing(scheduled, subjects, options.probe_budget)] if scheduled else []
+
+
+def specs(given: str, subjects: Mapping[str, nn.Module], data: Dataset) -> Sequence[str]:
+    """The probes asked for; those of "auto" suit the network."""
+    if given == "none":
+        return ()
+    if given != "auto":
+        return given.split(",")
+    if "segmenter" in subjects:
+        return ("predictions",)
+    inside = "attention" if has_attention(subjects["backbone"], data) else "erf"
+    return ("views", "correlation", "features", inside)
+
+
+def has_attention(backbone: Any, data: Dataset) -> bool:
+    try:
+        attention_maps(backbone, sample(data, 1, 96).images[0][None])
+    except UserError:
+        return False
+    return True
+
+
+def offered() -> list[str]:
+    return [name for name in PROBES if name != "curves"]
+
+
+def draw_history(folder: Path) -> None:
+    """What a run's correlation matrices did over time: figures/correlation/strip.png and animation.gif."""
+    files = sorted((folder / "figures" / "correlation").glob("matrix-*.npy"))
+    if not files:
+        return
+    matrices = {int(file.stem.rpartition("-")[2]): np.load(file).astype(np.float32) for file in files}
+    rows = read_rows(folder / "metrics.csv")
+    strip(matrices, rows).save(files[0].with_name("strip.png"))
+    animate(matrices, files[0].with_name("animation.gif"), rows)
+
+
+def captions() -> dict[str, tuple[str, str]]:
+    """How to read each probe's figures, and how they can mislead."""
+    found = {"confusion": (confusion.READ, confusion.CAUTION)}
+    for name, kind in PROBES.items():
+        module, _, attribute = kind.target.partition(":")
+        probe = getattr(import_module(module), attribute)
+        found[name] = (probe.read, probe.caution)
+    return found

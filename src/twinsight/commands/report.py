@@ -1,0 +1,24 @@
+"""twinsight report: one page about one run or several."""
+
+from pathlib import Path
+
+from twinsight.report.runs import report_run, report_runs
+
+from twinsight.commands.probing import captions
+from twinsight.config import Report
+from twinsight.console import told
+from twinsight.errors import UserError
+
+
+def run(options: Report) -> Path:
+    if not options.runs:
+        raise UserError("runs: none given; name one run directory or several")
+    out = options.out or (options.runs[0] if len(options.runs) == 1 else Path()) / "report.html"
+    if out.exists() and not options.overwrite and (options.out is not None or len(options.runs) > 1):
+        raise UserError(f"{out}: exists; choose another --out or give --overwrite")
+    if len(options.runs) == 1:
+        report_run(options.runs[0], captions(), out)
+    else:
+        report_runs(options.runs, out, captions())
+    told(f"report: {out}")
+    return out

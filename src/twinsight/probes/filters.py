@@ -1,0 +1,107 @@
+"""What the first layer looks for: its filters as images."""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinsight.errors import UserError
+from twinsight.probes.draw import Plot, image_grid
+from twinsight.probes.probe import Finding, Subject
+
+
+class Filters:
+    """The first convolution's or the patch embedding's weights on RGB.
+
+    count: how many to draw, those of largest norm, 1 or more.
+
+    Numbers:
+    count: filters that there are.
+    dead: share of them whose norm is under 1 % of the median one.
+    redundancy: mean |cosine| between two filters, 0 to 1; NaN if there is but one. Random ones of n weights have about
+    sqrt(2 / (pi n)).
+    low_frequency: share of all filters' spectral energy below half the Nyquist frequency (0.25 cycles a pixel, in any
+    direction), 0 to 1. White noise has pi / 16 = 0.196; learned filters are smoother.
+
+    Needs no images. Raises UserError for a network whose first layer does not read RGB.
+    """
+
+    subject: ClassVar[Subject] = "backbone"
+    read: ClassVar[str] = (
+        "The first layer's filters of largest norm, from the largest on, each scaled to its own greatest weight around "
+        "gray; edges, colors and waves are learned, noise is not."
+    )
+    caution: ClassVar[str] = (
+        "Each filter has a scale of its own, so weak ones look as strong as the others; "
+        "clean filters do not prove good features, and large patches often stay noisy."
+    )
+
+    def __init__(self, count: int = 64):
+        if count < 1:
+            raise UserError(f"--count {count}: must be at least 1")
+        self.count = count
+
+    def __call__(
+        self, model: nn.Module, images: Sequence[Tensor] = (), masks: Sequence[Tensor] | None = None
+    ) -> Finding:
+        weights = first_filters(model)
+        norms = weights.flatten(1).norm(dim=1)
+        numbers = {
+            "count": float(len(weights)),
+            "dead": (norms < 0.01 * norms.median()).float().mean().item(),
+            "redundancy": redundancy(weights),
+            "low_frequency": low_frequency(weights),
+        }
+        largest = weights[norms.argsort(descending=True, stable=True)[: self.count]]
+        return Finding({"filters": mosaic(largest.numpy())}, numbers, {"filters": weights.numpy()})
+
+
+def first_filters(model: nn.Module) -> Tensor:
+    """(N, 3, h, w) float32 weights on RGB, on the CPU."""
+    stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)), None)
+    if stem is not None:
+        weights = stem.weight.detach().float().cpu()
+        if weights.ndim == 4 and weights.shape[1] == 3:
+            return weights
+        side = math.isqrt(weights.shape[1] // 3)
+        if weights.ndim == 2 and weights.shape[1] == 3 * side * side:
+            return weights.unflatten(1, (side, side, 3)).permute(0, 3, 1, 2)  # vit-pytorch's "(p1 p2 c)"
+    name = getattr(model, "name", type(model).__name__)
+    raise UserError(f"--backbone {name}: its first layer has no weights on RGB; look at erf instead")
+
+
+def redundancy(weights: Tensor) -> float:
+    """Mean |cosine| between distinct filters; those without any weight point nowhere and are left out."""
+    flat = weights.flatten(1).double()
+    unit = F.normalize(flat[flat.any(dim=1)])
+    pairs = len(unit) * (len(unit) - 1)
+    return ((unit @ unit.T).abs().sum().item() - len(unit)) / pairs if pairs else math.nan
+
+
+def low_frequency(weights: Tensor) -> float:
+    """Share of the spectral energy at less than 0.25 cycles a pixel; NaN without any weight."""
+    size = max(64, *weights.shape[2:])  # padded with zeros: a 3x3 filter's own spectrum has but three steps
+    energy = torch.fft.fft2(weights.double(), s=(size, size)).abs().square().sum((0, 1))
+    frequency = torch.fft.fftfreq(size, dtype=torch.float64)
+    low = torch.hypot(frequency[:, None], frequency) < 0.25
+    total = energy.sum().item()
+    return energy[low].sum().item() / total if total > 0 else math.nan
+
+
+def mosaic(filters: np.ndarray) -> Plot:
+    """(N, 3, h, w) side by side, each around mid-gray, in the 8 to 12 columns that leave the fewest gaps."""
+    count, _, height, width = filters.shape
+    columns = min(count, min(range(8, 13), key=lambda n: (-count % n, -n)))
+    factor, gap = -(-64 // max(height, width)), 4
+    cell = np.full((-(-count // columns) * columns, height * factor + gap, width * factor + gap, 3), 255, np.uint8)
+    greatest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    shades = 127.5 + 127.5 * filters / np.where(greatest > 0, greatest, 1)
+    large = shades.round().astype(np.uint8).transpose(0, 2, 3, 1).repeat(factor, axis=1).repeat(factor, axis=2)
+    cell[:count, :-gap, :-gap] = large
+    rows = cell.reshape(-1, columns, *cell.shape[1:]).swapaxes(1, 2)
+    canvas = rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)[:-gap, :-gap]
+    return image_grid([[canvas]], side=0.5 * columns)

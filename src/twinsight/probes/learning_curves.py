@@ -1,0 +1,202 @@
+"""Learning curves: what the rows of metrics.csv say, one line a run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from twinsight.probes.draw import COLORS, PAGE, Plot
+from twinsight.probes.probe import Finding
+
+Rows = Sequence[Mapping[str, float]]
+
+Points = tuple[np.ndarray, np.ndarray]
+"""Steps and values."""
+
+Lines = Mapping[str, Points]
+
+MANY = 60
+"""Points from which on a line is smoothed."""
+
+
+class LearningCurves:
+    """The odd probe: it asks what runs have logged, not a model.
+
+    scalars: draw and count those alone whose names begin with one of these, such as "train/loss"; none for all.
+
+    Figures, as far as there is anything to draw: "loss", every term of the training's loss; "rate", the peak learning
+    rate; "scores", those of the validations in percent; "probe-NAME", the numbers of each probe. Of several runs, the
+    last place of a network that a probe asks ("block12") stands for all. Numbers: "train/loss/last", and of each score
+    "val/NAME/last" and "/best", the greatest; of several runs preceded by the run's name, in a column's letters.
+    """
+
+    read: ClassVar[str] = (
+        "Over the steps of the optimizer, some on a logarithmic scale. Where a loss has many points, they are the "
+        "faint line, and the strong one is their mean over a moving window of a fifteenth of the run."
+    )
+    caution: ClassVar[str] = (
+        "Losses of different methods or settings cannot be compared, and a step of a larger batch costs more."
+    )
+
+    def __init__(self, scalars: Sequence[str] = ()):
+        self.scalars = tuple(scalars)
+
+    def __call__(self, runs: Mapping[str, Rows]) -> Finding:
+        """runs: by name, the rows of metrics.csv (`read_rows`), empty for one that has not logged yet."""
+        names = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
+        kept = [name for name in names if name.startswith(self.scalars or "")]
+        series = {name: lines(runs, name) for name in kept}
+        series = {name: found for name, found in series.items() if found}
+        # Another name of mean_accuracy.
+        scores = [name for name in series if name.startswith("val/") and name != "val/mean_recall"]
+        train = [name for name in series if name.startswith("train/") and name != "train/lr"]
+        panels = {
+            "loss": {name: series[name] for name in train},
+            "rate": {name: series[name] for name in ("train/lr",) if name in series},
+            "scores": {f"{name}, %": percent(series[name]) for name in scores},
+        }
+        for probe in dict.fromkeys(name.split("/")[1] for name in series if name.startswith("probe/")):
+            prefix = f"probe/{probe}/"
+            inner = {name.removeprefix(prefix): series[name] for name in series if name.startswith(prefix)}
+            panels[f"probe-{probe}"] = by_measure(inner) if len(runs) == 1 else by_run(inner)
+        figures = {
+            name: small_multiples(panel, list(runs), smoothed=name == "loss") for name, panel in panels.items() if panel
+        }
+        return Finding(figures, numbers(series, list(runs)))
+
+
+def lines(runs: Mapping[str, Rows], name: str) -> dict[str, Points]:
+    """A scalar of each run that has it; what is no number (nothing to measure) is left out."""
+    found = {}
+    for run, rows in runs.items():
+        points = [(row["step"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+        if points:
+            steps, values = np.array(points).T
+            found[run] = steps, values
+    return found
+
+
+def percent(lines: Lines) -> Lines:
+    return {name: (steps, 100 * values) for name, (steps, values) in lines.items()}
+
+
+def places(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What measure of what place each is: "block12/entropy" is the entropy of block12, "iou/car" the iou of car. Of the
+    two parts the one with fewer values is the measure, so that neither depth nor many classes make many panels.
+    """
+    halves = {name: name.rpartition("/")[::2] for name in names}
+    heads, tails = (set(side) for side in zip(*halves.values()))
+    last = len(tails) <= len(heads)
+    return {name: (tail, head) if last or not head else (head, tail) for name, (head, tail) in halves.items()}
+
+
+def by_measure(series: Mapping[str, Lines]) -> dict[str, Lines]:
+    """Of one run: a panel for each measure, a line for each place."""
+    panels: dict[str, dict[str, Points]] = {}
+    for name, (measure, place) in places(list(series)).items():
+        panels.setdefault(measure, {})[place] = next(iter(series[name].values()))
+    return dict(panels)
+
+
+def by_run(series: Mapping[str, Lines]) -> dict[str, Lines]:
+    """Of several runs: a panel for each measure, a line for each run, at the last place of a network that it has; but
+    a panel for each class, none of which can stand for all.
+    """
+    panels: dict[str, dict[str, Points]] = {}
+    last: dict[str, dict[str, str]] = {}
+    for name, (measure, place) in places(list(series)).items():
+        is_class = name == f"{measure}/{place}"
+        panel = name if is_class else measure
+        panels.setdefault(panel, {}).update(series[name])
+        last.setdefault(panel, {}).update({} if is_class else dict.fromkeys(series[name], place))
+    named = {panel: " or ".join(filter(None, dict.fromkeys(of_runs.values()))) for panel, of_runs in last.items()}
+    return {f"{panel}, {named[panel]}" if named[panel] else panel: lines for panel, lines in panels.items()}
+
+
+def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: bool = False) -> Plot:
+    """One panel a scalar; a line has the same color in all of them, named in a legend below."""
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    ordered = not set(names) <= set(runs)
+    known = names if ordered else runs  # a run has its color in every figure
+    looks = {name: look(i, len(known), ordered) for i, name in enumerate(known)}
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = (PAGE / 3 * columns, 1.85 * rows) if columns > 1 else (4.6, 2.6)
+    per_line = max(1, int(width / (0.5 + 0.065 * max(map(len, names)))))
+    legend = names if len(known) > 1 else []
+
+    def draw(figure: FigureBase) -> None:
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axis, (title, lines) in zip(axes, panels.items()):
+            for name, (steps, values) in lines.items():
+                line(axis, steps, values, looks[name], smoothed and len(values) >= MANY)
+            decorate(axis, title, *np.concatenate([*map(np.stack, lines.values())], axis=1))
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        for axis in axes[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
+            axis.set_xlabel("step", fontsize=8)
+        if legend:
+            handles = [Line2D([], [], label=f" {name}", **looks[name]) for name in legend]  # "_a" would not be shown
+            box = figure.legend(
+                handles=handles, loc="outside lower center", ncols=min(per_line, len(names)), fontsize=7
+            )
+            for text in box.get_texts():
+                text.set_parse_math(False)
+
+    return Plot(width, height + 0.18 * -(-len(legend) // per_line), draw)
+
+
+def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray) -> None:
+    """A logarithmic scale fits values that are all positive, and far enough apart for two ticks."""
+    axis.set_title(title, fontsize=8, parse_math=False)
+    axis.tick_params(labelsize=7)
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if np.ptp(steps) == 0:
+        axis.set_xticks(steps[:1])
+    if values.min() > 0 and values.max() > 5 * values.min():
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def look(i: int, count: int, ordered: bool) -> dict[str, Any]:
+    """Color and dashes of the i-th line: along a colormap for the places of one network, else apart."""
+    if ordered and count > 1:
+        return {"color": to_hex(colormaps["viridis"](0.9 * i / (count - 1)))}
+    return {"color": COLORS[i % len(COLORS)], "linestyle": ("-", "--", ":", "-.")[i // len(COLORS) % 4]}
+
+
+def line(axis: Axes, steps: np.ndarray, values: np.ndarray, look: Mapping[str, Any], smoothed: bool) -> None:
+    if smoothed:
+        axis.plot(steps, values, alpha=0.25, linewidth=0.6, **look)
+        values = smooth(values, len(values) // 15)
+    axis.plot(steps, values, marker="o" if len(values) < 20 else None, markersize=3, linewidth=1.3, **look)
+
+
+def smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """(N,) -> (N,): the mean over the nearest `window` points, fewer toward the ends, without a lag."""
+    ones = np.ones(window)
+    return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
+
+
+def numbers(series: Mapping[str, Lines], runs: Sequence[str]) -> dict[str, float]:
+    found = {}
+    for name, of_runs in series.items():
+        for run, (_, values) in of_runs.items():
+            prefix = (
+                f"{''.join(c if c.isascii() and c.isalnum() else '-' for c in run.lower())}/" if len(runs) > 1 else ""
+            )
+            if name == "train/loss" or name.startswith("val/"):
+                found[f"{prefix}{name}/last"] = float(values[-1])
+            if name.startswith("val/"):
+                found[f"{prefix}{name}/best"] = float(values.max())
+    return found

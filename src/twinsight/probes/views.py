@@ -1,0 +1,194 @@
+"""What augmentation makes of images: the crops, and every view with what was done to it."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from torch import Tensor
+
+from twinsight.data.color import LUMA
+from twinsight.data.views import Box, MultiView, Params, View, two_views
+from twinsight.errors import UserError
+from twinsight.probes.draw import PAGE, Cell, Plot, distinct_colors, show
+from twinsight.probes.images import pixels
+from twinsight.probes.probe import Finding, Subject
+
+LETTER = 0.054
+"""Inches: the mean width of a letter of a caption."""
+
+SMALL = 0.6
+"""Width of a smaller view in the figure, as a share of a large one's: not to scale, for the caption must fit."""
+
+
+class Drawn(NamedTuple):
+    """A view with the parameters that made it."""
+
+    params: Params
+    view: np.ndarray
+
+
+class AugmentedViews:
+    """Each image with its crops, then its views.
+
+    transform: what makes the views; default the model's own `views()`, and for a model without them (or None) the two
+    of BYOL and Barlow Twins at the images' size. draws: rows for each image, at least 1. seed: of the augmentation.
+
+    Figure "views". Numbers: "mean_iou" of the first two views' crops, NaN for a single view, and "mean_area" of those
+    two as a share of the image; means over images and draws.
+    """
+
+    subject: ClassVar[Subject] = "method"
+    read: ClassVar[str] = "Boxes show where each numbered view was cropped; below a view stands what was done to it."
+    caution: ClassVar[str] = "A few random draws: rare or extreme ones may be missing, so look at several draws."
+
+    def __init__(self, transform: MultiView | None = None, draws: int = 1, seed: int = 0):
+        if draws < 1:
+            raise UserError(f"--draws {draws}: must be at least 1")
+        if seed < 0:
+            raise UserError(f"--seed {seed}: must be at least 0")
+        self.transform, self.draws, self.seed = transform, draws, seed
+
+    def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
+        if not len(images):
+            raise UserError("images: none given; views need at least 1")
+        pipelines = views_of(model, self.transform, images).views
+        rows: list[tuple[np.ndarray, list[Drawn]]] = []
+        ious, areas = [], []
+        for i, image in enumerate(map(pixels, images)):
+            rng = np.random.default_rng([self.seed, i])
+            for _ in range(self.draws):
+                drawn = [draw_view(view, image, rng) for view in pipelines]
+                boxes = [params.box for params, _ in drawn[:2]]
+                ious.append(iou(*boxes) if len(boxes) == 2 else np.nan)
+                areas += [box.height * box.width / (image.shape[0] * image.shape[1]) for box in boxes]
+                rows.append((image, drawn))
+        numbers = {"mean_iou": float(np.mean(ious)), "mean_area": float(np.mean(areas))}
+        return Finding({"views": views_figure(rows)}, numbers)
+
+
+def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) -> MultiView:
+    """The transform that is given, or else the method's own, or else two views of at most 224 pixels."""
+    if transform is not None:
+        return transform
+    if hasattr(model, "views"):
+        return model.views()
+    return two_views(size=min(224, *(min(image.shape[1:]) for image in images)))
+
+
+def draw_view(view: View, image: np.ndarray, rng: np.random.Generator) -> Drawn:
+    params = view.draw(rng, *image.shape[:2])
+    return Drawn(params, view.apply(image, params))
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    height = max(0, min(a.top + a.height, b.top + b.height) - max(a.top, b.top))
+    width = max(0, min(a.left + a.width, b.left + b.width) - max(a.left, b.left))
+    return height * width / (a.height * a.width + b.height * b.width - height * width)
+
+
+def applied(params: Params) -> str:
+    """In words, and in the order of application, what happened to a view beside its crop."""
+    blur = "" if params.blur is None else f"blur\N{NO-BREAK SPACE}{params.blur:.1f}\N{NO-BREAK SPACE}px"
+    done = {
+        "flipped": params.flip,
+        "jitter": params.jitter,
+        "mixed": params.mix is not None,
+        "inverted": params.invert,
+        "gray": params.gray,
+        blur: params.blur is not None,
+        "solarized": params.solarize,
+    }
+    return ", ".join(name for name, there in done.items() if there) or "crop only"
+
+
+def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]]) -> Plot:
+    """A row each: the image with its crops, the views of the largest size, then the smaller ones in two lines."""
+    sides = [view.shape[0] for _, view in rows[0][1]]
+    large = [k for k, side in enumerate(sides) if side == max(sides)]
+    small = [k for k, side in enumerate(sides) if side < max(sides)]
+    columns = -(-len(small) // 2)
+    # A large view's width in inches.
+    unit = min(1.8, PAGE / (1 + len(large) + SMALL * columns))
+    colors, title = distinct_colors(len(sides)), 9 if unit > 1.2 else 7
+
+    def height(image: np.ndarray, drawn: Sequence[Drawn]) -> float:
+        first = unit * max(1.0, image.shape[0] / image.shape[1]) + text_height([drawn[k] for k in large], unit)
+        below = [text_height([drawn[k] for k in line], SMALL * unit) for line in (small[:columns], small[columns:])]
+        return max(first, 2 * SMALL * unit + sum(below) + 0.1 if small else 0)
+
+    heights = [height(*row) for row in rows]
+
+    def draw(figure: FigureBase) -> None:
+        widths = [unit] * (1 + len(large)) + [SMALL * unit * columns] * bool(small)
+        grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths, height_ratios=heights)
+        for i, (image, drawn) in enumerate(rows):
+            boxes = [params.box for params, _ in drawn]
+            original = figure.add_subplot(grid[i, 0])
+            framed(original, Cell(image, lambda axis, boxes=boxes: mark_boxes(axis, boxes, colors)))
+            if len(boxes) > 1:
+                words = fill(f"IoU of 1 and 2: {iou(*boxes[:2]):.2f}", int(unit / LETTER))
+                original.set_xlabel(words, fontsize=7, labelpad=2)
+            places = {k: grid[i, 1 + j] for j, k in enumerate(large)}
+            if small:
+                lines = grid[i, -1].subgridspec(2, columns)
+                places |= {k: lines[j // columns, j % columns] for j, k in enumerate(small)}
+            for k, place in places.items():
+                axis = figure.add_subplot(place)
+                words = caption(drawn[k], unit if k in large else SMALL * unit)
+                framed(axis, Cell(drawn[k].view, frame=colors[k], caption=words))
+                tag(axis, k, colors[k], (0, 1), "axes fraction")
+                if i == 0 and k in small[:1]:
+                    axis.set_title(f"smaller views, {sides[k]} px", fontsize=title, loc="left")
+                if i == 0 and k in large:
+                    axis.set_title(f"view {k + 1}, {sides[k]} px" if unit > 0.9 else f"view {k + 1}", fontsize=title)
+            if i == 0:
+                original.set_title("crops", fontsize=title)
+
+    return Plot(unit * (1 + len(large) + SMALL * columns), sum(heights) + 0.25, draw)
+
+
+def caption(drawn: Drawn, width: float) -> str:
+    """What was done to a view, in lines that fit `width` inches."""
+    return fill(applied(drawn.params), int(width / LETTER))
+
+
+def text_height(drawn: Sequence[Drawn], width: float) -> float:
+    """Inches that the longest of these views' captions takes."""
+    return 0.06 + 0.11 * max((caption(view, width).count("\n") + 1 for view in drawn), default=0)
+
+
+def framed(axis: Axes, cell: Cell) -> None:
+    """An image of any shape at the top of its place in a grid."""
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[], anchor="N")
+    axis.spines[:].set_visible(False)
+    show(axis, cell, np.inf)
+
+
+def mark_boxes(axis: Axes, boxes: Sequence[Box], colors: Sequence[str]) -> None:
+    """Each crop's border, with its number at one of its corners, so that those of like boxes stand apart."""
+    for k, (top, left, height, width) in enumerate(boxes):
+        right, down = ((0, 0), (1, 1), (1, 0), (0, 1))[k % 4]
+        border = [Stroke(linewidth=2.6, foreground="white"), Normal()]
+        corner = (left - 0.5, top - 0.5)
+        axis.add_patch(
+            Rectangle(corner, width, height, fill=False, color=colors[k], lw=1.5, clip_on=False, path_effects=border)
+        )
+        tag(axis, k, colors[k], (corner[0] + right * width, corner[1] + down * height), "data", (right, 1 - down))
+
+
+def tag(axis: Axes, k: int, color: str, at: tuple[float, float], frame: str, side: tuple[int, int] = (0, 1)) -> None:
+    """The view's number in its color, inside the corner `at`; side: the corner, (1 = right, 1 = top)."""
+    axis.annotate(
+        f"{k + 1}", at, (2 - 4 * side[0], 2 - 4 * side[1]), xycoords=frame, textcoords="offset points", fontsize=7,
+        color="white" if np.array(to_rgb(color)) @ LUMA < 0.6 else "black",
+        ha="right" if side[0] else "left", va="top" if side[1] else "bottom",
+        bbox={"boxstyle": "square,pad=0.15", "facecolor": color, "edgecolor": "none"},
+    )  # fmt: skip

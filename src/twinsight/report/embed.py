@@ -1,0 +1,87 @@
+"""Figures inside a page, as data: URIs, within a size that can be sent round."""
+
+import base64
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from twinsight.errors import UserError
+
+LIMIT = 20_000_000
+"""Characters of a page's figures: mail takes no more, and a phone is slow to open it."""
+
+KINDS = {
+    ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml",
+}  # fmt: skip
+
+
+class Embedded(NamedTuple):
+    """A figure in the page: its URI; of an animation its last frame, else empty; width and height in CSS pixels, 0 for
+    an SVG, which knows its own.
+    """
+
+    uri: str
+    still: str = ""
+    width: int = 0
+    height: int = 0
+
+
+def embed(files: Iterable[Path]) -> tuple[dict[Path, Embedded], str]:
+    """Figures by file, and a sentence on what was lost, or nothing.
+
+    If they would exceed LIMIT characters, all PNG become lossy WebP; those that still do not fit, in the order given,
+    are left out. Raises UserError for a file that is no figure.
+    """
+    files = list(dict.fromkeys(files))
+    lossy = sum(file.stat().st_size for file in files) * 4 / 3 > LIMIT
+    figures: dict[Path, Embedded] = {}
+    left_out = []
+    room = LIMIT
+    for file in files:
+        figure = embedded(file, lossy)
+        size = len(figure.uri) + len(figure.still)
+        if size > room:
+            left_out.append(file)
+        else:
+            figures[file] = figure
+            room -= size
+    lost = ["the figures are stored with a slight loss (WebP)"] if lossy else []
+    if left_out:
+        lost.append(f"{len(left_out)} that did not fit are left out and named in their places")
+    said = f"To keep this page small, {' and '.join(lost)}; the originals are in the run directory."
+    return figures, said if lost else ""
+
+
+def embedded(file: Path, lossy: bool) -> Embedded:
+    """A figure at 1.25 times the size at which it would be printed, so that its small print can be read."""
+    kind = KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(KINDS)}")
+    if kind == KINDS[".svg"]:
+        return Embedded(uri(kind, file.read_bytes()))
+    try:
+        with Image.open(file) as image:
+            scale = 120 / (image.info.get("dpi", (120,))[0] or 120)
+            width, height = (max(1, round(side * scale)) for side in image.size)
+            still = ""
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                image.seek(frames - 1)
+                still = webp(image)
+            elif lossy and kind == KINDS[".png"]:
+                return Embedded(webp(image), "", width, height)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as an image; delete it or make it anew") from error
+    return Embedded(uri(kind, file.read_bytes()), still, width, height)
+
+
+def webp(image: Image.Image) -> str:
+    stream = BytesIO()
+    image.convert("RGB").save(stream, "webp", quality=85)
+    return uri("image/webp", stream.getvalue())
+
+
+def uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

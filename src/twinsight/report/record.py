@@ -1,0 +1,71 @@
+"""What a run has left on disk."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twinsight.errors import UserError
+from twinsight.report.embed import KINDS
+from twinsight.training.metrics_csv import read_rows
+
+FIGURE = re.compile(r"(?P<name>.+?)(?:-(?P<step>\d{7,}))?")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run directory as a report reads it.
+
+    options: config.yaml, with dots in the names of what is nested. environment: fact by name; "command" is the line
+    that began the run. rows: of metrics.csv, none where nothing is logged yet.
+    """
+
+    folder: Path
+    options: Mapping[str, Any]
+    environment: Mapping[str, str]
+    rows: list[dict[str, float]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Raises UserError for what is no run directory."""
+        try:
+            options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+            command = options["command"]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{folder}: is no run directory; name one that `twinsight pretrain` or `twinsight segment` has made"
+            ) from error
+        facts = folder / "environment.txt"
+        lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+        environment = {name: fact for name, _, fact in (line.partition(": ") for line in lines)}
+        metrics = folder / "metrics.csv"
+        rows = read_rows(metrics) if metrics.is_file() else []
+        return cls(folder, {"command": command} | flat(options), environment, rows)
+
+    @cached_property
+    def figures(self) -> dict[str, dict[str, dict[int, Path]]]:
+        """Files by probe, name and step; -1 for a figure that is not of one step. Names in natural order."""
+        found: dict[str, dict[str, dict[int, Path]]] = {}
+        for file in sorted(self.folder.glob("figures/*/*"), key=lambda file: natural(file.name)):
+            match = FIGURE.fullmatch(file.stem)
+            if match and file.suffix.lower() in KINDS and not file.name.startswith("."):
+                steps = found.setdefault(file.parent.name, {}).setdefault(match["name"], {})
+                steps[int(match["step"] or -1)] = file
+        return found
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"head": {"name": "linear"}} -> {"head.name": "linear"}."""
+    pairs: dict[str, Any] = {}
+    for name, value in options.items():
+        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return pairs
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts block2 before block12."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,125 @@
+"""Probes while a training goes on: when each is due, what it may cost, and where its answers go."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from twinsight.console import told
+from twinsight.errors import UserError
+from twinsight.probes.probe import Probe
+from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.trackers import log_figure, log_scenes
+
+
+@dataclass
+class Scheduled:
+    """A probe with its own interval and images.
+
+    every: epochs or steps (by `unit`) between two looks; 0 looks at the start only. masks: one an image, or None.
+    seconds: what its last look took. looked_at: the step of it. due: whether it waits for the next.
+    """
+
+    name: str
+    probe: Probe
+    images: Sequence[Tensor]
+    masks: Sequence[Tensor] | None = None
+    every: int = 1
+    unit: Literal["epochs", "steps"] = "epochs"
+    seconds: float = 0.0
+    looked_at: int = -1
+    due: bool = False
+
+
+class Probing(pl.Callback):
+    """Looks before the first step, whenever a probe is due, and after the last step.
+
+    In between, a look waits until all looks together have taken less than `budget`, a share of the training's time.
+    Numbers go to every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to the trackers
+    that show images; arrays to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the training
+    goes on.
+
+    subjects: the modules to ask, by `probes.probe.Subject`.
+    """
+
+    def __init__(self, scheduled: Sequence[Scheduled], subjects: Mapping[str, nn.Module], budget: float):
+        self.scheduled = list(scheduled)
+        self.subjects = subjects
+        self.budget = budget
+        self.spent = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+        self.step = trainer.global_step
+        if self.step == 0:
+            self.look(trainer, self.scheduled)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            return  # gradients are still being added up
+        self.step = trainer.global_step
+        self.look_if_due(trainer, "steps", self.step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.look_if_due(trainer, "epochs", trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        interrupted = any(isinstance(c, LastCheckpoint) and c.end == "interrupted" for c in trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
+        if not interrupted:
+            self.look(trainer, [one for one in self.scheduled if one.every and one.looked_at < trainer.global_step])
+
+    def look_if_due(self, trainer: pl.Trainer, unit: str, count: int) -> None:
+        for one in self.scheduled:
+            one.due |= one.unit == unit and one.every > 0 and count % one.every == 0
+        self.look(trainer, [one for one in self.scheduled if one.due and self.affordable(one)])
+
+    def affordable(self, one: Scheduled) -> bool:
+        return self.spent + one.seconds <= self.budget * (time.monotonic() - self.started)
+
+    def look(self, trainer: pl.Trainer, chosen: Sequence[Scheduled]) -> None:
+        for one in list(chosen) if trainer.is_global_zero else ():
+            start = time.monotonic()
+            devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+            try:
+                with torch.random.fork_rng(devices):
+                    self.answer(trainer, one)
+            except Exception as error:  # whatever a probe stumbles over, hours of training are worth more
+                self.scheduled.remove(one)
+                reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                told(f"--probe {one.name}: left out from here on, the training goes on: {reason}")
+            one.seconds = time.monotonic() - start
+            one.looked_at, one.due = trainer.global_step, False
+            self.spent += one.seconds
+            share = self.spent / max(time.monotonic() - self.started, 1e-9)
+            record(trainer, {f"probe/{one.name}/seconds": one.seconds, "probe/share_of_time": share})
+
+    def answer(self, trainer: pl.Trainer, one: Scheduled) -> None:
+        subject = self.subjects.get(one.probe.subject)
+        if subject is None:
+            raise UserError(f"it asks a {one.probe.subject}, and this training has none")
+        finding = one.probe(subject, one.images, one.masks)
+        record(trainer, {f"probe/{one.name}/{name}": value for name, value in finding.numbers.items()})
+        folder = Path(trainer.default_root_dir, "figures", one.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, plot in finding.figures.items():
+            file = folder / f"{name}-{trainer.global_step:07d}.png"
+            plot.save(file)
+            log_figure(trainer, f"{one.name}/{name}", plot, file)
+        for name, array in finding.arrays.items():
+            np.save(folder / f"{name}-{trainer.global_step:07d}.npy", array)
+        log_scenes(trainer, f"{one.name}/scenes", finding.scenes)
+
+
+def record(trainer: pl.Trainer, numbers: Mapping[str, float]) -> None:
+    finite = {name: value for name, value in numbers.items() if value == value}
+    for logger in trainer.loggers:
+        logger.log_metrics(finite, step=trainer.global_step)
+        logger.save()

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.commands import pretrain, probing
+from twinsight.config import Pretrain
+from twinsight.data.shapes import Shapes
+from twinsight.errors import UserError
+from twinsight.training.metrics_csv import read_rows
+
+from .test_pretrain import options
+
+
+def names(spec: str, backbone: str = "test_resnet") -> list[tuple]:
+    network = Backbone(backbone)
+    subjects = {"backbone": network, "network": network, "method": network}
+    watching = probing.make_probing(Pretrain(probe=spec), subjects, Shapes(count=40, size=32))
+    return [(s.name, s.every, s.unit, len(s.images)) for one in watching for s in one.scheduled]
+
+
+def test_interval_and_images_of_each():
+    spec = "features@5,filters@500steps,erf@2epochs:3,correlation:16"
+    assert names(spec) == [
+        ("features", 5, "epochs", 8), ("filters", 500, "steps", 0), ("erf", 2, "epochs", 3),
+        ("correlation", 1, "epochs", 16),
+    ]  # fmt: skip
+
+
+def test_auto_suits_the_network():
+    assert [name for name, *_ in names("auto")] == ["views", "correlation", "features", "erf"]
+    assert [name for name, *_ in names("auto", "test_vit")] == ["views", "correlation", "features", "attention"]
+    assert names("none") == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("atention", "did you mean attention"),
+        ("curves", "no such probe"),
+        ("attention@0", "not understood"),
+        ("attention@5weeks", "not understood"),
+        ("", "not understood"),
+        ("predictions", "asks a segmenter"),
+    ],
+)
+def test_bad_specs(spec, said):
+    with pytest.raises(UserError, match=said):
+        names(spec)
+
+
+def test_images_of_a_folder(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        pretrain.run(options(tmp_path / "run", probe_images=tmp_path / "nowhere"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_pretraining_leaves_figures_numbers_and_a_report(tmp_path):
+    run = pretrain.run(options(tmp_path / "run", probe="auto", probe_budget=1.0, epochs=2))
+    figures = run / "figures"
+    assert {folder.name for folder in figures.iterdir()} == {"views", "correlation", "features", "erf"}
+    assert len(list((figures / "views").glob("*.png"))) == 1
+    assert (figures / "correlation" / "matrix-0000008.png").is_file()
+    assert (figures / "correlation" / "strip.png").is_file()
+    assert (figures / "correlation" / "animation.gif").read_bytes().startswith(b"GIF")
+    assert np.load(figures / "correlation" / "matrix-0000000.npy").shape == (8, 8)
+    last = read_rows(run / "metrics.csv")[-1]
+    assert -1 <= last["probe/correlation/mean_diagonal"] <= 1
+    page = (run / "report.html").read_text()
+    assert "data:image/gif;base64" in page
+    assert all(line in page for line in probing.captions()["features"])
+
+
+def test_captions_are_there_for_every_probe():
+    for name, (read, caution) in probing.captions().items():
+        assert read, name
+        assert caution, name
+        assert "\n" not in read + caution, name
