@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from twinsight.errors import UserError
 from twinsight.losses import VOID
@@ -82,14 +82,14 @@ class Scores:
         return [{"class": name} | {k: v.item() for k, v in zip(names, scores)} for name, *scores in columns]
 
 
-class ConfusionMatrix(nn.Module):
-    """Counts pixels by target and prediction, on the device it is moved to, over batches and processes."""
+class ConfusionMatrix:
+    """Counts pixels by target and prediction over batches and processes, on the device where the predictions are.
 
-    matrix: Tensor
+    Not a module: averaging a model's weights would swap its buffers, and with them what has been counted.
+    """
 
     def __init__(self, num_classes: int):
-        super().__init__()
-        self.register_buffer("matrix", torch.zeros(num_classes, num_classes, dtype=torch.int64), persistent=False)
+        self.matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
     def reset(self) -> None:
         self.matrix.zero_()
@@ -109,7 +109,7 @@ class ConfusionMatrix(nn.Module):
         if counts[num_classes:VOID].any():
             label = num_classes + int(counts[num_classes:VOID].sum(1).nonzero()[0])
             raise UserError(f"a mask holds class id {label}, but there are {num_classes} classes; mend either")
-        self.matrix += counts[:num_classes]
+        self.matrix = self.matrix.to(counts.device) + counts[:num_classes]
 
     def reduce(self) -> Tensor:
         """(C, C) counts over all processes, which must all call it; each keeps its own counts."""

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import shlex
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -152,7 +153,7 @@ def environment() -> str:
             return "not installed"
 
     facts = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["twinsight", *sys.argv[1:]]),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),

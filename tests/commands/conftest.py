@@ -15,7 +15,7 @@ def segment_options(run: Path | None, **changes) -> Segment:
     given = {
         "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
         "data": DATA, "augment": PairOptions(size=32), "head": LinearOptions(),
-        "backbone": TimmOptions(name="test_resnet"),
+        "backbone": TimmOptions(name="test_resnet"), "probe": "none",
     }  # fmt: skip
     return Segment(run=run, **given | changes)
 

@@ -23,6 +23,7 @@ def options(run: Path | None, **changes) -> Pretrain:
         "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
         "method": BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
         "backbone": TimmOptions(name="test_resnet"), "data": ShapesOptions(count=16, size=32),
+        "probe": "none",
     }  # fmt: skip
     return Pretrain(run=run, **given | changes)
 
@@ -38,6 +39,7 @@ def test_writes_a_run_directory(tmp_path):
         "checkpoints",
         "backbone.safetensors",
         "backbone.json",
+        "report.html",
     }
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     rows = read_rows(run / "metrics.csv")

@@ -30,6 +30,8 @@ def test_writes_a_run_directory(segmenter_run):
         "checkpoints",
         "classes.json",
         "model.safetensors",
+        "figures",
+        "report.html",
     }
     assert (segmenter_run / "checkpoints/last.ckpt").is_file()
     assert json.loads((segmenter_run / "classes.json").read_text())["classes"][0] == "background"
@@ -80,6 +82,13 @@ def test_swa_is_the_mean_of_the_last_epochs(tmp_path, monkeypatch):
     _, run = train(tmp_path, epochs=4, swa=0.5, head_lr=0.1)
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     torch.testing.assert_close(state[f"model.head.{name}"], (seen[2] + seen[3]) / 2)
+
+
+@pytest.mark.parametrize("averaging", [{"ema": 0.5}, {"swa": 0.5}])
+def test_averaged_weights_are_validated_on_every_pixel(tmp_path, averaging):
+    scores, run = train(tmp_path, epochs=2, **averaging)
+    assert scores.matrix.sum() == 4 * 32 * 32
+    assert all(0 < row["val/pixel_accuracy"] <= 1 for row in read_rows(run / "metrics.csv") if "val/mean_iou" in row)
 
 
 def test_ema_is_exported(tmp_path):

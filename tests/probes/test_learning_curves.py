@@ -33,6 +33,12 @@ def test_figures_and_numbers_of_a_run():
     assert line.get_ydata().tolist() == pytest.approx([20, 60, 50])
 
 
+def test_what_probes_cost_is_no_curve():
+    costs = {"probe__erf__seconds": lambda s: 1.0, "probe__share_of_time": lambda s: 0.01}
+    logged = rows(3, train__loss=lambda s: 1.0, probe__features__explained1=lambda s: 0.5, **costs)
+    assert list(LearningCurves()({"run": logged}).figures) == ["loss", "probe-features"]
+
+
 def test_only_what_is_asked_for():
     logged = rows(3, train__loss=lambda s: 1.0, train__lr=lambda s: 0.1, val__mean_iou=lambda s: 0.5)
     finding = LearningCurves(scalars=("train/loss",))({"run": logged})

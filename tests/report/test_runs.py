@@ -31,7 +31,7 @@ def make_run(folder: Path, rows=ROWS, command="segment", **options) -> Path:
     folder.mkdir(parents=True)
     tree = {"command": command, "epochs": 3, "seed": 0, "backbone": {"name": "resnet18"}} | options
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))
-    (folder / "environment.txt").write_text(f"command: __main__.py {command} --seed 0\npython: 3.11\n")
+    (folder / "environment.txt").write_text(f"command: twinsight {command} --seed 0\npython: 3.11\n")
     if rows:
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [names, *([str(row.get(name, "")) for name in names] for row in rows)]

@@ -28,7 +28,7 @@ def run(options: Evaluate) -> Scores:
             f"was trained "
             f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
         )
-    confusion = ConfusionMatrix(len(classes)).to(device)
+    confusion = ConfusionMatrix(len(classes))
     loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers))
     for batch in track(loader, "evaluating", total=len(loader), console=notes, transient=True):
         for images, masks in same_size(batch):

@@ -20,6 +20,7 @@ from twinsight.config import TrainingOptions
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.probes import confusion
+from twinsight.probes.probe import inspecting
 from twinsight.recipe import suggest
 from twinsight.training.metrics_csv import read_rows
 from twinsight.training.probing import Probing, Scheduled
@@ -67,10 +68,11 @@ def specs(given: str, subjects: Mapping[str, nn.Module], data: Dataset) -> Seque
 
 
 def has_attention(backbone: Any, data: Dataset) -> bool:
-    try:
-        attention_maps(backbone, sample(data, 1, 96).images[0][None])
-    except UserError:
-        return False
+    with inspecting(backbone) as device:
+        try:
+            attention_maps(backbone, sample(data, 1, 96).images[0][None].to(device))
+        except UserError:
+            return False
     return True
 
 

@@ -25,6 +25,9 @@ Lines = Mapping[str, Points]
 MANY = 60
 """Points from which on a line is smoothed."""
 
+COSTS = ("/seconds", "/share_of_time")
+"""What probes cost rather than find: no curve."""
+
 
 class LearningCurves:
     """The odd probe: it asks what runs have logged, not a model.
@@ -62,9 +65,10 @@ class LearningCurves:
             "rate": {name: series[name] for name in ("train/lr",) if name in series},
             "scores": {f"{name}, %": percent(series[name]) for name in scores},
         }
-        for probe in dict.fromkeys(name.split("/")[1] for name in series if name.startswith("probe/")):
+        measured = [name for name in series if name.startswith("probe/") and not name.endswith(COSTS)]
+        for probe in dict.fromkeys(name.split("/")[1] for name in measured):
             prefix = f"probe/{probe}/"
-            inner = {name.removeprefix(prefix): series[name] for name in series if name.startswith(prefix)}
+            inner = {name.removeprefix(prefix): series[name] for name in measured if name.startswith(prefix)}
             panels[f"probe-{probe}"] = by_measure(inner) if len(runs) == 1 else by_run(inner)
         figures = {
             name: small_multiples(panel, list(runs), smoothed=name == "loss") for name, panel in panels.items() if panel
@@ -163,7 +167,7 @@ def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray) -> N
         axis.set_xticks(steps[:1])
     if values.min() > 0 and values.max() > 5 * values.min():
         axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 100 * values.min() else (1,)))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(NullFormatter())
 

@@ -130,7 +130,7 @@ def again(runs: Mapping[str, Record]) -> Section:
         commands += [f"# {name}"] if len(runs) > 1 else []
         command, folder = run.options["command"], shlex.quote(str(run.folder))
         if began := run.environment.get("command"):
-            commands.append(began.replace("__main__.py", "twinsight", 1))
+            commands.append(began)
         commands.append(f"twinsight {command} --config {shlex.quote(str(run.folder / 'config.yaml'))}")
         if (run.folder / "checkpoints" / "last.ckpt").is_file():
             commands.append(f"twinsight {command} --resume {folder}")

@@ -2,13 +2,23 @@ import numpy as np
 import pytest
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.choices.backbones import TimmOptions
+from twinsight.choices.data import ShapesOptions
+from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, probing
 from twinsight.config import Pretrain
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.training.metrics_csv import read_rows
 
-from .test_pretrain import options
+
+def options(run, **changes) -> Pretrain:
+    given = {
+        "epochs": 1, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
+        "method": BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
+        "backbone": TimmOptions(name="test_resnet"), "data": ShapesOptions(count=16, size=32),
+    }  # fmt: skip
+    return Pretrain(run=run, **given | changes)
 
 
 def names(spec: str, backbone: str = "test_resnet") -> list[tuple]:
