@@ -48,8 +48,8 @@ def test_equal_views_of_independent_features_give_the_identity():
     for _ in range(3):
         hadamard = torch.cat([torch.cat([hadamard, hadamard], 1), torch.cat([hadamard, -hadamard], 1)])
     finding = Correlation(transform=SAME)(Table(hadamard[:, 1:]), planes(8))
-    np.testing.assert_array_equal(finding.arrays["matrix"], np.eye(7))
-    assert finding.arrays["matrix"].dtype == np.float16
+    np.testing.assert_array_equal(finding.history["matrix"], np.eye(7))
+    assert finding.history["matrix"].dtype == np.float16
     assert finding.numbers == pytest.approx(
         {
             "mean_diagonal": 1,
@@ -68,7 +68,7 @@ def test_numbers_are_of_all_features_and_the_figure_of_the_first():
     rows[:, 8] = -rows[:, 0]  # repeats a feature that is shown
     finding = Correlation(shown=3, transform=SAME)(Table(rows), planes(12))
     c = np.corrcoef(rows.double().T.numpy())
-    np.testing.assert_allclose(finding.arrays["matrix"], c[:3, :3], atol=1e-3)
+    np.testing.assert_allclose(finding.history["matrix"], c[:3, :3], atol=1e-3)
     off = c[~np.eye(9, dtype=bool)]
     assert finding.numbers["off_diagonal_rms"] == pytest.approx(np.sqrt(np.mean(off**2)), abs=1e-6)
     assert finding.numbers["effective_rank"] < 8.01
@@ -82,7 +82,7 @@ def test_features_that_do_not_vary_are_dead_and_zero():
     rows[:, 3] *= 1e-6
     rows[:, 4] = 1000 + 1e-4 * (torch.arange(10) % 2)  # what float32 leaves of a constant
     finding = Correlation(transform=SAME)(Table(rows), planes(10))
-    matrix = finding.arrays["matrix"]
+    matrix = finding.history["matrix"]
     assert not matrix[[1, 3, 4]].any()
     assert not matrix[:, [1, 3, 4]].any()
     assert matrix.diagonal().tolist() == [1, 0, 1, 0, 0, 1, 1, 1]
@@ -119,8 +119,8 @@ def test_a_method_is_asked_for_its_projections_and_stays_as_it_was():
     random, numpy_random = torch.get_rng_state(), np.random.get_state()[1].copy()
     first, again, other = (Correlation(seed=seed)(method, noisy_images(5)) for seed in (0, 0, 1))
     assert first.numbers["dimensions"] == 12
-    np.testing.assert_array_equal(first.arrays["matrix"], again.arrays["matrix"])
-    assert (first.arrays["matrix"] != other.arrays["matrix"]).any()
+    np.testing.assert_array_equal(first.history["matrix"], again.history["matrix"])
+    assert (first.history["matrix"] != other.history["matrix"]).any()
     assert [module.training for module in method.modules()] == modes
     assert all(parameter.requires_grad for parameter in method.parameters())
     assert all(torch.equal(value, state[name]) for name, value in method.state_dict().items())

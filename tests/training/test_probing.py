@@ -48,7 +48,7 @@ class Asks:
         if self.error is not None:
             raise self.error
         plot = curves({"a": ([1, 2], [3, 4])}, "x", "y")
-        return Finding({"line": plot}, {"images": float(len(images)), "nothing": np.nan}, {"array": np.arange(3)})
+        return Finding({"line": plot}, {"images": float(len(images)), "nothing": np.nan}, history={"array": np.arange(3)})
 
 
 def fit(folder, *scheduled: Scheduled, budget: float = 1e9, epochs: int = 4, **changes) -> Run:
@@ -115,6 +115,28 @@ def test_looks_wait_until_they_are_cheap_enough(tmp_path, monkeypatch):
     assert all(row["probe/share_of_time"] <= 0.2 for row in rows[1:-1])
     assert rows[0]["step"] == 0
     assert rows[-1]["step"] == 40
+
+
+class Dear(Asks):
+    """Takes twenty seconds of the clock."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock = clock
+
+    def __call__(self, *args):
+        self.clock.now += 20
+        return super().__call__(*args)
+
+
+def test_cheap_probes_leave_a_dear_one_its_turn(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(probing, "time", clock)
+    cheap, dear = Asks(), Dear(clock)
+    scheduled = [Scheduled(name, probe, images(1), unit="steps") for name, probe in (("cheap", cheap), ("dear", dear))]
+    fit(tmp_path / "run", *scheduled, budget=0.5, epochs=20)
+    assert 3 < dear.calls < 40
+    assert cheap.calls <= 2 * dear.calls
 
 
 @pytest.mark.parametrize(("error", "said"), [(UserError("mend it"), "mend it"), (KeyError("k"), "KeyError: 'k'")])

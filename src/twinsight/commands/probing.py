@@ -9,9 +9,8 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 from torch import nn
-from twinsight.backbones.attention import attention_maps
-from twinsight.probes.snapshots import animate, strip
 
+from twinsight.backbones.attention import attention_maps
 from twinsight.choices.build import build
 from twinsight.choices.data import FolderOptions
 from twinsight.choices.probes import PROBES
@@ -21,6 +20,7 @@ from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.probes import confusion
 from twinsight.probes.probe import inspecting
+from twinsight.probes.snapshots import animate, strip
 from twinsight.recipe import suggest
 from twinsight.training.metrics_csv import read_rows
 from twinsight.training.probing import Probing, Scheduled

@@ -34,7 +34,7 @@ class Correlation:
     shown: the most features in the figure, at least 1; the numbers are of all. seed: of the augmentation.
     transform: makes the views, of which the first two are taken; default as for `AugmentedViews`.
 
-    Figure "matrix", array "matrix": (shown, shown) float16. Numbers: "mean_diagonal"; "off_diagonal_rms";
+    Figure "matrix", history "matrix": (shown, shown) float16. Numbers: "mean_diagonal"; "off_diagonal_rms";
     "noise_floor", 1 / sqrt(images), which is what the latter is for independent features; "dead_dimensions", the share
     of features that do not vary in either view; "effective_rank" of all embeddings, centered, at most the smaller of
     2 images - 1 and "dimensions". Raises UserError for less than 2 images or views, and embeddings that are not finite.
@@ -83,7 +83,7 @@ class Correlation:
             "dimensions": float(dim),
         }
         plot = matrix_figure(matrix, numbers, len(images))
-        return Finding({"matrix": plot}, numbers, {"matrix": matrix.astype(np.float16)})
+        return Finding({"matrix": plot}, numbers, history={"matrix": matrix.astype(np.float16)})
 
 
 def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:

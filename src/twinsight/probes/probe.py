@@ -36,12 +36,14 @@ class Finding:
     """What a probe has found.
 
     figures: by a name fit for a file ("block12"). numbers: by a name fit for a column ("block12/entropy"); NaN where
-    there is nothing to measure. arrays: what a figure over time is drawn from. scenes: see `Scene`.
+    there is nothing to measure. arrays: what the figures show. history: what a training keeps of every look, to be drawn
+    over time. scenes: see `Scene`.
     """
 
     figures: Mapping[str, Plot]
     numbers: Mapping[str, float]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    history: Mapping[str, np.ndarray] = field(default_factory=dict)
     scenes: Sequence[Scene] = ()
 
     def _repr_html_(self) -> str:

@@ -42,7 +42,7 @@ class Probing(pl.Callback):
 
     In between, a look waits until all looks together have taken less than `budget`, a share of the training's time.
     Numbers go to every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to the trackers
-    that show images; arrays to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the training
+    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the training
     goes on.
 
     subjects: the modules to ask, by `probes.probe.Subject`.
@@ -79,10 +79,11 @@ class Probing(pl.Callback):
     def look_if_due(self, trainer: pl.Trainer, unit: str, count: int) -> None:
         for one in self.scheduled:
             one.due |= one.unit == unit and one.every > 0 and count % one.every == 0
-        self.look(trainer, [one for one in self.scheduled if one.due and self.affordable(one)])
-
-    def affordable(self, one: Scheduled) -> bool:
-        return self.spent + one.seconds <= self.budget * (time.monotonic() - self.started)
+        waiting = sorted((one for one in self.scheduled if one.due), key=lambda one: one.looked_at)
+        for one in waiting:
+            if self.spent + one.seconds > self.budget * (time.monotonic() - self.started):
+                break  # nor may a cheaper one go first, or the dear ones would never have their turn
+            self.look(trainer, [one])
 
     def look(self, trainer: pl.Trainer, chosen: Sequence[Scheduled]) -> None:
         for one in list(chosen) if trainer.is_global_zero else ():
@@ -113,7 +114,7 @@ class Probing(pl.Callback):
             file = folder / f"{name}-{trainer.global_step:07d}.png"
             plot.save(file)
             log_figure(trainer, f"{one.name}/{name}", plot, file)
-        for name, array in finding.arrays.items():
+        for name, array in finding.history.items():
             np.save(folder / f"{name}-{trainer.global_step:07d}.npy", array)
         log_scenes(trainer, f"{one.name}/scenes", finding.scenes)
 
