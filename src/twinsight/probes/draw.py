@@ -102,7 +102,7 @@ def beside(plots: Mapping[str, Plot]) -> Plot:
     wide = any(plot.width > 1.3 * plot.height for plot in plots.values())
     columns = 1 if wide else min(len(plots), max(1, int(2 * PAGE // width)))
     rows = -(-len(plots) // columns)
-    title = 0.3
+    title = 0.22
     heights = [
         title + max(p.height for p in list(plots.values())[i * columns : (i + 1) * columns]) for i in range(rows)
     ]

@@ -15,6 +15,7 @@ from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.probes.probe import Probe
 from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.progress import TrainingProgress
 from twinsight.training.trackers import log_figure, log_scenes
 
 
@@ -87,6 +88,8 @@ class Probing(pl.Callback):
 
     def look(self, trainer: pl.Trainer, chosen: Sequence[Scheduled]) -> None:
         for one in list(chosen) if trainer.is_global_zero else ():
+            for progress in (c for c in trainer.callbacks if isinstance(c, TrainingProgress)):  # pyright: ignore[reportAttributeAccessIssue]
+                progress.busy(f"looking inside: {one.name}")
             start = time.monotonic()
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
             try:

@@ -81,6 +81,12 @@ class TrainingProgress(pl.Callback):
             left = (self.steps - trainer.global_step) / max(rate, 1e-9) * trainer.accumulate_grad_batches
             self.say(f"{done:4.0%}  {facts}  {timedelta(seconds=round(left))} left")
 
+    def busy(self, what: str) -> None:
+        """What keeps the training from its next step."""
+        self.bar.update(self.task, facts=what)
+        if time.monotonic() - self.last_line > SILENCE:
+            self.say(what)
+
     def say(self, line: str) -> None:
         """A line, where there is no bar."""
         if not self.console.is_terminal:
@@ -94,9 +100,7 @@ class TrainingProgress(pl.Callback):
         if not trainer.sanity_checking and hasattr(self, "bar"):
             done = kwargs.get("batch_idx", args[3] if len(args) > 3 else 0) + 1
             total = sum(int(n) for n in trainer.num_val_batches)
-            self.bar.update(self.task, facts=f"validating {done}/{total}")
-            if time.monotonic() - self.last_line > SILENCE:
-                self.say(f"validating {done}/{total}")
+            self.busy(f"validating {done}/{total}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.bar.stop()
