@@ -71,7 +71,9 @@ class LearningCurves:
             inner = {name.removeprefix(prefix): series[name] for name in measured if name.startswith(prefix)}
             panels[f"probe-{probe}"] = by_measure(inner) if len(runs) == 1 else by_run(inner)
         figures = {
-            name: small_multiples(panel, list(runs), smoothed=name == "loss") for name, panel in panels.items() if panel
+            name: small_multiples(panel, list(runs), smoothed=name == "loss", log=name in ("loss", "rate"))
+            for name, panel in panels.items()
+            if panel
         }
         return Finding(figures, numbers(series, list(runs)))
 
@@ -124,7 +126,7 @@ def by_run(series: Mapping[str, Lines]) -> dict[str, Lines]:
     return {f"{panel}, {named[panel]}" if named[panel] else panel: lines for panel, lines in panels.items()}
 
 
-def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: bool = False) -> Plot:
+def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: bool, log: bool) -> Plot:
     """One panel a scalar; a line has the same color in all of them, named in a legend below."""
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     ordered = not set(names) <= set(runs)
@@ -141,7 +143,7 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: 
         for axis, (title, lines) in zip(axes, panels.items()):
             for name, (steps, values) in lines.items():
                 line(axis, steps, values, looks[name], smoothed and len(values) >= MANY)
-            decorate(axis, title, *np.concatenate([*map(np.stack, lines.values())], axis=1))
+            decorate(axis, title, *np.concatenate([*map(np.stack, lines.values())], axis=1), log)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         for axis in axes[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
@@ -157,15 +159,15 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: 
     return Plot(width, height + 0.18 * -(-len(legend) // per_line), draw)
 
 
-def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray) -> None:
-    """A logarithmic scale fits values that are all positive, and far enough apart for two ticks."""
+def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray, log: bool) -> None:
+    """A logarithmic scale, where it is wanted, fits values that are all positive, and far enough apart for two ticks."""
     axis.set_title(title, fontsize=8, parse_math=False)
     axis.tick_params(labelsize=7)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     if np.ptp(steps) == 0:
         axis.set_xticks(steps[:1])
-    if values.min() > 0 and values.max() > 5 * values.min():
+    if log and values.min() > 0 and values.max() > 5 * values.min():
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 100 * values.min() else (1,)))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
