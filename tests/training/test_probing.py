@@ -48,7 +48,8 @@ class Asks:
         if self.error is not None:
             raise self.error
         plot = curves({"a": ([1, 2], [3, 4])}, "x", "y")
-        return Finding({"line": plot}, {"images": float(len(images)), "nothing": np.nan}, history={"array": np.arange(3)})
+        numbers = {"images": float(len(images)), "nothing": np.nan}
+        return Finding({"line": plot}, numbers, history={"array": np.arange(3)})
 
 
 def fit(folder, *scheduled: Scheduled, budget: float = 1e9, epochs: int = 4, **changes) -> Run:

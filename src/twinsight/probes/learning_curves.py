@@ -160,7 +160,7 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: 
 
 
 def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray, log: bool) -> None:
-    """A logarithmic scale, where it is wanted, fits values that are all positive, and far enough apart for two ticks."""
+    """A logarithmic scale, if wanted, fits values that are all positive, and far enough apart for two ticks."""
     axis.set_title(title, fontsize=8, parse_math=False)
     axis.tick_params(labelsize=7)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -36,8 +36,8 @@ class Finding:
     """What a probe has found.
 
     figures: by a name fit for a file ("block12"). numbers: by a name fit for a column ("block12/entropy"); NaN where
-    there is nothing to measure. arrays: what the figures show. history: what a training keeps of every look, to be drawn
-    over time. scenes: see `Scene`.
+    there is nothing to measure. arrays: what the figures show. history: what a training keeps of every look, to be
+    drawn over time. scenes: see `Scene`.
     """
 
     figures: Mapping[str, Plot]

@@ -43,8 +43,8 @@ class Probing(pl.Callback):
 
     In between, a look waits until all looks together have taken less than `budget`, a share of the training's time.
     Numbers go to every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to the trackers
-    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the training
-    goes on.
+    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the
+    training goes on.
 
     subjects: the modules to ask, by `probes.probe.Subject`.
     """
