@@ -6,7 +6,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
-from twinsight.report.runs import report_run
 
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
@@ -15,6 +14,7 @@ from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
+from twinsight.report.runs import report_run
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.pretrainer import Pretrainer
 from twinsight.training.trainer import finished

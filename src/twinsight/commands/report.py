@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from twinsight.report.runs import report_run, report_runs
-
 from twinsight.commands.probing import captions
 from twinsight.config import Report
 from twinsight.console import told
 from twinsight.errors import UserError
+from twinsight.report.runs import report_run, report_runs
 
 
 def run(options: Report) -> Path:

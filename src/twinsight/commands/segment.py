@@ -6,7 +6,6 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from twinsight.report.runs import report_run
 
 from twinsight.choices.build import build
 from twinsight.commands import probing, setup
@@ -16,6 +15,7 @@ from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_load
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
+from twinsight.report.runs import report_run
 from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import cost, largest_batch
