@@ -27,6 +27,7 @@ def pretrain_options(run: Path, **changes) -> Pretrain:
         "workers": 0,
         "log_every": 1,
         "lr": 0.01,
+        "probe": "none",
         "precision": "fp32",
     } | changes
     return Pretrain(run=run, method=method, backbone=VIT, data=DATA, **given)
@@ -39,6 +40,7 @@ def segment_options(run: Path, **changes) -> Segment:
         "workers": 0,
         "log_every": 1,
         "lr": 0.01,
+        "probe": "none",
         "precision": "fp32",
     } | changes
     head = LinearOptions(dropout=0.5)

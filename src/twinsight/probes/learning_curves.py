@@ -143,7 +143,8 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: 
         for axis, (title, lines) in zip(axes, panels.items()):
             for name, (steps, values) in lines.items():
                 line(axis, steps, values, looks[name], smoothed and len(values) >= MANY)
-            decorate(axis, title, *np.concatenate([*map(np.stack, lines.values())], axis=1), log)
+            steps, values = np.concatenate([*map(np.stack, lines.values())], axis=1)
+            decorate(axis, title, steps, values, log)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         for axis in axes[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
