@@ -4,7 +4,9 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
+from twinsight.backbones.attention import attention_maps
 from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
 from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.fcn import Fcn
 from twinsight.heads.linear import Linear
@@ -83,6 +85,69 @@ def test_each_head_gets_its_own_levels(vit):
     for head, logits in zip(heads, model.every_logits(images, heads)):
         assert torch.equal(logits, model.every_logits(images, [head])[0])
     assert not torch.equal(*model.every_logits(images, heads[:2]))
+
+
+class Looking(nn.Module):
+    """Keeps the features that it gets."""
+
+    levels = (2,)
+
+    def __init__(self, *attention):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, features):
+        self.features = features
+        return features.maps[0][:, :1]
+
+
+@torch.no_grad()
+def test_a_head_gets_the_attention_of_its_blocks_from_the_same_pass(vit):
+    head = Looking((2, 0), "auto")
+    model = SegmentationModel(vit, head)
+    passes = []
+    hook = vit.network.vit.to_patch_embedding.register_forward_pre_hook(lambda *_: passes.append(1))
+    images = torch.rand(2, 3, 21, 35)
+    model.every_logits(images, [head, Linear(vit.dims, vit.strides, 5)])
+    hook.remove()
+    assert len(passes) == 1
+    for found, expected in zip(head.features.attention, attention_maps(vit, images, (2, 0)).maps, strict=True):
+        assert found.shape == (2, 1, 3, 5)
+        assert torch.equal(found, expected)
+
+
+@torch.no_grad()
+def test_heads_without_attention_get_none(vit):
+    class Blind(Level):
+        def forward(self, features):
+            assert len(features.attention) == 0
+            return super().forward(features)
+
+    SegmentationModel(vit, Blind(0))(torch.rand(1, 3, 16, 16))
+
+
+def test_the_first_look_changes_no_mode(vit):
+    for mode in (True, False):
+        head, before = Looking((0,), "patches").train(mode), vit.training
+        model = SegmentationModel(vit.train(mode), head)
+        assert (model.training, vit.training, head.training) == (True, mode, mode)
+        vit.train(before)
+    assert head.features.attention[0].shape == (1, 1, 4, 2, 2)
+    assert not head.features.attention[0].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "message"),
+    [
+        ("test_resnet", (-1,), "--backbone test_resnet: has no attention to record; choose .* --head setr-pup$"),
+        ("test_vit", (0, 6), "--head.blocks 6: test_vit has 6 blocks with attention, 0 to 5; .* --head setr-pup$"),
+    ],
+)
+def test_attention_that_is_not_there_is_refused_at_once(name, blocks, message):
+    backbone = Backbone(name)
+    with pytest.raises(UserError, match=message):
+        SegmentationModel(backbone, Looking(blocks, "auto"))
+    assert backbone.training
 
 
 def test_classes_on_disk(tmp_path):

@@ -47,8 +47,9 @@ class TrainingOptions:
     """Peak learning rate."""
     bias_lr: float | None = None
     """Peak learning rate of biases and norms. Default: that of the weights."""
-    weight_decay: float = 0.05
-    """Of weights; biases, norms, tokens and position embeddings have none."""
+    weight_decay: float | tuple[float, float] = 0.05
+    """Of weights; biases, norms, tokens and position embeddings have none. Two numbers: from the first to the second
+    by a cosine over the run."""
     momentum: float = 0.9
     """Of sgd and lars; beta 1 of adamw."""
     warmup_epochs: float | None = None
@@ -103,7 +104,8 @@ class Pretrain(RunOptions, TrainingOptions):
 
     choices: ClassVar = {"method": METHODS, "backbone": BACKBONES, "data": DATA}
     weights: Path | None = None
-    """Start from these weights of the same backbone: a run directory or a weights file."""
+    """Start from these weights of the same backbone: a run directory, a weights file or an official name (`twinsight
+    weights` lists them)."""
     lr_batch: int = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
     method: Any = field(default_factory=BarlowTwinsOptions)
@@ -137,9 +139,10 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
     head_lr: float = 1e-3
     """Peak learning rate of the head."""
     warmup_epochs: float | None = 1
-    weight_decay: float = 0.01
+    weight_decay: float | tuple[float, float] = 0.01
     weights: Path | None = None
-    """Weights of the backbone: a run directory or a file. Default: as --backbone.pretrained says."""
+    """Weights of the backbone: a run directory, a file or an official name (`twinsight weights` lists them). Default:
+    as --backbone.pretrained says."""
     freeze: int | Literal["all"] = 0
     """Freeze the whole backbone (all), or its stem and first blocks."""
     loss: str = "cross-entropy"
@@ -203,8 +206,9 @@ class Look:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Image files and folders. Default: images of --data, evenly chosen."""
     weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """The model: a run directory, a weights file (of --backbone), the name of a timm model (its own weights, to be
-    downloaded), or random:RUN or random:NAME for the same untrained. Again for each model to set beside it."""
+    """The model: a run directory, a weights file (of --backbone), an official name (`twinsight weights` lists them),
+    the name of a timm model (its own weights, to be downloaded), or random:RUN or random:NAME for the same untrained.
+    Again for each model to set beside it."""
     checkpoint: Literal["best", "last"] = "best"
     """Of a run of `twinsight segment`."""
     out: Path = Path("look")
@@ -233,6 +237,16 @@ def look(options: type) -> type:
     made = make_dataclass("Look", [("probe", probe, field(default_factory=options))], bases=(Look,))
     made.__doc__ = options.__doc__
     return made
+
+
+@dataclass
+class Weights:
+    """Say what a weights file is, which network it fits, and what of it; without a file, list official weights."""
+
+    file: Annotated[Path | None, tyro.conf.Positional] = None
+    """A weights file, a run directory or an official name."""
+    backbone: str | None = None
+    """A timm model to fit it to. Default: the one it is most likely of."""
 
 
 @dataclass
@@ -307,6 +321,7 @@ COMMANDS = {
     "evaluate": Evaluate,
     "predict": Predict,
     **{f"look {name}": look(options) for name, options in PROBES.items()},
+    "weights": Weights,
     "report": Report,
     "data list": DataList,
     "data check": DataCheck,

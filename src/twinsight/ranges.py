@@ -18,21 +18,24 @@ RANGES: dict[str, tuple[float, float]] = {
         ("devices", "lr_batch", "size", "val_count", "count", "patch_size", "image_size", "img_size"), COUNT
     ),
     **dict.fromkeys(("channels", "projector", "rates", "dim", "depth", "heads", "mlp_dim", "window"), COUNT),
+    **dict.fromkeys(("prototypes", "hidden", "bottleneck", "local_size"), COUNT),
     **dict.fromkeys(("lr", "bias_lr", "head_lr", "weight_decay", "warmup_epochs", "lambd", "seed"), NUMBER),
-    **dict.fromkeys(("focal_gamma", "aux_weight", "class_weights"), NUMBER),
+    **dict.fromkeys(("focal_gamma", "aux_weight", "class_weights", "local_views"), NUMBER),
     **dict.fromkeys(("brightness", "contrast", "saturation"), NUMBER),
+    **dict.fromkeys(("student_temperature", "teacher_temperature"), ABOVE_ZERO),
+    **dict.fromkeys(("center_momentum", "temperature_warmup", "freeze_last_layer", "probe_budget"), SHARE),
     **dict.fromkeys(("max_minutes", "clip", "ratio", "sigma", "scales", "augment.scale"), ABOVE_ZERO),
     **dict.fromkeys(("flip", "jitter", "gray", "blur", "solarize", "mix", "invert"), SHARE),
     **dict.fromkeys(("final_lr", "label_smoothing", "val_fraction", "opacity"), SHARE),
     **dict.fromkeys(("momentum", "swa", "ema", "dropout", "emb_dropout", "drop_path_rate"), BELOW_ONE),
     "overlap": (0, 0.9),
     "layer_decay": (ABOVE_ZERO[0], 1),
-    "views.scale": (ABOVE_ZERO[0], 1),
+    **dict.fromkeys(("views.scale", "local_scale"), (ABOVE_ZERO[0], 1)),
     "hue": (0, 0.5),
 }
 """Least and greatest value by the end of the option's name; of a tuple, for each of its numbers."""
 
-ORDERED = {"scale", "ratio", "sigma", "radius"}
+ORDERED = {"scale", "local_scale", "ratio", "sigma", "radius"}
 """Pairs that go from the smaller to the larger."""
 
 

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
 
 
 class SegmentationModel(nn.Module):
     """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> logits (B, classes, H, W).
 
-    aux: a further head, on shallower levels, that helps training and is not used afterwards.
+    head: may read attention, if it has an attribute `attention`: (blocks, query), the arguments of
+        `Backbone.features`. It then sees one black image here, for its lazy layers to learn how many maps they get.
+    aux: a further head, on shallower levels, that helps training and is not used afterwards; without attention.
+
+    Raises UserError if the head wants attention that the backbone lacks.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module, aux: nn.Module | None = None):
@@ -23,6 +29,24 @@ class SegmentationModel(nn.Module):
         self.backbone = backbone
         self.head = head
         self.aux = aux
+        if hasattr(head, "attention") and not backbone.mean.is_meta:  # the meta device knows no autocast
+            self._introduce()
+
+    @torch.no_grad()
+    def _introduce(self) -> None:
+        made_for = getattr(getattr(self.backbone.network, "patch_embed", None), "img_size", None)
+        size = made_for or [2 * max(self.backbone.strides)] * 2
+        modes = self.backbone.training, self.head.training
+        self.backbone.eval()
+        self.head.eval()
+        try:
+            self(torch.zeros(1, 3, *size, device=self.backbone.mean.device))
+        except UserError as error:
+            reason = str(error).partition("; ")[0].replace("--blocks", "--head.blocks")
+            raise UserError(f"{reason}; choose others, or a head without attention: --head setr-pup") from error
+        finally:
+            self.backbone.train(modes[0])
+            self.head.train(modes[1])
 
     def forward(self, images: Tensor) -> Tensor:
         return self.every_logits(images, [self.head])[0]
@@ -30,7 +54,8 @@ class SegmentationModel(nn.Module):
     def every_logits(self, images: Tensor, heads: Sequence[Any]) -> list[Tensor]:
         """The logits (B, classes, H, W) of several heads from one pass through the backbone."""
         levels = [level for head in heads for level in head.levels]
-        features = self.backbone.features(images, levels)
+        attention, query = next((head.attention for head in heads if hasattr(head, "attention")), ((), "auto"))
+        features = self.backbone.features(images, levels, attention, query)
         height, width = images.shape[-2:]
         logits, first = [], 0
         for head in heads:

@@ -271,22 +271,21 @@ def test_blocks_are_counted_from_either_end():
 
 def test_features_with_attention(vit):
     images = torch.rand(2, 3, 50, 99)
-    plain, features = vit.features(images, [-1, 0]), vit.features(images, [-1, 0], attention=True)
-    assert plain.attention is None
-    assert features.attention is not None
+    plain, features = vit.features(images, [-1, 0]), vit.features(images, [-1, 0], attention=[-1])
+    assert plain.attention == ()
+    (attention,) = features.attention
     assert torch.equal(features.embedding, plain.embedding)
     assert all(torch.equal(a, b) for a, b in zip(features.maps, plain.maps))
-    assert torch.equal(features.attention, attention_maps(vit, images, (-1,)).maps[0])
-    features.attention.square().sum().backward()
+    assert torch.equal(attention, attention_maps(vit, images, (-1,)).maps[0])
+    attention.square().sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in vit.parameters())
     vit.zero_grad()
 
 
 def test_features_of_a_swin_with_attention():
     backbone = make("swin_tiny_patch4_window7_224", SWINS["swin_tiny_patch4_window7_224"])
-    features = backbone.features(torch.rand(2, 3, 64, 48), [-1], attention=True)
-    assert features.attention is not None
-    assert features.attention.shape == (2, 4, 8, 6)
+    features = backbone.features(torch.rand(2, 3, 64, 48), [-1], attention=[-1])
+    assert features.attention[0].shape == (2, 4, 8, 6)
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])
@@ -299,7 +298,7 @@ def test_nothing_stays_behind_whatever_is_raised(name):
 
     last = list(backbone.network.modules())[-1]
     hook = last.register_forward_pre_hook(fail)
-    for ask in (attention_maps, attention_rollout, lambda b, i: b.features(i, [-1], attention=True)):
+    for ask in (attention_maps, attention_rollout, lambda b, i: b.features(i, [-1], attention=[-1])):
         with pytest.raises((ZeroDivisionError, UserError)):
             ask(backbone, images)
     hook.remove()
@@ -344,7 +343,7 @@ def test_a_recorder_does_not_see_another_ones_work():
 def test_networks_without_maps(name, reason):
     backbone = Backbone(name, **({"img_size": 64} if name.startswith("maxvit") else {})).eval()
     images = torch.rand(1, 3, 64, 64)
-    for ask in (attention_maps, attention_rollout, lambda b, i: b.features(i, [-1], attention=True)):
+    for ask in (attention_maps, attention_rollout, lambda b, i: b.features(i, [-1], attention=[-1])):
         with pytest.raises(UserError, match=rf"--backbone {name}: .*{reason}.* twinsight look erf$"):
             ask(backbone, images)
     assert traces(backbone) == 0

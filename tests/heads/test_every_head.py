@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from twinsight.backbones.backbone import Features
 from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.fcn import Fcn
+from twinsight.heads.fusion import FusionAffinity, FusionConcat, FusionGate
 from twinsight.heads.linear import Linear
 from twinsight.heads.setr import SetrMla, SetrNaive, SetrPup
 from twinsight.heads.unet import UNet
@@ -22,6 +23,9 @@ HEADS = {
     "deeplabv3": (DeepLabV3, {"channels": 16, "dropout": 0.0}),
     "fcn": (Fcn, {"channels": 16, "dropout": 0.0}),
     "unet": (UNet, {"channels": (24, 16, 12, 8)}),
+    "fusion-concat": (FusionConcat, {"channels": 16}),
+    "fusion-gate": (FusionGate, {"channels": 16}),
+    "fusion-affinity": (FusionAffinity, {"channels": 16}),
 }
 BACKBONES = {  # dims, strides
     "resnet": ((6, 8, 12, 16, 24), (2, 4, 8, 16, 32)),
@@ -37,9 +41,12 @@ CLASSES = 3
 
 
 def features_of(head, dims, strides, batch=2, height=75, width=53):
-    """Random maps; a pyramid's sizes are rounded up, as strided convolutions with padding give them."""
+    """Random maps, and attention of two heads; a pyramid's sizes are rounded up, as padding gives them."""
     maps = [torch.randn(batch, dims[k], ceil(height / strides[k]), ceil(width / strides[k])) for k in head.levels]
-    return Features(torch.randn(batch, dims[-1]), maps, (height, width))
+    h, w = maps[-1].shape[-2:]
+    queries = [h * w] if getattr(head, "attention", ((), "auto"))[1] == "patches" else []
+    attention = torch.randn(batch, 2, *queries, h * w).softmax(-1).unflatten(-1, (h, w))
+    return Features(torch.randn(batch, dims[-1]), maps, (height, width), [attention])
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -75,6 +82,7 @@ def test_learns_a_function_of_the_features(name, backbone):
     head = build(dims, strides, CLASSES, **options)
     features = features_of(head, dims, strides, height=6 * strides[-1], width=4 * strides[-1])
     target = features.maps[-1][:, :CLASSES].argmax(1)
+    head(features)  # makes the parameters that depend on how many heads of attention there are
     optimizer = torch.optim.AdamW(head.parameters(), lr=2e-2)
 
     def logits():

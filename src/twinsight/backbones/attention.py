@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import torch
 from torch import Tensor
 
-from twinsight.backbones.attention_calls import Call, seeing_attention
+from twinsight.backbones.attention_calls import Call, Windows, seeing_attention
 from twinsight.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Query = Literal["auto", "class", "mean"]
 """Who looks: the class token, the mean over all patches, or auto: the class token where there is one, else the mean."""
 
+Recorded = Query | Literal["patches"]
+"""What can be recorded: as in `Query`, or where each patch looks."""
+
 CHUNK = 64
 """Queries whose attention is held at a time where all of them count."""
 
@@ -25,7 +28,7 @@ CHUNK = 64
 class Reader:
     """Lays attention over a batch of images; arguments as for `attention_maps`."""
 
-    def __init__(self, backbone: "Backbone", images: Tensor, query: Query, at: tuple[float, float] | None):
+    def __init__(self, backbone: "Backbone", images: Tensor, query: Recorded, at: tuple[float, float] | None):
         self.name = backbone.name
         self.batch, _, height, width = images.shape
         self.prefix = backbone.prefix_tokens
@@ -34,12 +37,13 @@ class Reader:
         self.grids = {self.prefix + h * w: (h, w) for h, w in grids}
         registers = getattr(backbone.network, "reg_token", None)
         has_class = self.prefix > (0 if registers is None else registers.shape[1])
-        if query not in ("auto", "class", "mean"):
+        if query not in ("auto", "class", "mean", "patches"):
             raise UserError(f"--query {query}: unknown; give auto, class or mean")
         if query == "class" and not has_class:
             raise UserError(f"--query class: {self.name} has no class token; give mean")
         if at is not None and not all(0 <= share < 1 for share in at):
             raise UserError(f"--at {at[0]:g} {at[1]:g}: shares of width and height, each at least 0 and below 1")
+        self.by_patch = query == "patches"
         self.by_class = has_class and query != "mean"
         self.at = None if at is None else (at[1] * height / self.extent[0], at[0] * width / self.extent[1])
 
@@ -57,9 +61,12 @@ class Reader:
         self.refuse("its attention cannot be laid over the image")
 
     def read(self, call: Call) -> Tensor:
-        """(B, heads, h, w) float32."""
+        """(B, heads, h, w) float32; by patch (B, heads, h*w, h, w)."""
         h, w = self.grid(call)
         windows = call.windows
+        if self.by_patch:
+            rows = call.rows(slice(self.prefix, None))[..., self.prefix :]
+            return (across(windows, rows) if windows else rows).unflatten(-1, (h, w))
         if self.at is not None:
             row, column = int(self.at[0] * h), int(self.at[1] * w)
             window, token = windows.find(row, column) if windows else (0, self.prefix + row * w + column)
@@ -76,12 +83,21 @@ class Reader:
         return windows.join(rows) if windows else rows[..., self.prefix :].unflatten(-1, (h, w))
 
 
+def across(windows: Windows, rows: Tensor) -> Tensor:
+    """Attention within windows (B * windows, heads, T, T) -> all tokens' (B, heads, h*w, h*w), zero between windows."""
+    h, w = windows.grid
+    places = torch.tensor([windows.find(row, column) for row in range(h) for column in range(w)], device=rows.device)
+    window, token = places.T
+    parts = rows.unflatten(0, (-1, windows.counts[0] * windows.counts[1]))[:, window, :, token][..., token]
+    return parts.movedim(0, 2) * (window[:, None] == window)
+
+
 @dataclass
 class AttentionMaps:
     """What was recorded.
 
-    blocks: which, counted from 0. maps: one (B, heads, h, w) float32 tensor a block. extent: (height, width) in pixels
-    of what the maps cover, as in `Features`.
+    blocks: which, counted from 0. maps: one (B, heads, h, w) float32 tensor a block, or (B, heads, h*w, h, w), a map of
+    each patch, if "patches" were recorded. extent: (height, width) in pixels of what the maps cover, as in `Features`.
     """
 
     extent: tuple[int, int]
@@ -94,11 +110,12 @@ def recording_attention(
     backbone: "Backbone",
     images: Tensor,
     blocks: tuple[int, ...] | None = None,
-    query: Query = "auto",
+    query: Recorded = "auto",
     at: tuple[float, float] | None = None,
 ) -> Iterator[AttentionMaps]:
     """Records the one forward pass of `images` that runs inside; arguments, maps and errors as for `attention_maps`.
 
+    query may also be "patches": a map of every patch, which takes memory with the square of their number.
     The maps are there once the context has ended, with gradients where they are enabled.
     """
     reader = Reader(backbone, images, query, at)

@@ -11,12 +11,15 @@ import torch.nn.functional as F
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from twinsight.backbones.attention import recording_attention
+from twinsight.backbones.attention import Recorded, recording_attention
 from twinsight.errors import UserError
 
 # What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
 # keyword, its Swins the second, and its convolutional networks need neither.
 FLEXIBLE = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+
+WRONG_SHAPE = ("size of tensor", "is invalid for input of size")
+"""What PyTorch says where tensors do not fit one another, or cannot be given a shape."""
 
 
 class Features(NamedTuple):
@@ -26,14 +29,14 @@ class Features(NamedTuple):
     maps: one (B, C, h, w) tensor a level, in the order asked for.
     extent: (height, width) in pixels of what the maps cover: the images' size, or more where they were padded
         on the right and below. Resize to it, then crop to the images.
-    attention: (B, heads, h, w) float32, where the class token of the last block looks, if it was asked for; see
-        `attention_maps`.
+    attention: one float32 tensor a block asked for, in that order: (B, heads, h, w), see `attention_maps`; for
+        "patches" (B, heads, h*w, h, w), where each patch looks.
     """
 
     embedding: Tensor
     maps: list[Tensor]
     extent: tuple[int, int]
-    attention: Tensor | None = None
+    attention: Sequence[Tensor] = ()
 
 
 class Backbone(nn.Module):
@@ -60,6 +63,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, pretrained: bool = False, **options: Any):
         super().__init__()
         self.name = name
+        self.options = options
         self.network: Any = build_network(name, pretrained, options)
         levels = list(self.network.feature_info)
         self.dims: tuple[int, ...] = tuple(level["num_chs"] for level in levels)
@@ -77,22 +81,25 @@ class Backbone(nn.Module):
         """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> pooled embedding (B, dim)."""
         return self._fitting(self.network, self.normalize(images))
 
-    def features(self, images: Tensor, levels: Sequence[int], attention: bool = False) -> Features:
+    def features(
+        self, images: Tensor, levels: Sequence[int], attention: Sequence[int] = (), query: Recorded = "auto"
+    ) -> Features:
         """Images as for `forward`; levels: indices into `dims`, negative ones count from the deepest.
 
         The maps come in the order of `levels`. A ViT's have passed its final norm, as in DINO's evaluation.
-        attention: record the last block's, of the class token, or the mean over patches where there is none; raises
-        UserError if the network has none to record.
+        attention: blocks to record, from 0, negative ones count from the last; raises UserError if the network has none
+        of them. query: who looks, by default the class token, or the mean over patches where there is none.
         """
         pixels = self.normalize(images)
         wanted = [level % len(self.dims) for level in levels]
         indices = sorted(set(wanted))
         intermediates = self.network.forward_intermediates
-        with recording_attention(self, images, blocks=(-1,)) if attention else nullcontext() as recorded:
+        recording = recording_attention(self, images, tuple(attention), query) if attention else nullcontext()
+        with recording as recorded:
             final, found = self._fitting(intermediates, pixels, indices=indices, norm=True, output_fmt="NCHW")
         maps = [found[indices.index(level)] for level in wanted]
         extent = (pixels.shape[2], pixels.shape[3])
-        return Features(self.network.forward_head(final), maps, extent, recorded.maps[0] if recorded else None)
+        return Features(self.network.forward_head(final), maps, extent, recorded.maps if recorded else ())
 
     def normalize(self, images: Tensor) -> Tensor:
         """Float pixels with the network's own mean and deviation, padded to a size that it takes."""
@@ -106,7 +113,7 @@ class Backbone(nn.Module):
         try:
             return call(pixels, **options)
         except (AssertionError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "size of tensor" not in str(error):
+            if isinstance(error, RuntimeError) and not any(words in str(error) for words in WRONG_SHAPE):
                 raise
             size = f"{pixels.shape[2]}x{pixels.shape[3]}"
             raise UserError(

@@ -1,20 +1,36 @@
-"""Weights on disk: written as safetensors beside a small JSON, read from files and run directories."""
+"""Weights on disk: written as safetensors beside a small JSON, read from files, run directories and official names."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from timm.data.constants import IMAGENET_DEFAULT_MEAN
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.hub import fetch, official
+from twinsight.backbones.layouts import Content, likely, read_layout
+from twinsight.backbones.matching import Match, match
 from twinsight.errors import UserError
 
 # Where a run keeps its backbone, the best first: pretrained; segmenting; not ended.
 RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt")
 
-# What stands before the network's own names: in the checkpoints of both commands, in a segmenter, after DDP.
-PREFIXES = ("method.trunk.network.", "model.backbone.network.", "backbone.network.", "module.")
+# Under what a training writes its network, and DINO its two; the first that is there is the one to take.
+ENTRIES = ("teacher", "student", "state_dict", "model")
+
+
+class Inert:
+    """Stands for what the official checkpoints hold beside tensors, which is never loaded."""
+
+
+INERT: list[Any] = [
+    (Inert, name)
+    for name in ("argparse.Namespace", "__main__.exclude_bias_and_norm", "__mp_main__.exclude_bias_and_norm")
+]
+"""DINO's arguments, and a function that the optimizer of Barlow Twins refers to."""
 
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
@@ -24,6 +40,7 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
     temporary.rename(file)
     about = {
         "backbone": backbone.name,
+        "options": {name: value for name, value in backbone.options.items() if value is not None},
         "dim": backbone.dim,
         "dims": backbone.dims,
         "strides": backbone.strides,
@@ -31,59 +48,94 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
     file.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
 
 
-def load_backbone(backbone: Backbone, source: Path) -> None:
-    """Load weights of this very network from a run directory, or a .safetensors, .pth, .pt or .ckpt file.
+def load_backbone(backbone: Backbone, source: Path) -> list[str]:
+    """Load weights of this very network: from a run directory, a .safetensors, .pth, .pt or .ckpt file in any layout
+    that `read_layout` knows, or an official name, which is downloaded.
 
-    Raises UserError, and changes nothing, if any tensor is missing, left over or of another shape.
+    All of the backbone's tensors must be there, in their shapes; but for the counters of batch norms, which may be
+    missing, and position embeddings, which are resized. The file may hold more only where it is known what: a
+    classifier, a projector, a decoder. Returns what the user should know, a line each. Raises UserError, and changes
+    nothing, if the file does not match so, or if the official weights want their pixels normalized in another way.
     """
-    state = read_weights(source)
-    own = backbone.network.state_dict()
-    missing = [name for name in own if name not in state]
-    extra = [name for name in state if name not in own]
-    shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
-    if missing or extra or shapes:
-        problem = next(
-            text
-            for names, text in (
-                (missing, f"lacks {len(missing)} of its {len(own)} tensors, {', '.join(missing[:1])} first"),
-                (extra, f"holds {len(extra)} tensors that it has not, {', '.join(extra[:1])} first"),
-                (shapes, f"has other shapes for {len(shapes)} tensors, {', '.join(shapes[:1])} first"),
-            )
-            if names
+    content = read_weights(source)
+    found = match(backbone.network, content)
+    if problem := refusal(backbone, source, content, found):
+        raise UserError(problem)
+    backbone.network.load_state_dict(found.tensors, strict=False)
+    remarks = found.remarks
+    if not content.ours and not imagenet(backbone):
+        remarks.append(f"pixels are normalized as timm does for {backbone.name}; the file does not say")
+    return [f"{source}: {remark}" for remark in remarks]
+
+
+def refusal(backbone: Backbone, source: Path, content: Content, found: Match) -> str | None:
+    """Why the backbone does not take the weights, in a sentence; None if it does."""
+    known = None if source.exists() else official()[str(source)]
+    if found.problem:
+        fits = known.backbone if known else likely(content)
+        hint = f"give --backbone {fits}" if fits and fits != backbone.name else "name the backbone they are of"
+        return (
+            f"{source}: not weights of {backbone.name}: the file {found.problem}, and matches "
+            f"{found.share:.1%} of its parameters; {hint}"
         )
-        raise UserError(f"{source}: not weights of {backbone.name}: the file {problem}; name the backbone they are of")
-    backbone.network.load_state_dict(state)
+    if known and not imagenet(backbone):
+        return (
+            f"--weights {source}: wants pixels normalized as ImageNet's, and --backbone {backbone.name} does "
+            f"otherwise; give --backbone {known.backbone}"
+        )
+    return None
 
 
-def read_weights(source: Path) -> dict[str, Tensor]:
-    """The network's tensors by the network's own names, whatever prefix the file writes before them."""
+def imagenet(backbone: Backbone) -> bool:
+    """Whether it normalizes pixels by ImageNet's mean."""
+    return torch.allclose(backbone.mean.flatten().cpu(), torch.tensor(IMAGENET_DEFAULT_MEAN))
+
+
+def read_weights(source: Path) -> Content:
+    """The network in a file, a run directory or what an official name stands for; its tensors by timm's names."""
     if source.is_dir():
         file = next((source / name for name in RUN_FILES if (source / name).exists()), None)
         if file is None:
             raise UserError(f"{source}: no weights here; name a run that holds {' or '.join(RUN_FILES)}")
     elif source.exists():
         file = source
+    elif str(source) in official():
+        file = fetch(str(source))
     else:
-        raise UserError(f"{source}: no such file or run directory; give --weights one that exists")
-    state = read_tensors(file)
-    prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in state)), "")
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        raise UserError(
+            f"{source}: no such file or run directory, and no official weights of that name, "
+            "which `twinsight weights` lists; give --weights one that exists"
+        )
+    entries = read_entries(file)
+    first, *others = entries
+    content = read_layout(entries[first])
+    beside = {f"{other} (further network)": entries[other] for other in others}
+    ours = content.ours or file.with_suffix(".json").is_file()  # which `save_backbone` writes
+    return content._replace(beside=content.beside | beside, ours=ours)
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """All tensors of a weights file, flat. Nothing is unpickled but tensors and plain containers."""
+    return next(iter(read_entries(file).values()))
+
+
+def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
+    """The file's networks, each with its tensors, flat; the one to take first."""
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+            return {"": load_file(file)}
+        with torch.serialization.safe_globals(INERT):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle promises no closed list of what a broken file raises
         if "Unsupported global" in str(error):
             problem = "holds more than tensors, and is not loaded for safety; save its state_dict alone"
         else:
             problem = f"cannot be read as weights ({type(error).__name__}); is it whole?"
         raise UserError(f"{file}: {problem}") from error
-    for key in ("state_dict", "model"):
-        content = content.get(key, content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no dictionary of tensors; save the network's state_dict")
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)} or {"": content}
+    return {
+        entry: {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+        for entry, tensors in entries.items()
+    }

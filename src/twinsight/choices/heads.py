@@ -1,11 +1,17 @@
 """Segmentation heads."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, named
 
-HeadName = Annotated[str, named("head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet")]
+HeadName = Annotated[
+    str,
+    named(
+        "head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet",
+        "fusion-concat", "fusion-gate", "fusion-affinity",
+    ),
+]  # fmt: skip
 
 
 @dataclass
@@ -81,6 +87,42 @@ class UNetOptions(Buildable):
     """Widths of the decoder's steps, deepest first."""
 
 
+@dataclass
+class FusionOptions(Buildable):
+    name: HeadName
+    blocks: tuple[int, ...] = (-1,)
+    """Blocks whose attention is used, from 0; -1 is the last."""
+    source: Literal["attention", "uniform", "shuffled"] = "attention"
+    """What the head is fed: attention, or one of the controls of the same size, for what attention adds."""
+    channels: int = 256
+
+
+@dataclass
+class FusionConcatOptions(FusionOptions):
+    """SETR-PUP that reads the attention of every head beside the features."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionConcat"
+    name: HeadName = "fusion-concat"
+
+
+@dataclass
+class FusionGateOptions(FusionOptions):
+    """SETR-PUP whose every step is gated by a learned mix of attention heads."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionGate"
+    name: HeadName = "fusion-gate"
+
+
+@dataclass
+class FusionAffinityOptions(FusionOptions):
+    """SETR-PUP's convolutions, whose logits spread over the image along attention from patch to patch."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionAffinity"
+    name: HeadName = "fusion-affinity"
+    steps: int = 1
+    """How often the logits spread."""
+
+
 HEADS = {
     "linear": LinearOptions,
     "setr-naive": SetrNaiveOptions,
@@ -89,4 +131,7 @@ HEADS = {
     "deeplabv3": DeepLabV3Options,
     "fcn": FcnOptions,
     "unet": UNetOptions,
+    "fusion-concat": FusionConcatOptions,
+    "fusion-gate": FusionGateOptions,
+    "fusion-affinity": FusionAffinityOptions,
 }

@@ -38,6 +38,23 @@ class AttentionOptions(ProbeOptions):
 
 
 @dataclass
+class AttentionScoresOptions(ProbeOptions):
+    """How well attention finds what masks show, per head and block, beside chance and an untrained network."""
+
+    target: ClassVar = "twinsight.probes.attention_scores:AttentionScores"
+    given: ClassVar = ("classes",)
+    images: ClassVar = 32
+    blocks: tuple[int, ...] = ()
+    """Blocks to score, counted from 0; negative ones from the last. Default: all."""
+    query: Literal["auto", "class", "mean"] = "auto"
+    """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
+    mass: float = 0.6
+    """Share of a head's attention that its mask holds."""
+    seed: int = 0
+    """Of the attention in random places."""
+
+
+@dataclass
 class ReceptiveFieldOptions(ProbeOptions):
     """Effective receptive fields: which pixels a layer's central unit depends on, and how much (Luo et al., 2016)."""
 
@@ -60,6 +77,18 @@ class CorrelationOptions(ProbeOptions):
     size: ClassVar = 224
     shown: int = 256
     """Show so many of the features; the numbers are of all."""
+    seed: int = 0
+    """Of the views."""
+
+
+@dataclass
+class HealthOptions(ProbeOptions):
+    """Is a self-supervised training well: collapse, learning, divergence, as alarms in plain words."""
+
+    target: ClassVar = "twinsight.probes.health:Health"
+    given: ClassVar = ("transform", "history")
+    images: ClassVar = 128
+    size: ClassVar = 224
     seed: int = 0
     """Of the views."""
 
@@ -94,6 +123,26 @@ class FeaturesOptions(ProbeOptions):
     images: ClassVar = 8
     level: int = -1
     """Level of the backbone, a stage or a block; negative ones count from the deepest."""
+
+
+@dataclass
+class PatchNeighborsOptions(ProbeOptions):
+    """Segmentation without a decoder: each patch takes the class of its nearest patches in other images."""
+
+    target: ClassVar = "twinsight.probes.patch_neighbors:PatchNeighbors"
+    given: ClassVar = ("classes", "palette")
+    images: ClassVar = 64
+    size: ClassVar = 224
+    k: int = 20
+    """Neighbors that vote."""
+    level: int = -1
+    """Level of the backbone, a stage or a block; negative ones count from the deepest."""
+    memory: int = 20_000
+    """Most patches to compare with."""
+    shown: int = 4
+    """Images in the figure."""
+    seed: int = 0
+    """Of the choice of patches."""
 
 
 @dataclass
@@ -149,11 +198,14 @@ class CurvesOptions(ProbeOptions):
 
 PROBES: dict[str, type[ProbeOptions]] = {
     "attention": AttentionOptions,
+    "scores": AttentionScoresOptions,
     "erf": ReceptiveFieldOptions,
     "correlation": CorrelationOptions,
+    "health": HealthOptions,
     "views": ViewsOptions,
     "predictions": PredictionsOptions,
     "features": FeaturesOptions,
+    "patches": PatchNeighborsOptions,
     "embedding": EmbeddingOptions,
     "neighbors": NeighborsOptions,
     "filters": FiltersOptions,

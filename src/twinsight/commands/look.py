@@ -1,6 +1,7 @@
 """twinsight look: a probe put to one model or several side by side, answered with figures and numbers."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +68,7 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
             "classes": model.classes or seen.classes,
             "palette": seen.palette if model.palette is None else model.palette,
             "labels": seen.labels,
+            "history": None if model.run is None else logged(model.run),
         }
         asked = build(probe, **{key: known[key] for key in probe.given})
         if asked.subject not in model.subjects and model.subjects:
@@ -77,6 +79,12 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
 
 
 NEEDS = {"segmenter": "give a run of `twinsight segment`"}
+
+
+def logged(run: Path) -> Callable[[], list[dict[str, float]]]:
+    """What a run has logged up to the moment that it is asked."""
+    file = run / "metrics.csv"
+    return lambda: read_rows(file) if file.is_file() else []
 
 
 def unique(name: str, taken: Any) -> str:

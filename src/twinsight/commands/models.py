@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.backbones.weights import load_backbone, read_tensors
+from twinsight.backbones.hub import official
+from twinsight.backbones.weights import read_tensors
 from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain, Segment
@@ -27,12 +28,14 @@ class Opened:
     """A model and what is known of it.
 
     subjects: the modules that probes can ask, by `probes.probe.Subject`. transform: the views that it was pretrained
-    with, None if unknown. classes, palette: of its training, empty if it is no segmenter.
+    with, None if unknown. run: its directory, where it has one. classes, palette: of its training, empty if it is no
+    segmenter.
     """
 
     name: str
     subjects: dict[str, nn.Module]
     transform: Any = None
+    run: Path | None = None
     classes: tuple[str, ...] = ()
     palette: Any = None
 
@@ -48,6 +51,12 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
         raise UserError(f"--weights {spec}: name a run directory or a timm model after {RANDOM}")
     if source.exists():
         return as_backbone(name, open_file(source, backbone_options), device)
+    if str(source) in official():
+        known = official()[str(source)].backbone
+        backbone = build(backbone_options) if backbone_options.name == known else Backbone(known)
+        if not untrained:
+            setup.load_weights(backbone, source)
+        return as_backbone(name, backbone, device)
     if timm.is_model(str(source)) or source.name == "vit-pytorch":
         given = (
             replace(backbone_options, name=str(source)) if backbone_options.name != str(source) else backbone_options
@@ -74,7 +83,7 @@ def open_file(file: Path, backbone_options: Any) -> Backbone:
         backbone = Backbone(known["backbone"], **known.get("options", {}))
     else:
         backbone = build(backbone_options)
-    load_backbone(backbone, file)
+    setup.load_weights(backbone, file)
     return backbone
 
 
@@ -92,7 +101,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         else:
             model, _ = setup.load_segmenter(run, checkpoint, device)
         subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
-        return Opened(name, subjects, None, classes, palette)
+        return Opened(name, subjects, None, run, classes, palette)
     options = parse(Pretrain, "pretrain", [], tree)
     backbone = build(options.backbone, **setup.pretrained_off(options.backbone))
     method = build(options.method, backbone)
@@ -101,7 +110,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         if last.is_file():
             state = {k.removeprefix("method."): v for k, v in read_tensors(last).items() if k.startswith("method.")}
             method.load_state_dict(state)
-        load_backbone(backbone, run)
+        setup.load_weights(backbone, run)
     method = method.eval().to(device)
     subjects = {"method": method, "backbone": method.trunk, "network": method.trunk}
-    return Opened(name, subjects, method.views())
+    return Opened(name, subjects, method.views(), run)

@@ -44,7 +44,7 @@ def run(options: Pretrain) -> Path | None:
             options.batch_size, options.find_batch_size = largest_batch(each, len(data)), False
             told(f"--find-batch-size: {options.batch_size}")
     if options.batch_size < 2:
-        raise UserError("--batch-size 1: the loss correlates the images of a batch and needs 2 or more")
+        raise UserError("--batch-size 1: the loss compares the images of a batch and needs 2 or more")
 
     loader = train_loader(samples, options.batch_size, workers)
     images = options.batch_size * options.accumulate * processes

@@ -30,7 +30,7 @@ SPEC = re.compile(r"(?P<name>[a-z]+)(@(?P<every>[1-9]\d*)(?P<unit>epochs|steps)?
 
 def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], data: Dataset) -> list[pl.Callback]:
     """What looks on while these modules train; empty if nothing is asked for. Raises UserError for an unknown probe."""
-    known = {"classes": data.classes, "palette": data.palette, "labels": None, "transform": None}
+    known = {"classes": data.classes, "palette": data.palette, "labels": None, "transform": None, "history": None}
     if options.probe_images is not None:
         data = build(FolderOptions(root=options.probe_images), split="all")
     scheduled = []

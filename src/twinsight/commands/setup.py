@@ -55,8 +55,14 @@ def processes(options: TrainingOptions) -> int:
 def make_backbone(options: Any, weights: Path | None) -> Backbone:
     backbone = build(options)
     if weights is not None:
-        load_backbone(backbone, weights)
+        load_weights(backbone, weights)
     return backbone
+
+
+def load_weights(backbone: Backbone, weights: Path) -> None:
+    """From a run, a file or an official name; says what of it is not loaded as it is."""
+    for remark in load_backbone(backbone, weights):
+        told(remark)
 
 
 def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:

@@ -1,5 +1,7 @@
 """What the decoders share: the choice of levels, resizing, the usual convolution."""
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,6 +29,11 @@ def spread_levels(strides: tuple[int, ...], count: int) -> tuple[int, ...]:
     if len(set(strides)) > 1:
         return tuple(range(depth - count, depth))
     return tuple(round(depth * (k + 1) / count) - 1 for k in range(count))
+
+
+def doublings(stride: int) -> int:
+    """How often SETR-PUP doubles a map of this stride: up to full size, at least once and at most 4 times."""
+    return min(4, max(1, round(math.log2(stride))))
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

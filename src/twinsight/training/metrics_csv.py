@@ -35,9 +35,13 @@ class MetricsCsv(Logger):
             self.resumed = False
         self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
+    def history(self) -> list[dict[str, float]]:
+        """All rows so far, in the order of their steps: a step's loss is told after what was seen behind it."""
+        return [self.rows[step] for step in sorted(self.rows)]
+
     @rank_zero_only
     def save(self) -> None:
-        rows = [self.rows[step] for step in sorted(self.rows)]  # a step's loss comes after what was seen behind it
+        rows = self.history()
         columns = list(dict.fromkeys(name for row in rows for name in row))
         lines = [columns] + [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in rows]
         write_text(self.file, "".join(",".join(line) + "\n" for line in lines))

@@ -15,6 +15,7 @@ from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.probes.probe import Probe
 from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.metrics_csv import MetricsCsv
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.trackers import log_figure, log_scenes
 
@@ -58,6 +59,10 @@ class Probing(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
         self.step = trainer.global_step
+        logged = next((logger for logger in trainer.loggers if isinstance(logger, MetricsCsv)), None)
+        for probe in (vars(one.probe) for one in self.scheduled):
+            if logged is not None and "history" in probe:
+                probe["history"] = logged.history
         if self.step == 0:
             self.look(trainer, self.scheduled)
 

@@ -1,0 +1,86 @@
+"""How the tensors of a file fit a network."""
+
+from collections.abc import Mapping, Sequence
+from math import isqrt
+from typing import Any, NamedTuple
+
+from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor
+
+from twinsight.backbones.layouts import Content, by_part, parameters, part_of
+
+
+class Match(NamedTuple):
+    """How the network in a file fits a backbone.
+
+    tensors: what can be loaded, by the backbone's names. share: of the backbone's parameters that these are, 0 to 1.
+    missing, misshapen: of the backbone, what the file has not, or in other shapes. unknown: of the file, what the
+    backbone has not. left: of the file, known parts that no backbone has, by part. resized: from which grid of patches
+    to which position embeddings were resized, if they were.
+    """
+
+    tensors: dict[str, Tensor]
+    share: float
+    missing: dict[str, Tensor]
+    misshapen: dict[str, Tensor]
+    unknown: dict[str, Tensor]
+    left: dict[str, dict[str, Tensor]]
+    resized: str | None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is refused: anything missing, misshapen or unknown; None if it is not."""
+        total = len(self.tensors) + len(self.missing) + len(self.misshapen)
+        problems = {
+            f"lacks {len(self.missing)} of its {total} tensors": self.missing,
+            f"holds {count(self.unknown)} that it has not": self.unknown,
+            f"has other shapes for {count(self.misshapen)}": self.misshapen,
+        }
+        return next((f"{text}, {next(iter(those))} first" for text, those in problems.items() if those), None)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What of the file is not loaded as it is, a line each."""
+        lines = [f"left out: {part}, {count(those)}" for part, those in self.left.items()]
+        return lines + ([f"position embeddings resized {self.resized}"] if self.resized else [])
+
+
+def count(tensors: Mapping[str, Tensor]) -> str:
+    return "1 tensor" if len(tensors) == 1 else f"{len(tensors)} tensors"
+
+
+def match(network: Any, content: Content) -> Match:
+    """Which of a file's tensors fit the network."""
+    own = network.state_dict()
+    tensors, resized = resize_positions(network, content.tensors)
+    fitting = {name: t for name, t in tensors.items() if name in own and own[name].shape == t.shape}
+    more = {name: t for name, t in tensors.items() if name not in own}
+    lacking = {name: t for name, t in own.items() if name not in fitting}
+    return Match(
+        tensors=fitting,
+        share=parameters(fitting) / max(1, parameters(own)),
+        missing={k: t for k, t in lacking.items() if k not in tensors and not k.endswith("num_batches_tracked")},
+        misshapen={name: t for name, t in lacking.items() if name in tensors},
+        unknown={name: t for name, t in more.items() if part_of(name) is None},
+        left=content.beside | by_part({name: t for name, t in more.items() if part_of(name)}),
+        resized=resized,
+    )
+
+
+def resize_positions(network: Any, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str | None]:
+    """Position embeddings of a square grid brought to the network's grid, and from which to which in words."""
+    own = network.state_dict()
+    name = next((name for name in ("pos_embed", "vit.pos_embedding") if name in own and name in tensors), None)
+    if name is None or own[name].shape == tensors[name].shape or own[name].ndim != tensors[name].ndim:
+        return tensors, None
+    given = tensors[name]
+    patches = getattr(network, "patch_embed", None)
+    grid: Sequence[int] = [network.grid] * 2 if name != "pos_embed" else getattr(patches, "grid_size", None) or [0, 0]
+    prefix = own[name].shape[-2] - grid[0] * grid[1]
+    side = isqrt(max(0, given.shape[-2] - prefix))
+    square = side**2 + prefix == given.shape[-2]
+    if own[name].shape[-1] != given.shape[-1] or prefix < 0 or not square or not side * grid[0]:
+        return tensors, None
+    new = resample_abs_pos_embed(given.reshape(1, *given.shape[-2:]), list(grid), num_prefix_tokens=prefix)
+    words = f"from {side}x{side} to {grid[0]}x{grid[1]} patches"
+    return tensors | {name: new.reshape(own[name].shape)}, words

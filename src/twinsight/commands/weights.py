@@ -1,0 +1,94 @@
+"""twinsight weights: what a weights file is, which network it fits, and what of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.hub import official
+from twinsight.backbones.layouts import Content, likely, parameters
+from twinsight.backbones.matching import Match, count, match
+from twinsight.backbones.weights import read_weights, refusal
+from twinsight.choices.build import build
+from twinsight.commands.setup import pretrained_off
+from twinsight.config import Pretrain, Segment, Weights
+from twinsight.console import console
+from twinsight.recipe import parse, read
+
+NAMED = 8
+"""Tensors that are named of a long list."""
+
+
+def run(options: Weights) -> Match | None:
+    """How the file fits; None if no file was given or no network is known to fit it."""
+    if options.file is None:
+        list_official()
+        return None
+    content = read_weights(options.file)
+    backbone = network_for(options.file, options.backbone, content)
+    whole = parameters(content.tensors) + sum(map(parameters, content.beside.values()))
+    say("layout", content.layout)
+    say("network", f"{count(content.tensors)}, {parameters(content.tensors) / 1e6:.2f} M parameters")
+    if backbone is None:
+        for part, those in content.beside.items():
+            say("beside it", f"{part}: {listed(those, whole, 'the file')}")
+        say("verdict", "no network can be told by these shapes; give --backbone")
+        return None
+    found = match(backbone.network, content)
+    size = parameters(backbone.network.state_dict())
+    mean = " ".join(f"{value:.3g}" for value in backbone.mean.flatten().tolist())
+    say("backbone", f"{backbone.name}, which normalizes pixels by the mean {mean}")
+    say("matches", f"{100 * found.share:.1f} % of its {size / 1e6:.2f} M parameters")
+    for what, those, total, of in (
+        ("missing", found.missing, size, backbone.name),
+        ("other shapes", found.misshapen, size, backbone.name),
+        ("unknown", found.unknown, whole, "the file"),
+    ):
+        if those:
+            say(what, listed(those, total, of))
+    for part, those in found.left.items():
+        say("left out", f"{part}: {listed(those, whole, 'the file')}")
+    if found.resized:
+        say("resized", f"position embeddings {found.resized}")
+    problem = refusal(backbone, options.file, content, found)
+    flags = f"--backbone {backbone.name} --weights {options.file}"
+    say("verdict", f"refused: {problem}" if problem else f"loads with {flags}")
+    return found
+
+
+def network_for(file: Path, name: str | None, content: Content) -> Backbone | None:
+    """The one named, or what the file's own run, JSON or name says that it is, or what its shapes tell."""
+    about, config = file.with_suffix(".json"), file / "config.yaml"
+    if name is not None:
+        return Backbone(name)
+    if config.is_file():
+        tree = read(config)
+        command, kind = ("segment", Segment) if "head" in tree else ("pretrain", Pretrain)
+        backbone = parse(kind, command, [], tree).backbone
+        return build(backbone, **pretrained_off(backbone))
+    if file.suffix == ".safetensors" and about.is_file():
+        known = json.loads(about.read_text(encoding="utf-8"))
+        return Backbone(known["backbone"], **known.get("options", {}))
+    told = likely(content) if file.exists() else official()[str(file)].backbone
+    return None if told is None else Backbone(told)
+
+
+def list_official() -> None:
+    for name, known in official().items():
+        checksum = f"sha256 {known.sha256}..." if known.sha256 else "no published checksum"
+        here = f", at {known.cached}" if known.cached.exists() else ""
+        say(name, f"--backbone {known.backbone}, {checksum}{here}", 50)
+        say("", known.url, 2)
+
+
+def listed(those: Mapping[str, Tensor], total: int, of: str) -> str:
+    """total: parameters of the whole."""
+    share = 100 * parameters(those) / max(1, total)
+    more = f" and {len(those) - NAMED} more" if len(those) > NAMED else ""
+    return f"{count(those)}, {share:.1f} % of the parameters of {of}: {', '.join(list(those)[:NAMED])}{more}"
+
+
+def say(what: str, text: str, width: int = 12) -> None:
+    console.print(f"{what:{width}}  {text}", markup=False, highlight=False, soft_wrap=True)
