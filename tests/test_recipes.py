@@ -19,10 +19,20 @@ from twinsight.training.metrics_csv import read_rows
 RECIPES = sorted(Path(__file__).parents[1].glob("recipes/*.yaml"))
 COMMANDS = {"pretrain": Pretrain, "segment": Segment}
 TORCHVISION = {"voc-segment-deeplabv3": deeplabv3_resnet50, "voc-segment-fcn": fcn_resnet50}
+SMALL = {
+    "barlow-twins": "--method.views.size 32 --method.projector 64 64",
+    "dino": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
+    None: "--augment.size 32",
+}
 
 
 def command(recipe):
     return yaml.safe_load(recipe.read_text())["command"]
+
+
+def method(recipe):
+    """Its name; None where a recipe is for another command."""
+    return yaml.safe_load(recipe.read_text()).get("method", {}).get("name")
 
 
 def count(model):
@@ -59,6 +69,9 @@ def test_the_recipes_that_are_promised():
     names = [recipe.stem for recipe in RECIPES]
     for backbone in ("resnet50", "vit-small", "vit-pytorch", "swin-tiny"):
         assert f"voc-pretrain-{backbone}" in names
+    for data in ("folder", "voc", "coco-stuff"):
+        for patch in (8, 16):
+            assert f"{data}-pretrain-dino-vit-small-{patch}" in names
     for head in ("linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet"):
         assert f"voc-segment-{head}" in names
 
@@ -74,10 +87,9 @@ def test_header_gives_command_time_and_score(recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_dry_run(recipe, dataset, capsys):
-    """With small images and a small projector: the estimate runs the network."""
-    small = {"pretrain": "--method.views.size 32 --method.projector 64 64", "segment": "--augment.size 32"}
+    """With small images and a small head: the estimate runs the network."""
     kind = command(recipe)
-    options = ["--config", recipe, "--data.root", dataset, "--dry-run", *small[kind].split()]
+    options = ["--config", recipe, "--data.root", dataset, "--dry-run", *SMALL[method(recipe)].split()]
     assert call(kind, *options) == 0
     printed = capsys.readouterr().out
     for word in ("backbone", "data", "parameters", "step", "memory"):

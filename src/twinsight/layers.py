@@ -1,5 +1,6 @@
 """Small pieces that methods, heads and training share."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -80,3 +81,15 @@ def mlp(widths: list[int]) -> nn.Sequential:
         if i < len(widths) - 2:
             layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def cosine(start: float, end: float, progress: float) -> float:
+    """From `start` to `end` along half a cosine, while progress goes from 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@torch.no_grad()
+def ema(average: nn.Module, current: nn.Module, momentum: float) -> None:
+    """Move each parameter of `average` to momentum times itself plus the rest of the same one of `current`."""
+    for mean, value in zip(average.parameters(), current.parameters(), strict=True):
+        mean.lerp_(value, 1 - momentum)

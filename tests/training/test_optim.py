@@ -183,3 +183,38 @@ def test_schedule_multiplies_every_groups_rate():
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2 * factor, 0.1 * factor])
         optimizer.step()
         schedule.step()
+
+
+def test_weight_decay_follows_a_cosine():
+    layers = nn.Linear(2, 2)
+    optimization = Optimization(weight_decay=(0.04, 0.4))
+    optimizer = optimization.optimizer(optimization.groups(layers))
+    schedule = optimization.scheduler(optimizer, steps=10)
+    found = []
+    for _ in range(11):
+        found.append([group["weight_decay"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    weights, biases = zip(*found)
+    official = [0.4 + 0.5 * (0.04 - 0.4) * (1 + math.cos(math.pi * step / 10)) for step in range(11)]
+    assert weights[:11] == pytest.approx(official)
+    assert (weights[0], weights[5], weights[10]) == pytest.approx((0.04, 0.22, 0.4))
+    assert set(biases) == {0.0}
+
+
+@pytest.mark.parametrize("decay", [0.1, (0.04, 0.4)])
+def test_a_schedule_resumes_and_takes_the_new_length(decay):
+    layers = nn.Linear(2, 2)
+    optimization = Optimization(weight_decay=decay)
+    first, second = (optimization.optimizer(optimization.groups(layers)) for _ in range(2))
+    before, after = optimization.scheduler(first, steps=4), optimization.scheduler(second, steps=8)
+    first.step()
+    before.step()
+    state = before.state_dict()
+    assert "decay" not in state  # a closure, which no checkpoint may hold
+    second.load_state_dict(first.state_dict())
+    after.load_state_dict(state)
+    second.step()
+    after.step()
+    assert second.param_groups[0]["weight_decay"] == optimization.decay(2, 8)
+    assert second.param_groups[0]["lr"] == pytest.approx(optimization.lr * optimization.factor(2, 8))

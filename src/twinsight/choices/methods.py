@@ -5,19 +5,16 @@ from typing import Annotated, ClassVar
 
 from twinsight.choices.build import Buildable, named
 
-MethodName = Annotated[str, named("method", "barlow-twins")]
+MethodName = Annotated[str, named("method", "barlow-twins", "dino")]
 
 
 @dataclass
-class TwoViewsOptions(Buildable):
-    """Two views of an image, as in BYOL and Barlow Twins; pairs of numbers are for the first and the second view."""
+class ViewOptions(Buildable):
+    """What the views of an image share."""
 
-    target: ClassVar = "twinsight.data.views:two_views"
     not_arguments: ClassVar = ()
     size: int = 224
-    """Side of a view in pixels."""
-    scale: tuple[float, float] = (0.08, 1.0)
-    """Share of the image's area that is cropped, smallest and largest."""
+    """Side of a view in pixels; of a large one where there are small ones."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Aspect ratio of the crop, smallest and largest."""
     flip: float = 0.5
@@ -34,16 +31,44 @@ class TwoViewsOptions(Buildable):
     """Jitter: shift of -x to x of the color circle, at most 0.5."""
     gray: float = 0.2
     """Probability of gray."""
-    blur: tuple[float, float] = (1.0, 0.1)
-    """Probability of a Gaussian blur, for each view."""
     sigma: tuple[float, float] = (0.1, 2.0)
     """Deviation of the blur in pixels, smallest and largest."""
-    solarize: tuple[float, float] = (0.0, 0.2)
-    """Probability of solarization (values of 128 and more inverted), for each view."""
     mix: float = 0.0
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
     invert: float = 0.0
     """Probability of inverting all colors (not in the paper)."""
+
+
+@dataclass
+class TwoViewsOptions(ViewOptions):
+    """Two views of an image, as in BYOL and Barlow Twins; pairs of numbers are for the first and the second view."""
+
+    target: ClassVar = "twinsight.data.views:two_views"
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Share of the image's area that is cropped, smallest and largest."""
+    blur: tuple[float, float] = (1.0, 0.1)
+    """Probability of a Gaussian blur, for each view."""
+    solarize: tuple[float, float] = (0.0, 0.2)
+    """Probability of solarization (values of 128 and more inverted), for each view."""
+
+
+@dataclass
+class MultiCropOptions(ViewOptions):
+    """Two large views of an image and some small ones, as in DINO; of three numbers, the last is for the small ones."""
+
+    target: ClassVar = "twinsight.data.views:multi_crop"
+    scale: tuple[float, float] = (0.4, 1.0)
+    """Share of the image's area that a large view shows, smallest and largest."""
+    local_views: int = 8
+    """How many small views; without any, the paper's scale is 0.14 to 1."""
+    local_size: int = 96
+    """Side of a small view in pixels."""
+    local_scale: tuple[float, float] = (0.05, 0.4)
+    """Share of the image's area that a small view shows, smallest and largest."""
+    blur: tuple[float, float, float] = (1.0, 0.1, 0.5)
+    """Probability of a Gaussian blur."""
+    solarize: tuple[float, float, float] = (0.0, 0.2, 0.0)
+    """Probability of solarization (values of 128 and more inverted)."""
 
 
 @dataclass
@@ -59,4 +84,33 @@ class BarlowTwinsOptions(Buildable):
     views: TwoViewsOptions = field(default_factory=TwoViewsOptions)
 
 
-METHODS = {"barlow-twins": BarlowTwinsOptions}
+@dataclass
+class DinoOptions(Buildable):
+    """DINO (Caron et al., 2021)."""
+
+    target: ClassVar = "twinsight.methods.dino:DINO"
+    name: MethodName = "dino"
+    prototypes: int = 65536
+    """Width of the head's output."""
+    hidden: int = 2048
+    """Width of the head's hidden layers."""
+    bottleneck: int = 256
+    """Width of what is compared with the prototypes."""
+    norm_last_layer: bool = True
+    """Fix the prototypes' length at 1: stabler; learnt, it can be better."""
+    momentum: float = 0.996
+    """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
+    center_momentum: float = 0.9
+    """Of the teacher's center, at each step."""
+    student_temperature: float = 0.1
+    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    """At first, and after a linear warm-up."""
+    temperature_warmup: float = 0.1
+    """Share of the run that this warm-up takes: 30 epochs of 300 in the paper."""
+    freeze_last_layer: float = 0.01
+    """Share of the run at whose start the prototypes stay as they are, 1 epoch of 100 in the official code; more where
+    the loss does not fall."""
+    views: MultiCropOptions = field(default_factory=MultiCropOptions)
+
+
+METHODS = {"barlow-twins": BarlowTwinsOptions, "dino": DinoOptions}

@@ -138,6 +138,26 @@ def two_views(
     return MultiView([View(blur=b, solarize=s, **shared) for b, s in zip(blur, solarize)])
 
 
+def multi_crop(
+    size: int = 224,
+    scale: tuple[float, float] = (0.4, 1.0),
+    local_views: int = 8,
+    local_size: int = 96,
+    local_scale: tuple[float, float] = (0.05, 0.4),
+    blur: tuple[float, float, float] = (1.0, 0.1, 0.5),
+    solarize: tuple[float, float, float] = (0.0, 0.2, 0.0),
+    **shared: Any,
+) -> MultiView:
+    """DINO's pipelines (Caron et al., 2021): two large views of much of the image, then small ones of little of it.
+
+    blur, solarize: of the first and the second large view, and of every small one. shared: the other parameters of
+    `View`, for all.
+    """
+    first, second = (View(size, scale, blur=b, solarize=s, **shared) for b, s in zip(blur[:2], solarize[:2]))
+    local = View(local_size, local_scale, blur=blur[2], solarize=solarize[2], **shared)
+    return MultiView([first, second, *[local] * local_views])
+
+
 def draw_crop(
     rng: np.random.Generator, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Box:

@@ -1,6 +1,5 @@
 """Optimizers, their parameter groups and the schedule."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from twinsight.layers import cosine
 from twinsight.training.lars import Lars
 
 
@@ -19,6 +19,7 @@ class Optimization:
     """How weights change: see the options of the same names.
 
     lr, bias_lr: peak learning rates of weights, and of biases and norms.
+    weight_decay: of weights; of two numbers, a cosine goes from the first to the second over the run.
     warmup: share of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
     final_lr: share of the peak that the cosine ends at.
     fused: one kernel for all of AdamW's update; Lightning cannot clip gradients with it under mixed precision.
@@ -27,7 +28,7 @@ class Optimization:
     name: Literal["adamw", "lars", "sgd"] = "adamw"
     lr: float = 5e-4
     bias_lr: float | None = None
-    weight_decay: float = 0.05
+    weight_decay: float | tuple[float, float] = 0.05
     momentum: float = 0.9
     layer_decay: float = 1.0
     warmup: float = 0.1
@@ -55,7 +56,7 @@ class Optimization:
             rate *= self.layer_decay ** (deepest - depth.get(name, deepest))
             groups.setdefault((rate, decays), []).append(parameter)
         return [
-            {"params": parameters, "lr": rate, "weight_decay": decays * self.weight_decay, "adapt": decays}
+            {"params": parameters, "lr": rate, "weight_decay": decays * self.decay(0, 1), "adapt": decays}
             for (rate, decays), parameters in groups.items()
         ]
 
@@ -69,16 +70,38 @@ class Optimization:
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=self.fused)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
-        """One factor a step for all groups, over a run of `steps` updates."""
-        return LambdaLR(optimizer, lambda step: self.factor(step, steps))
+        """One factor a step for all groups, and the weight decay of those that decay, over a run of `steps` updates."""
+        return Schedule(optimizer, self, steps)
 
     def factor(self, step: int, steps: int) -> float:
         """Share of the peak rate at an update, the first being 0."""
         warmup = self.warmup * steps
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-        return cosine + self.final_lr * (1 - cosine)
+        return cosine(1.0, self.final_lr, (step - warmup) / max(1, steps - warmup))
+
+    def decay(self, step: int, steps: int) -> float:
+        """Weight decay at an update, the first being 0."""
+        first, last = self.weight_decay if isinstance(self.weight_decay, tuple) else (self.weight_decay,) * 2
+        return cosine(first, last, step / max(1, steps))
+
+
+class Schedule(LambdaLR):
+    """Sets weight decay too, which torch's schedulers leave alone."""
+
+    def __init__(self, optimizer: Optimizer, optimization: Optimization, steps: int):
+        self.decay = lambda step: optimization.decay(step, steps)
+        super().__init__(optimizer, lambda step: optimization.factor(step, steps))
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        for group in self.optimizer.param_groups:
+            if group["adapt"]:
+                group["weight_decay"] = self.decay(self.last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Without the schedule itself, which is another where a run goes on with more epochs."""
+        return {key: value for key, value in super().state_dict().items() if key != "decay"}
 
 
 def peak_rate(module: pl.LightningModule) -> float:

@@ -4,17 +4,28 @@ from typing import Any
 
 import lightning.pytorch as pl
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from twinsight.backbones.backbone import Backbone
 from twinsight.training.optim import Optimization, peak_rate
 
 
 class Pretrainer(pl.LightningModule):
-    """Trains `method`, a module with `forward(views, progress) -> {"loss": ..., scalars to log}`."""
+    """Trains `method`, a module with `forward(views, progress) -> {"loss": ..., scalars to log}`.
+
+    Where the method has them, `after_backward(progress)` is called with the gradients of an update, before they are
+    clipped, and `after_step(progress)` after it. Progress is that of the update's forward.
+    """
 
     def __init__(self, method: nn.Module, optimization: Optimization):
         super().__init__()
         self.method = method
         self.optimization = optimization
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        return self.global_step / self.trainer.estimated_stepping_batches
 
     def subjects(self) -> dict[str, nn.Module]:
         """The modules that probes can ask."""
@@ -23,15 +34,27 @@ class Pretrainer(pl.LightningModule):
 
     def training_step(self, batch: tuple[list[Tensor], Tensor], batch_idx: int) -> Tensor:
         views, _ = batch
-        steps = self.trainer.estimated_stepping_batches
-        scalars = self.method(views, progress=self.global_step / steps)
+        scalars = self.method(views, progress=self.progress)
         self.log_dict({f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(views[0]))
         self.log("train/lr", peak_rate(self))
         return scalars["loss"]
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        after_backward: Any = getattr(self.method, "after_backward", None)
+        if after_backward is not None:
+            after_backward(self.progress)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        # Not in on_train_batch_end, which comes after the callbacks' own: the checkpoint would lack what is done here.
+        progress = self.progress
+        super().optimizer_step(*args, **kwargs)
+        after_step: Any = getattr(self.method, "after_step", None)
+        if after_step is not None:
+            after_step(progress)
+
     def configure_optimizers(self) -> Any:
-        trunk: Any = self.method.trunk
-        depth = {f"trunk.{name}": layer for name, layer in trunk.layer_ids().items()}
+        backbones = [(name, module) for name, module in self.method.named_modules() if isinstance(module, Backbone)]
+        depth = {f"{prefix}.{name}": layer for prefix, b in backbones for name, layer in b.layer_ids().items()}
         optimizer = self.optimization.optimizer(self.optimization.groups(self.method, depth))
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

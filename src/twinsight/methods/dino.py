@@ -1,0 +1,161 @@
+"""DINO: a student learns what its own moving average, the teacher, says of other crops of the image."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.data.views import MultiView
+from twinsight.layers import at_least_float32, cosine, ema, mean_over_ranks
+
+
+class DINO(nn.Module):
+    """Emerging Properties in Self-Supervised Vision Transformers (Caron et al., 2021), as its official code.
+
+    backbone: becomes the teacher's, `trunk`, which is worth keeping after training; the student is a copy.
+    views: two large ones, which the teacher sees, then any number of small ones for the student alone.
+    prototypes, hidden, bottleneck: widths of the head, 65536, 2048 and 256 in the paper.
+    norm_last_layer: fixes the length of each prototype at 1, which is stabler; else it is learnt.
+    momentum: of the teacher at first; a cosine takes it to 1.
+    center_momentum: of the mean of the teacher's outputs, which is taken from them lest one prototype win all.
+    student_temperature: divides the student's outputs.
+    teacher_temperature: divides the teacher's, at first and after the warm-up, linear in between.
+    temperature_warmup: share of the run that the warm-up takes. freeze_last_layer: share at whose start the
+        student's prototypes stay as they are.
+
+    Stochastic depth and dropout disturb the student only. Batch norm takes batch statistics in both.
+    """
+
+    center: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        views: MultiView,
+        prototypes: int = 65536,
+        hidden: int = 2048,
+        bottleneck: int = 256,
+        norm_last_layer: bool = True,
+        momentum: float = 0.996,
+        center_momentum: float = 0.9,
+        student_temperature: float = 0.1,
+        teacher_temperature: tuple[float, float] = (0.04, 0.07),
+        temperature_warmup: float = 0.1,
+        freeze_last_layer: float = 0.01,
+    ):
+        super().__init__()
+        self.trunk = backbone
+        self.projector = projector(backbone.dim, hidden, bottleneck)
+        self.prototypes = Prototypes(bottleneck, prototypes, norm_last_layer)
+        self.student = deepcopy(self.teacher)
+        self.teacher.requires_grad_(False)
+        self.register_buffer("center", torch.zeros(prototypes))
+        self.momentum = momentum
+        self.center_momentum = center_momentum
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.temperature_warmup = temperature_warmup
+        self.freeze_last_layer = freeze_last_layer
+        self._views = views
+        self.train()
+
+    @property
+    def teacher(self) -> nn.Sequential:
+        return nn.Sequential(self.trunk, self.projector, self.prototypes)
+
+    def train(self, mode: bool = True) -> "DINO":
+        super().train(mode)
+        for module in self.teacher.modules():
+            module.training = mode and isinstance(module, _BatchNorm)
+        return self
+
+    def views(self) -> MultiView:
+        """The transform that makes this method's views of an image."""
+        return self._views
+
+    def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
+        """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large first; progress: 0 to 1 over the run.
+
+        Moves the center.
+        """
+        temperature = self.temperature(progress)
+        with torch.no_grad():
+            teacher = at_least_float32(self.teacher(torch.cat(list(views[:2]))))
+        student = [self.student(torch.cat(list(same))) for _, same in groupby(views, lambda view: view.shape[2:])]
+        t = F.softmax((teacher - self.center) / temperature, dim=1)
+        log_s = F.log_softmax(at_least_float32(torch.cat(student)) / self.student_temperature, dim=1)
+        loss = cross_entropy(t.chunk(2), log_s.chunk(len(views)))
+        entropy = torch.special.entr(t).sum(1).mean()
+        self.center.lerp_(mean_over_ranks(teacher.mean(0)).to(self.center), 1 - self.center_momentum)
+        return {
+            "loss": loss,
+            "entropy": entropy,
+            "kl": loss.detach() - entropy,
+            "temperature": loss.new_tensor(temperature),
+            "momentum": loss.new_tensor(cosine(self.momentum, 1.0, progress)),
+        }
+
+    def after_backward(self, progress: float) -> None:
+        """At first the student's prototypes stay as they are."""
+        if progress < self.freeze_last_layer:
+            for parameter in self.student[-1].parameters():
+                parameter.grad = None
+
+    def after_step(self, progress: float) -> None:
+        """The teacher follows the student."""
+        ema(self.teacher, self.student, cosine(self.momentum, 1.0, progress))
+
+    def temperature(self, progress: float) -> float:
+        """The teacher's, at this share of the run."""
+        first, last = self.teacher_temperature
+        if progress >= self.temperature_warmup:
+            return last
+        return first + (last - first) * progress / self.temperature_warmup
+
+    def project(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, bottleneck) of length 1, what the teacher compares with its prototypes."""
+        return self.projector(self.trunk(images))
+
+
+class Prototypes(nn.Module):
+    """Scalar products with directions, by weight normalization (Salimans and Kingma, 2016): (B, dim) -> (B, count).
+
+    normed: the directions have length 1, else a learnt one.
+    """
+
+    def __init__(self, dim: int, count: int, normed: bool):
+        super().__init__()
+        self.weight = nn.Linear(dim, count, bias=False).weight
+        self.length = None if normed else nn.Parameter(torch.ones(count, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        directions = F.normalize(self.weight, dim=1)
+        return F.linear(x, directions if self.length is None else self.length * directions)
+
+
+class UnitLength(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1)
+
+
+def projector(dim: int, hidden: int, bottleneck: int) -> nn.Sequential:
+    """(B, dim) -> (B, bottleneck) of length 1: three linear layers with GELU between them, and no batch norm."""
+    layers = [nn.Linear(dim, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, bottleneck)]
+    for layer in layers:
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2], UnitLength())
+
+
+def cross_entropy(teacher: Sequence[Tensor], log_student: Sequence[Tensor]) -> Tensor:
+    """The mean of H(t, s) = -sum t log s over images and pairs of views, without those of a view with itself.
+
+    teacher: (B, K) probabilities of each large view; log_student: (B, K), logarithms, of all views in the same order.
+    """
+    terms = [-(t * s).sum(1).mean() for i, t in enumerate(teacher) for j, s in enumerate(log_student) if i != j]
+    return torch.stack(terms).mean()
