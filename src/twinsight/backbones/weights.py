@@ -61,7 +61,7 @@ def load_backbone(backbone: Backbone, source: Path) -> list[str]:
     found = match(backbone.network, content)
     if problem := refusal(backbone, source, content, found):
         raise UserError(problem)
-    backbone.network.load_state_dict(found.tensors, strict=False)
+    backbone.network.load_state_dict(found.tensors, strict=False)  # only batch norms' counters may be missing by now
     remarks = found.remarks
     if not content.ours and not imagenet(backbone):
         remarks.append(f"pixels are normalized as timm does for {backbone.name}; the file does not say")
