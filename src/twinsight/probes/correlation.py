@@ -15,9 +15,9 @@ from torch import Tensor
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
 from twinsight.probes.draw import COLORS, Plot
-from twinsight.probes.images import batches, pixels
+from twinsight.probes.images import batches
 from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
-from twinsight.probes.views import views_of
+from twinsight.probes.views import view_pairs
 
 # Cyan is the lightest, red of middle lightness and -1 nearly black, so that they differ without color too.
 MATRIX = LinearSegmentedColormap.from_list("correlation", ["#0a0618", "#1f5a94", "#8ee9ec", "#f2b443", "#dd2418"])
@@ -57,17 +57,9 @@ class Correlation:
 
     @torch.inference_mode()
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
-        if len(images) < 2:
-            raise UserError(f"images: {len(images)} given; a correlation needs at least 2")
-        transform = views_of(model, self.transform, images)
-        if len(transform.views) < 2:
-            raise UserError("views: the transform makes 1; a cross-correlation needs two")
-        views = [
-            [torch.from_numpy(view).permute(2, 0, 1) for view in transform(pixels(image), rng)[:2]]
-            for image, rng in ((image, np.random.default_rng([self.seed, i])) for i, image in enumerate(images))
-        ]
+        views = view_pairs(model, self.transform, images, self.seed)
         with inspecting(model) as device:
-            z1, z2 = (embed(model, list(view), device) for view in zip(*views))
+            z1, z2 = (embed(model, view, device) for view in views)
         if not (z1.isfinite().all() and z2.isfinite().all()):
             raise UserError("model: its embeddings are not finite, training has diverged; take an earlier checkpoint")
         c, dead = cross_correlation(z1, z2)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,9 +12,8 @@ from twinsight.data.views import MultiView
 from twinsight.errors import UserError
 from twinsight.probes.alarms import ALARMS, LOG, Row, diagnose, panel
 from twinsight.probes.correlation import cross_correlation, embed
-from twinsight.probes.images import pixels
 from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
-from twinsight.probes.views import views_of
+from twinsight.probes.views import view_pairs
 
 
 class Health:
@@ -54,9 +52,7 @@ class Health:
 
     @torch.inference_mode()
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
-        if len(images) < 2:
-            raise UserError(f"images: {len(images)} given; vital signs need at least 2")
-        first, second = view_pairs(views_of(model, self.transform, images), images, self.seed)
+        first, second = view_pairs(model, self.transform, images, self.seed)
         asked = {"embedding": getattr(model, "trunk", model)}
         if hasattr(model, "project"):
             asked["projection"] = model
@@ -70,17 +66,6 @@ class Health:
         told = {alarm.name for alarm in alarms}
         plot = panel(numbers, alarms, history)
         return Finding({"panel": plot}, numbers | {f"alarm/{name}": float(name in told) for name in ALARMS})
-
-
-def view_pairs(transform: MultiView, images: Sequence[Tensor], seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The first two views of each image, (3, size, size) uint8, the same for the same seed."""
-    if len(transform.views) < 2:
-        raise UserError("views: the transform makes 1; vital signs need two")
-    drawn = [
-        [torch.from_numpy(view).permute(2, 0, 1) for view in transform(pixels(image), rng)[:2]]
-        for image, rng in ((image, np.random.default_rng([seed, i])) for i, image in enumerate(images))
-    ]
-    return [first for first, _ in drawn], [second for _, second in drawn]
 
 
 def vital_signs(z1: Tensor, z2: Tensor) -> dict[str, float]:

@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import FigureBase
@@ -79,6 +80,20 @@ def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) 
     if hasattr(model, "views"):
         return model.views()
     return two_views(size=min(224, *(min(image.shape[1:]) for image in images)))
+
+
+def view_pairs(model: Any, transform: MultiView | None, images: Sequence[Tensor], seed: int) -> list[list[Tensor]]:
+    """The first two views of all images, two lists of (3, h, w) uint8, the same for the same seed; see `views_of`.
+
+    Raises UserError for less than 2 images or views.
+    """
+    if len(images) < 2:
+        raise UserError(f"images: {len(images)} given; features can be compared over at least 2")
+    transform = views_of(model, transform, images)
+    if len(transform.views) < 2:
+        raise UserError("views: the transform makes 1; two are to be compared")
+    drawn = [transform(pixels(image), np.random.default_rng([seed, i]))[:2] for i, image in enumerate(images)]
+    return [[torch.from_numpy(view).permute(2, 0, 1) for view in same] for same in zip(*drawn)]
 
 
 def draw_view(view: View, image: np.ndarray, rng: np.random.Generator) -> Drawn:
