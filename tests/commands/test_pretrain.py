@@ -124,11 +124,12 @@ def test_two_processes_share_one_run(tmp_path):
     command = [
         sys.executable, "-m", "twinsight", "pretrain", "--backbone", "test_resnet", "--data.size", "32", "--data.count",
         "64", "--method.projector", "16", "16", "--method.views.size", "32", "--batch-size", "8", "--epochs", "2",
-        "--devices", "2", "--workers", "0", "--run", str(run),
+        "--devices", "2", "--workers", "0", "--run", str(run), "--probe", "correlation:8",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("pretrain: done") == 1
+    assert len(list((run / "figures" / "correlation").glob("matrix-*.png"))) >= 2  # one process looks, none waits
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 2 * 64 // (2 * 8)  # each process takes half of every epoch
     load_backbone(Backbone("test_resnet"), run)
