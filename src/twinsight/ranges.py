@@ -18,7 +18,7 @@ RANGES: dict[str, tuple[float, float]] = {
         ("devices", "lr_batch", "size", "val_count", "count", "patch_size", "image_size", "img_size"), COUNT
     ),
     **dict.fromkeys(("channels", "projector", "rates", "dim", "depth", "heads", "mlp_dim", "window"), COUNT),
-    **dict.fromkeys(("prototypes", "hidden", "bottleneck", "local_size"), COUNT),
+    **dict.fromkeys(("prototypes", "hidden", "bottleneck", "local_size", "sample", "probe_size"), COUNT),
     **dict.fromkeys(("lr", "bias_lr", "head_lr", "weight_decay", "warmup_epochs", "lambd", "seed"), NUMBER),
     **dict.fromkeys(("focal_gamma", "aux_weight", "class_weights", "local_views"), NUMBER),
     **dict.fromkeys(("brightness", "contrast", "saturation"), NUMBER),

@@ -117,6 +117,7 @@ def test_curves_of_a_run(pretrained, tmp_path, capsys):
         (("predictions", "--weights", "random:test_resnet"), "needs a segmenter"),
         (("features", "--weights", "nowhere/at/all"), "nowhere/at/all: no run directory, no file"),
         (("features",), "--weights: none given"),
+        (("features", "--weights", "random:test_resnet", "--sample", "0"), "--sample 0: must be at least 1"),
         (("curves",), "--weights: none given"),
         (("curves", "--weights", "nowhere"), "no metrics.csv"),
         (("attentoin",), "did you mean attention?"),

@@ -26,7 +26,7 @@ class AttentionOptions(ProbeOptions):
 
     target: ClassVar = "twinsight.probes.attention:Attention"
     blocks: tuple[int, ...] = (-1,)
-    """Blocks to look at, counted from 0; negative ones from the last."""
+    """Blocks to look at, counted from 0 (figures count from 1); negative ones from the last."""
     query: Literal["auto", "class", "mean"] = "auto"
     """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
     at: tuple[float, float] | None = None
