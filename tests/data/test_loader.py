@@ -56,7 +56,7 @@ def epochs(samples, workers: int, count: int = 2, start: int = 0) -> list[list]:
 
 
 def indices(loader) -> list[int]:
-    return [i for _, batch in loader for i in batch.tolist()]
+    return [i for *_, batch in loader for i in batch.tolist()]
 
 
 @pytest.mark.parametrize("samples", [Views(Memory(), VIEWS, 7), Pairs(Memory(), PAIRS, 7)], ids=["views", "pairs"])
@@ -90,13 +90,34 @@ def test_epochs_and_seeds_are_shuffled_differently():
 
 
 def test_views_batches():
-    (large, small), names = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
+    (large, small), crops, names = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
     assert large.shape == (4, 3, 24, 24)
     assert small.shape == (4, 3, 16, 16)
     assert large.dtype == torch.uint8
     assert large.is_contiguous(memory_format=torch.channels_last)
     expected = VIEWS(Memory().image(int(names[2])), np.random.default_rng([0, 0, int(names[2])]))
     assert torch.equal(small[2], torch.from_numpy(expected[1]).permute(2, 0, 1))
+
+
+def test_a_batch_says_where_its_crops_lie():
+    """Boxes of an image of ramps, cropped to their own size, hold the coordinates themselves."""
+
+    class Ramp(Memory):
+        def image(self, index: int) -> np.ndarray:
+            rows, columns = np.mgrid[:50, :40].astype(np.uint8)
+            return np.stack([rows, columns, rows], axis=-1)
+
+    plain = View(size=8, jitter=0, gray=0, blur=0)
+    views, crops, _ = next(iter(train_loader(Views(Ramp(), MultiView([plain, plain]), 1), 16, 0)))
+    assert crops.shape == (16, 2, 5)
+    assert 0 < crops[..., 4].mean() < 1
+    for k, view in enumerate(views):
+        top, left, height, width, flip = crops[:, k].T
+        places = (torch.arange(8) + 0.5) / 8
+        x = torch.where(flip[:, None] == 1, 1 - places, places) * width[:, None] + left[:, None] - 0.5
+        y = places * height[:, None] + top[:, None] - 0.5
+        assert (view[:, 1, 4] - x)[:, 1:-1].abs().max() < 1
+        assert (view[:, 0, :, 4] - y)[:, 1:-1].abs().max() < 1
 
 
 def test_two_ranks_share_an_epoch_and_make_the_batches_of_one():
@@ -167,7 +188,7 @@ class Recorder(lightning.LightningModule):
         self.seen = []
 
     def training_step(self, batch, _):
-        views, names = batch
+        views, _, names = batch
         self.seen.append((self.current_epoch, names.tolist(), views[0].long().sum().item()))
         return self.weight.sum()
 
@@ -196,7 +217,7 @@ def test_lightning_sets_the_epoch_and_resumes_at_a_border_and_within(tmp_path, s
     whole = fit(tmp_path, 0, 4, step)
     assert [epoch for epoch, *_ in whole] == [epoch for epoch in range(4) for _ in range(5)]
     assert len({str(names) for _, names, _ in whole}) == 20
-    expected = [names.tolist() for batches in epochs(Views(Memory(), VIEWS, 5), 0, 4) for _, names in batches]
+    expected = [names.tolist() for batches in epochs(Views(Memory(), VIEWS, 5), 0, 4) for *_, names in batches]
     assert [names for _, names, _ in whole] == expected
     resumed = fit(tmp_path / "more", 1, 4, 100, tmp_path / f"step={step}.ckpt")
     assert resumed == whole[step:]

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView, View, multi_crop
 from twinsight.layers import cosine
-from twinsight.methods.dino import DINO, Prototypes
+from twinsight.methods.dino import DINO, Prototypes, sinkhorn_knopp
 
 HEAD = {"prototypes": 9, "hidden": 10, "bottleneck": 6}
 SWIN = {"embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "window_size": 2}
@@ -102,6 +102,33 @@ def test_loss_and_center_equal_the_reference(progress, norm_last_layer):
     torch.testing.assert_close(out["entropy"].item(), entropy, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(out["kl"].item(), loss - entropy, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(made.center, torch.tensor(center), rtol=1e-12, atol=1e-14)
+
+
+def test_sinkhorn_knopp_gives_the_nearest_equal_shares():
+    """Against alternating normalization written out; after many rounds every prototype has its share."""
+    logits = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) / 0.3
+    for rounds in (3, 500):
+        q = np.exp(logits.numpy())
+        q = q / q.sum(1)[:, None]
+        for _ in range(rounds):
+            q = q / q.sum(0)
+            q = q / q.sum(1)[:, None]
+        torch.testing.assert_close(sinkhorn_knopp(logits, rounds), torch.tensor(q), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(q.sum(0), 6 / 4, rtol=1e-9)
+    # Far beyond float32's exponents it stays finite, and each image has probabilities.
+    extreme = sinkhorn_knopp(torch.tensor([[1000.0, 0.0], [900.0, 0.0], [0.0, 1000.0]]))
+    torch.testing.assert_close(extreme.sum(1), torch.ones(3))
+
+
+def test_sinkhorn_knopp_in_the_place_of_the_center():
+    made = method(centering="sinkhorn-knopp").double()
+    views, center = batches(), made.center.clone()
+    out = made(views, 0.5)
+    t = sinkhorn_knopp(made.teacher(torch.cat(views[:2])) / 0.07).chunk(2)
+    s = [(made.student(view) / 0.1).log_softmax(1) for view in views]
+    terms = [-(t[i] * s[j]).sum(1).mean() for i in range(2) for j in range(len(views)) if i != j]
+    torch.testing.assert_close(out["loss"], torch.stack(terms).mean(), rtol=1e-12, atol=0)
+    assert torch.equal(made.center, center)
 
 
 def test_float32_under_autocast():
@@ -265,20 +292,21 @@ def test_multi_crop_sizes_and_areas():
     assert len(multi_crop(local_views=0).views) == 2
 
 
-def rank_of_two(rank, folder):
+def rank_of_two(rank, folder, centering):
     """Half of the batches, under DDP -> gradients of the student, and the center."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    model = DistributedDataParallel(method().double())
+    model = DistributedDataParallel(method(centering=centering).double())
     model([view.chunk(2)[rank] for view in batches()], progress=0.5)["loss"].backward()
     dist.destroy_process_group()
     return {name: p.grad for name, p in model.module.student.named_parameters()}, model.module.center
 
 
-def test_two_processes_are_as_one(tmp_path):
-    other = mp.spawn(rank_of_two, args=(str(tmp_path),), nprocs=1, join=False)  # its rank is 0
-    gradients, center = rank_of_two(1, tmp_path)
+@pytest.mark.parametrize("centering", ["mean", "sinkhorn-knopp"])
+def test_two_processes_are_as_one(tmp_path, centering):
+    other = mp.spawn(rank_of_two, args=(str(tmp_path), centering), nprocs=1, join=False)  # its rank is 0
+    gradients, center = rank_of_two(1, tmp_path, centering)
     other.join()
-    made = method().double()
+    made = method(centering=centering).double()
     made(batches(), progress=0.5)["loss"].backward()
     for name, parameter in made.student.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-14)
@@ -312,8 +340,9 @@ def train(**options):
     return losses, (torch.special.entr(t.mean(0)).sum() - torch.special.entr(t).sum(1).mean()).item()
 
 
-def test_it_learns_and_does_not_collapse():
-    losses, told = train()
+@pytest.mark.parametrize("centering", ["mean", "sinkhorn-knopp"])
+def test_it_learns_and_does_not_collapse(centering):
+    losses, told = train(centering=centering)
     assert losses[0] > 2.0
     assert np.mean(losses[-10:]) < 1.0
     assert told > 0.6

@@ -1,7 +1,7 @@
 """Self-supervised methods, and the views that they compare."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, named
 
@@ -100,8 +100,11 @@ class DinoOptions(Buildable):
     """Fix the prototypes' length at 1: stabler; learnt, it can be better."""
     momentum: float = 0.996
     """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
+    centering: Literal["mean", "sinkhorn-knopp"] = "mean"
+    """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2, which
+    small batches bear better."""
     center_momentum: float = 0.9
-    """Of the teacher's center, at each step."""
+    """Of the moving mean, at each step."""
     student_temperature: float = 0.1
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
     """At first, and after a linear warm-up."""

@@ -36,11 +36,22 @@ class Batch(NamedTuple):
     ids: list[str]
 
 
-class Views(TorchDataset):
-    """Augmented views of each image: key -> (views, index), each view (3, h, w) uint8.
+class ViewBatch(NamedTuple):
+    """Augmented views of some images.
 
-    Batches are (list of (B, 3, h, w) uint8, one a view; (B,) int64 indices).
+    views: one (B, 3, h, w) uint8 tensor a view, channels_last in memory.
+    crops: (B, views, 5) float32: where each lies in its image, top, left, height and width in pixels, and 1 where it is
+        mirrored left to right, else 0.
+    indices: (B,) int64, of the images.
     """
+
+    views: list[torch.Tensor]
+    crops: torch.Tensor
+    indices: torch.Tensor
+
+
+class Views(TorchDataset):
+    """Augmented views of each image: key -> (views, crops, index), as in `ViewBatch`, which batches are."""
 
     def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0):
         self.dataset, self.transform, self.seed = dataset, transform, seed
@@ -48,16 +59,19 @@ class Views(TorchDataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], int]:
-        views = self.transform(self.dataset.image(key[1]), np.random.default_rng([self.seed, *key]))
-        return [torch.from_numpy(view).permute(2, 0, 1) for view in views], key[1]
+    def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], list[list[float]], int]:
+        image = self.dataset.image(key[1])
+        drawn = self.transform.draw(np.random.default_rng([self.seed, *key]), *image.shape[:2])
+        views = [torch.from_numpy(view).permute(2, 0, 1) for view in self.transform.apply(image, drawn)]
+        return views, [[*params.box, params.flip] for params in drawn], key[1]
 
     @staticmethod
-    def collate(samples: list[tuple[list[torch.Tensor], int]]) -> tuple[list[torch.Tensor], torch.Tensor]:
-        views, indices = zip(*samples)
+    def collate(samples: list[tuple[list[torch.Tensor], list[list[float]], int]]) -> ViewBatch:
+        views, crops, indices = zip(*samples)
         # Stacked as (B, h, w, 3), which copies whole images, three times as fast as channel by channel.
         stacked = [torch.stack([view.permute(1, 2, 0) for view in same]) for same in zip(*views)]
-        return [images.permute(0, 3, 1, 2) for images in stacked], torch.tensor(indices)
+        images = [batch.permute(0, 3, 1, 2) for batch in stacked]
+        return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), torch.tensor(indices))
 
 
 class Pairs(TorchDataset):

@@ -125,7 +125,15 @@ class MultiView:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """image: (H, W, 3) uint8 -> one (size, size, 3) uint8 array a view."""
-        return [view(image, rng) for view in self.views]
+        return self.apply(image, self.draw(rng, *image.shape[:2]))
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> list[Params]:
+        """The parameters of each view of an image of height x width pixels."""
+        return [view.draw(rng, height, width) for view in self.views]
+
+    def apply(self, image: np.ndarray, params: Sequence[Params]) -> list[np.ndarray]:
+        """The views of the image that these parameters give."""
+        return [view.apply(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
 
 
 def two_views(

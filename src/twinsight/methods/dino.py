@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import groupby
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,9 @@ class DINO(nn.Module):
     prototypes, hidden, bottleneck: widths of the head, 65536, 2048 and 256 in the paper.
     norm_last_layer: fixes the length of each prototype at 1, which is stabler; else it is learnt.
     momentum: of the teacher at first; a cosine takes it to 1.
-    center_momentum: of the mean of the teacher's outputs, which is taken from them lest one prototype win all.
+    centering: lest one prototype win all, "mean" takes a moving mean from the teacher's outputs; "sinkhorn-knopp" gives
+        all prototypes equal shares of each batch (Caron et al., 2020; as in DINOv2), which small batches bear better.
+    center_momentum: of that moving mean.
     student_temperature: divides the student's outputs.
     teacher_temperature: divides the teacher's, at first and after the warm-up, linear in between.
     temperature_warmup: share of the run that the warm-up takes. freeze_last_layer: share at whose start the
@@ -42,6 +45,7 @@ class DINO(nn.Module):
         bottleneck: int = 256,
         norm_last_layer: bool = True,
         momentum: float = 0.996,
+        centering: Literal["mean", "sinkhorn-knopp"] = "mean",
         center_momentum: float = 0.9,
         student_temperature: float = 0.1,
         teacher_temperature: tuple[float, float] = (0.04, 0.07),
@@ -56,6 +60,7 @@ class DINO(nn.Module):
         self.teacher.requires_grad_(False)
         self.register_buffer("center", torch.zeros(prototypes))
         self.momentum = momentum
+        self.centering = centering
         self.center_momentum = center_momentum
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
@@ -81,17 +86,20 @@ class DINO(nn.Module):
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large first; progress: 0 to 1 over the run.
 
-        Moves the center.
+        Moves the center, where there is one.
         """
         temperature = self.temperature(progress)
         with torch.no_grad():
             teacher = at_least_float32(self.teacher(torch.cat(list(views[:2]))))
         student = [self.student(torch.cat(list(same))) for _, same in groupby(views, lambda view: view.shape[2:])]
-        t = F.softmax((teacher - self.center) / temperature, dim=1)
+        if self.centering == "mean":
+            t = F.softmax((teacher - self.center) / temperature, dim=1)
+            self.center.lerp_(mean_over_ranks(teacher.mean(0)).to(self.center), 1 - self.center_momentum)
+        else:
+            t = sinkhorn_knopp(teacher / temperature)
         log_s = F.log_softmax(at_least_float32(torch.cat(student)) / self.student_temperature, dim=1)
         loss = cross_entropy(t.chunk(2), log_s.chunk(len(views)))
         entropy = torch.special.entr(t).sum(1).mean()
-        self.center.lerp_(mean_over_ranks(teacher.mean(0)).to(self.center), 1 - self.center_momentum)
         return {
             "loss": loss,
             "entropy": entropy,
@@ -150,6 +158,19 @@ def projector(dim: int, hidden: int, bottleneck: int) -> nn.Sequential:
         nn.init.trunc_normal_(layer.weight, std=0.02)
         nn.init.zeros_(layer.bias)
     return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2], UnitLength())
+
+
+def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
+    """(B, K) -> (B, K) probabilities: those nearest to the softmax that over the global batch use all K alike.
+
+    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): rows and columns
+    of exp(logits) are normalized in turn, rows, the images, first and last.
+    """
+    log_q = logits.log_softmax(1)
+    for _ in range(iterations):
+        shares = mean_over_ranks(log_q.exp().mean(0))
+        log_q = (log_q - shares.clamp_min(torch.finfo(shares.dtype).tiny).log()).log_softmax(1)
+    return log_q.exp()
 
 
 def cross_entropy(teacher: Sequence[Tensor], log_student: Sequence[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.data.loader import ViewBatch
 from twinsight.training.optim import Optimization, peak_rate
 
 
@@ -32,8 +33,8 @@ class Pretrainer(pl.LightningModule):
         trunk: Any = self.method.trunk
         return {"method": self.method, "backbone": trunk, "network": trunk}
 
-    def training_step(self, batch: tuple[list[Tensor], Tensor], batch_idx: int) -> Tensor:
-        views, _ = batch
+    def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
+        views = batch.views
         scalars = self.method(views, progress=self.progress)
         self.log_dict({f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(views[0]))
         self.log("train/lr", peak_rate(self))
