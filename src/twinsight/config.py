@@ -12,7 +12,7 @@ import tyro
 from twinsight.choices.backbones import BACKBONES, TimmOptions
 from twinsight.choices.data import DATA, PairOptions, ShapesOptions
 from twinsight.choices.heads import HEADS, LinearOptions
-from twinsight.choices.methods import METHODS, BarlowTwinsOptions
+from twinsight.choices.methods import METHODS, AttentionTermOptions, BarlowTwinsOptions
 from twinsight.choices.probes import PROBES
 
 
@@ -108,6 +108,7 @@ class Pretrain(RunOptions, TrainingOptions):
     weights` lists them)."""
     lr_batch: int = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
+    attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)
     method: Any = field(default_factory=BarlowTwinsOptions)
     backbone: Any = field(default_factory=TimmOptions)
     data: Any = field(default_factory=ShapesOptions)

@@ -90,7 +90,7 @@ def test_epochs_and_seeds_are_shuffled_differently():
 
 
 def test_views_batches():
-    (large, small), crops, names = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
+    (large, small), _, names = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
     assert large.shape == (4, 3, 24, 24)
     assert small.shape == (4, 3, 16, 16)
     assert large.dtype == torch.uint8

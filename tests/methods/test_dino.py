@@ -156,6 +156,18 @@ def test_the_head_as_it_begins():
     torch.testing.assert_close(lengths, torch.ones(5))
 
 
+def test_the_head_with_batch_norm_tells_images_apart_at_once():
+    """All but alike embeddings: without batch norm the head hardly tells them apart, with it it does."""
+    embeddings = 1 + 1e-3 * torch.randn(16, 7, generator=torch.Generator().manual_seed(0))
+    spread = []
+    for batch_norm in (False, True):
+        torch.manual_seed(0)
+        z = DINO(Trunk(), views=None, **HEAD, batch_norm=batch_norm).projector(embeddings)  # type: ignore[arg-type]
+        spread.append((z @ z.T).mean().item())
+    assert spread[0] > 0.99
+    assert spread[1] < 0.5
+
+
 @pytest.mark.parametrize("normed", [True, False])
 def test_prototypes_are_torchs_weight_norm(normed):
     torch.manual_seed(0)
@@ -292,21 +304,21 @@ def test_multi_crop_sizes_and_areas():
     assert len(multi_crop(local_views=0).views) == 2
 
 
-def rank_of_two(rank, folder, centering):
+def rank_of_two(rank, folder, options):
     """Half of the batches, under DDP -> gradients of the student, and the center."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    model = DistributedDataParallel(method(centering=centering).double())
+    model = DistributedDataParallel(method(**options).double())
     model([view.chunk(2)[rank] for view in batches()], progress=0.5)["loss"].backward()
     dist.destroy_process_group()
     return {name: p.grad for name, p in model.module.student.named_parameters()}, model.module.center
 
 
-@pytest.mark.parametrize("centering", ["mean", "sinkhorn-knopp"])
-def test_two_processes_are_as_one(tmp_path, centering):
-    other = mp.spawn(rank_of_two, args=(str(tmp_path), centering), nprocs=1, join=False)  # its rank is 0
-    gradients, center = rank_of_two(1, tmp_path, centering)
+@pytest.mark.parametrize("options", [{}, {"centering": "sinkhorn-knopp", "batch_norm": True}])
+def test_two_processes_are_as_one(tmp_path, options):
+    other = mp.spawn(rank_of_two, args=(str(tmp_path), options), nprocs=1, join=False)  # its rank is 0
+    gradients, center = rank_of_two(1, tmp_path, options)
     other.join()
-    made = method(centering=centering).double()
+    made = method(**options).double()
     made(batches(), progress=0.5)["loss"].backward()
     for name, parameter in made.student.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-14)

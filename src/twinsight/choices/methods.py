@@ -96,13 +96,16 @@ class DinoOptions(Buildable):
     """Width of the head's hidden layers."""
     bottleneck: int = 256
     """Width of what is compared with the prototypes."""
+    batch_norm: bool = False
+    """In the head's hidden layers: not in the paper, an option of its code. Small batches and short runs learn with it
+    where they do not without."""
     norm_last_layer: bool = True
     """Fix the prototypes' length at 1: stabler; learnt, it can be better."""
     momentum: float = 0.996
     """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
     centering: Literal["mean", "sinkhorn-knopp"] = "mean"
-    """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2, which
-    small batches bear better."""
+    """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2,
+    which small batches bear better."""
     center_momentum: float = 0.9
     """Of the moving mean, at each step."""
     student_temperature: float = 0.1
@@ -114,6 +117,26 @@ class DinoOptions(Buildable):
     """Share of the run at whose start the prototypes stay as they are, 1 epoch of 100 in the official code; more where
     the loss does not fall."""
     views: MultiCropOptions = field(default_factory=MultiCropOptions)
+
+
+@dataclass
+class AttentionTermOptions(Buildable):
+    """A term of the loss for attention, beside any method on a vision transformer: weights of its parts, 0 for none."""
+
+    target: ClassVar = "twinsight.methods.attention_term:AttentionTerm"
+    not_arguments: ClassVar = ()
+    sharpness: float = 0.0
+    """Each head looks at few patches: normalized entropy."""
+    diversity: float = 0.0
+    """Heads look at different patches: 1 - their Jensen-Shannon divergence."""
+    consistency: float = 0.0
+    """A head looks at the same place in both views: Jensen-Shannon divergence where their crops overlap."""
+    blocks: tuple[int, ...] = (-1,)
+    """Blocks whose heads are meant, from 0; -1 is the last."""
+
+    @property
+    def asked(self) -> bool:
+        return any((self.sharpness, self.diversity, self.consistency))
 
 
 METHODS = {"barlow-twins": BarlowTwinsOptions, "dino": DinoOptions}

@@ -16,7 +16,7 @@ from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
 from twinsight.report.runs import report_run
 from twinsight.training.estimate import cost, largest_batch
-from twinsight.training.pretrainer import Pretrainer
+from twinsight.training.pretrainer import Pretrainer, losses
 from twinsight.training.trainer import finished
 
 
@@ -31,13 +31,19 @@ def run(options: Pretrain) -> Path | None:
     processes = setup.processes(options)
     workers = choose_workers(options.workers, processes)
 
+    term = None
+    if options.attention.asked:
+        term = build(options.attention)
+        term.check(method, options.method.views.size)
+
     each = None
     if options.dry_run or options.find_batch_size:
         drawn = samples.transform(data.image(0), np.random.default_rng(options.seed))
 
         def loss(method: nn.Module, batch: int) -> Tensor:
             views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
-            return method(views, progress=0.0)["loss"]
+            crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).expand(batch, len(views), 5)
+            return losses(method, term, views, crops, 0.0)["loss"]
 
         each = cost(method, loss)
         if options.find_batch_size:
@@ -49,7 +55,7 @@ def run(options: Pretrain) -> Path | None:
     loader = train_loader(samples, options.batch_size, workers)
     images = options.batch_size * options.accumulate * processes
     optimization = setup.make_optimization(options, images / options.lr_batch)
-    module = Pretrainer(method, optimization)
+    module = Pretrainer(method, optimization, term)
     if options.dry_run and each is not None:
         facts = {
             "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",

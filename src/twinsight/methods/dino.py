@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, cosine, ema, mean_over_ranks
+from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, mean_over_ranks
 
 
 class DINO(nn.Module):
@@ -21,6 +21,7 @@ class DINO(nn.Module):
     backbone: becomes the teacher's, `trunk`, which is worth keeping after training; the student is a copy.
     views: two large ones, which the teacher sees, then any number of small ones for the student alone.
     prototypes, hidden, bottleneck: widths of the head, 65536, 2048 and 256 in the paper.
+    batch_norm: in the head's hidden layers; not in the paper, an option of its code.
     norm_last_layer: fixes the length of each prototype at 1, which is stabler; else it is learnt.
     momentum: of the teacher at first; a cosine takes it to 1.
     centering: lest one prototype win all, "mean" takes a moving mean from the teacher's outputs; "sinkhorn-knopp" gives
@@ -43,6 +44,7 @@ class DINO(nn.Module):
         prototypes: int = 65536,
         hidden: int = 2048,
         bottleneck: int = 256,
+        batch_norm: bool = False,
         norm_last_layer: bool = True,
         momentum: float = 0.996,
         centering: Literal["mean", "sinkhorn-knopp"] = "mean",
@@ -54,7 +56,7 @@ class DINO(nn.Module):
     ):
         super().__init__()
         self.trunk = backbone
-        self.projector = projector(backbone.dim, hidden, bottleneck)
+        self.projector = projector(backbone.dim, hidden, bottleneck, batch_norm)
         self.prototypes = Prototypes(bottleneck, prototypes, norm_last_layer)
         self.student = deepcopy(self.teacher)
         self.teacher.requires_grad_(False)
@@ -151,13 +153,14 @@ class UnitLength(nn.Module):
         return F.normalize(x, dim=-1)
 
 
-def projector(dim: int, hidden: int, bottleneck: int) -> nn.Sequential:
-    """(B, dim) -> (B, bottleneck) of length 1: three linear layers with GELU between them, and no batch norm."""
+def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Sequential:
+    """(B, dim) -> (B, bottleneck) of length 1: three linear layers with GELU, and maybe batch norm, between them."""
     layers = [nn.Linear(dim, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, bottleneck)]
     for layer in layers:
         nn.init.trunc_normal_(layer.weight, std=0.02)
         nn.init.zeros_(layer.bias)
-    return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2], UnitLength())
+    norms = [[GlobalBatchNorm1d(hidden)] if batch_norm else [] for _ in range(2)]
+    return nn.Sequential(layers[0], *norms[0], nn.GELU(), layers[1], *norms[1], nn.GELU(), layers[2], UnitLength())
 
 
 def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:

@@ -1,5 +1,6 @@
 """A self-supervised method in Lightning's loop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -8,6 +9,7 @@ from torch.optim import Optimizer
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.loader import ViewBatch
+from twinsight.methods.attention_term import AttentionTerm
 from twinsight.training.optim import Optimization, peak_rate
 
 
@@ -16,12 +18,15 @@ class Pretrainer(pl.LightningModule):
 
     Where the method has them, `after_backward(progress)` is called with the gradients of an update, before they are
     clipped, and `after_step(progress)` after it. Progress is that of the update's forward.
+
+    attention: a term of the loss beside the method's own.
     """
 
-    def __init__(self, method: nn.Module, optimization: Optimization):
+    def __init__(self, method: nn.Module, optimization: Optimization, attention: AttentionTerm | None = None):
         super().__init__()
         self.method = method
         self.optimization = optimization
+        self.attention = attention
 
     @property
     def progress(self) -> float:
@@ -34,9 +39,10 @@ class Pretrainer(pl.LightningModule):
         return {"method": self.method, "backbone": trunk, "network": trunk}
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
-        views = batch.views
-        scalars = self.method(views, progress=self.progress)
-        self.log_dict({f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(views[0]))
+        scalars = losses(self.method, self.attention, batch.views, batch.crops, self.progress)
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(batch.indices)
+        )
         self.log("train/lr", peak_rate(self))
         return scalars["loss"]
 
@@ -59,3 +65,12 @@ class Pretrainer(pl.LightningModule):
         optimizer = self.optimization.optimizer(self.optimization.groups(self.method, depth))
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def losses(
+    method: nn.Module, attention: AttentionTerm | None, views: Sequence[Tensor], crops: Tensor, progress: float
+) -> dict[str, Tensor]:
+    """The loss, and what is to be logged beside it; crops: see `ViewBatch`."""
+    if attention is None:
+        return method(views, progress=progress)
+    return attention(method, views, crops, progress)

@@ -1,0 +1,185 @@
+"""A term of the loss that makes the attention heads of a vision transformer mean more, beside any method."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinsight.backbones.attention import AttentionMaps, attention_maps, recording_attention
+from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
+
+
+class AttentionTerm:
+    """Attention of the trained backbone's `blocks` on the first two views, recorded as the method makes its own pass.
+
+    sharpness: weight of the maps' mean entropy, divided by the logarithm of the number of patches.
+    diversity: weight of how alike a block's heads are: 1 - their Jensen-Shannon divergence / log(heads).
+    consistency: weight of the Jensen-Shannon divergence / log(2) between a head's maps of the two views where their
+        crops overlap, one map warped onto the other's patches, in both directions.
+    blocks: from 0, negative ones count from the last.
+
+    Each part lies between 0, which it pulls to, and 1. Attention is that of the class token, or the mean over patches
+    where there is none, over the patches alone. Uniform maps are consistent, and heads that all look at one patch are
+    sharp: the parts hold one another in check.
+
+    Raises UserError if a weight is negative.
+    """
+
+    def __init__(
+        self, sharpness: float = 0.0, diversity: float = 0.0, consistency: float = 0.0, blocks: tuple[int, ...] = (-1,)
+    ):
+        self.weights = {"sharpness": sharpness, "diversity": diversity, "consistency": consistency}
+        for part, weight in self.weights.items():
+            if not 0 <= weight < math.inf:
+                raise UserError(f"--attention.{part} {weight:g}: must be at least 0")
+        self.blocks = blocks
+
+    def check(self, method: nn.Module, size: int) -> None:
+        """Raises UserError if the method's backbone has no such attention on views of `size` pixels."""
+        backbone = trained(method)
+        training = backbone.training
+        attention_maps(backbone.eval(), torch.zeros(1, 3, size, size), self.blocks)
+        backbone.train(training)
+
+    def __call__(self, method: nn.Module, views: Sequence[Tensor], crops: Tensor, progress: float) -> dict[str, Tensor]:
+        """What `method(views, progress)` returns, the term added to its loss, and its parts; crops: see `ViewBatch`."""
+        with passes(method, self.blocks) as recorded:
+            scalars = method(views, progress=progress)
+        size = (views[0].shape[2], views[0].shape[3])
+        parts = self.parts(*first_two(recorded, len(views[0])), crops[:, :2], size, recorded[0].extent)
+        term = sum(self.weights[part] * value for part, value in parts.items())
+        names = {"sharpness": "entropy", "diversity": "similarity", "consistency": "inconsistency"}
+        return (
+            scalars
+            | {f"attention_{names[part]}": value.detach() for part, value in parts.items()}
+            | {"loss": scalars["loss"] + term}
+        )
+
+    def parts(
+        self,
+        first: Sequence[Tensor],
+        second: Sequence[Tensor],
+        crops: Tensor,
+        size: tuple[int, int],
+        extent: tuple[int, int],
+    ) -> dict[str, Tensor]:
+        """The three parts, before their weights, means over blocks.
+
+        first, second: (B, heads, h, w) a block, of each view. crops: (B, 2, 5). size: height and width of a view;
+        extent: of what its maps cover, at least that.
+        """
+        both = [torch.cat(pair) for pair in zip(first, second)]
+        pairs = [torch.stack(pair) for pair in zip(first, second)]
+        share = (size[0] / extent[0], size[1] / extent[1])
+        return {
+            "sharpness": torch.stack([entropy(distribution(maps)).mean() for maps in both]).mean(),
+            "diversity": torch.stack([similarity(maps) for maps in both]).mean(),
+            "consistency": torch.stack([inconsistency(a, b, crops, share) for a, b in pairs]).mean(),
+        }
+
+
+def trained(method: nn.Module) -> Backbone:
+    """The backbone of the method that learns: DINO has a teacher's too."""
+    backbones = (module for module in method.modules() if isinstance(module, Backbone))
+    return next(b for b in backbones if any(parameter.requires_grad for parameter in b.parameters()))
+
+
+@contextmanager
+def passes(method: nn.Module, blocks: tuple[int, ...]) -> Iterator[list[AttentionMaps]]:
+    """What the trained backbone's attention was at each of its passes inside."""
+    backbone, found = trained(method), []
+    with ExitStack() as hooks, ExitStack() as recording:
+
+        def before(_: nn.Module, args: tuple[Any, ...]) -> None:
+            found.append(recording.enter_context(recording_attention(backbone, args[0], blocks)))
+
+        def after(*_: object) -> None:
+            recording.pop_all().close()
+
+        for hook in (backbone.register_forward_pre_hook(before), backbone.register_forward_hook(after)):
+            hooks.callback(hook.remove)
+        yield found
+
+
+def first_two(recorded: Sequence[AttentionMaps], batch: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The maps of the first and of the second view, whether a pass took one view or several."""
+    whole = [recorded[0].maps] if len(recorded[0].maps[0]) >= 2 * batch else [found.maps for found in recorded[:2]]
+    maps = [torch.cat(block) for block in zip(*whole)]
+    return [block[:batch] for block in maps], [block[batch : 2 * batch] for block in maps]
+
+
+def distribution(maps: Tensor) -> Tensor:
+    """(..., h, w) -> (..., h*w), each summing to 1."""
+    flat = maps.flatten(-2)
+    return flat / flat.sum(-1, keepdim=True)
+
+
+def nats(shares: Tensor) -> Tensor:
+    """(..., N) probabilities -> (...) entropy; a share of exactly 0, as between windows, has no gradient."""
+    return torch.special.entr(shares.clamp_min(torch.finfo(shares.dtype).tiny)).sum(-1)
+
+
+def entropy(shares: Tensor) -> Tensor:
+    """(..., N) probabilities -> (...), 0 for a single patch, 1 for all alike."""
+    return nats(shares) / math.log(shares.shape[-1])
+
+
+def similarity(maps: Tensor) -> Tensor:
+    """(B, heads, h, w) -> 1 - Jensen-Shannon divergence of the heads / log(heads): 1 all alike; 0 for a single head."""
+    heads = maps.shape[1]
+    if heads == 1:
+        return maps.new_zeros(())
+    shares = distribution(maps)
+    return 1 - (nats(shares.mean(1)) - nats(shares).mean(1)).mean() / math.log(heads)
+
+
+def inconsistency(first: Tensor, second: Tensor, crops: Tensor, share: tuple[float, float]) -> Tensor:
+    """How far each head's maps (B, heads, h, w) of two views differ where their crops (B, 2, 5) overlap, 0 to 1.
+
+    share: of the maps' height and width that the views fill. Pairs that share less than two patches do not count; 0 if
+    none does.
+    """
+    total, count = first.new_zeros(()), first.new_zeros(())
+    for here, there, order in ((first, second, (0, 1)), (second, first, (1, 0))):
+        warped, inside = warp(there, crops[:, order[1]], crops[:, order[0]], share)
+        p, q = (distribution((maps * inside[:, None]).clamp_min(1e-12)) for maps in (here, warped))
+        apart = nats((p + q) / 2) - (nats(p) + nats(q)) / 2
+        counts = inside.sum((1, 2)) >= 2
+        total = total + (apart.mean(1) * counts).sum()
+        count = count + counts.sum()
+    return total / math.log(2) / count.clamp_min(1)
+
+
+def warp(maps: Tensor, source: Tensor, target: Tensor, share: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Maps (B, heads, h, w) of the crops `source` (B, 5), laid over the patches of the crops `target`.
+
+    Returns (B, heads, h, w), and (B, h, w), true where the middle of the patch lies in the source; elsewhere the maps
+    have the value of the nearest edge.
+    """
+    places = []
+    inside = torch.ones(1, 1, 1, dtype=torch.bool, device=maps.device)
+    for axis, side in enumerate(maps.shape[2:]):
+        u = (torch.arange(side, device=maps.device) + 0.5) / side / share[axis]  # in the target, 0 to 1
+        shape = (1, side, 1) if axis == 0 else (1, 1, side)
+        u = u.view(shape).expand(len(maps), *shape[1:])
+        inside = inside & (u <= 1)
+        (t0, t_length), (s0, s_length) = ((crop[:, axis], crop[:, axis + 2]) for crop in (target, source))
+        t0, t_length, s0, s_length = (value[:, None, None] for value in (t0, t_length, s0, s_length))
+        u = mirrored(u, target) if axis else u
+        u = (t0 + u * t_length - s0) / s_length
+        u = mirrored(u, source) if axis else u
+        inside = inside & (u >= 0) & (u <= 1)
+        places.append(2 * u * share[axis] - 1)
+    y, x = torch.broadcast_tensors(*places)
+    grid = torch.stack([x, y], dim=-1).to(maps)
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False), inside
+
+
+def mirrored(u: Tensor, crops: Tensor) -> Tensor:
+    """Shares of the width (B, 1, w), counted from the other side in the crops that are mirrored."""
+    return torch.where(crops[:, 4, None, None] == 1, 1 - u, u)
