@@ -225,5 +225,7 @@ def test_wrong_weights_and_networks():
         AttentionTerm(diversity=-1.0)
     with pytest.raises(UserError, match=r"test_resnet: has no attention"):
         AttentionTerm(1.0).check(barlow(Backbone("test_resnet")), 32)
-    with pytest.raises(UserError, match=r"--blocks 2: .*2 blocks"):
+    with pytest.raises(UserError, match=r"--attention.blocks 2: vit-pytorch has blocks 0 to 1"):
         AttentionTerm(1.0, blocks=(2,)).check(barlow(), 16)
+    with pytest.raises(UserError, match=r"--attention.blocks: names no block"):
+        AttentionTerm(1.0, blocks=()).check(barlow(), 16)

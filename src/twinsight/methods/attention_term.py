@@ -43,8 +43,13 @@ class AttentionTerm:
         """Raises UserError if the method's backbone has no such attention on views of `size` pixels."""
         backbone = trained(method)
         training = backbone.training
-        attention_maps(backbone.eval(), torch.zeros(1, 3, size, size), self.blocks)
+        there = len(attention_maps(backbone.eval(), torch.zeros(1, 3, size, size)).blocks)
         backbone.train(training)
+        for block in self.blocks:
+            if not -there <= block < there:
+                raise UserError(f"--attention.blocks {block}: {backbone.name} has blocks 0 to {there - 1}")
+        if not self.blocks:
+            raise UserError("--attention.blocks: names no block; give at least one")
 
     def __call__(self, method: nn.Module, views: Sequence[Tensor], crops: Tensor, progress: float) -> dict[str, Tensor]:
         """What `method(views, progress)` returns, the term added to its loss, and its parts; crops: see `ViewBatch`."""
