@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinsight.data.decode import decode_image, decode_mask
+from twinsight.data.decode import decode_image, decode_mask, image_size
 from twinsight.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -151,6 +151,7 @@ def test_exif_orientation(tmp_path, suffix, orientation):
     image = decode_image(path)
     expected = UPRIGHT[orientation](SMOOTH)
     assert image.shape == expected.shape
+    assert image_size(path) == image.shape[:2]
     if suffix == "jpg":
         assert abs(image.astype(int) - expected).mean() < 4
     else:
@@ -183,7 +184,7 @@ def test_the_content_decides_not_the_extension(tmp_path):
     np.testing.assert_array_equal(decode_image(tmp_path / "a.jpg"), NOISE)
 
 
-@pytest.mark.parametrize("decode", [decode_image, decode_mask])
+@pytest.mark.parametrize("decode", [decode_image, decode_mask, image_size])
 def test_what_is_no_image(tmp_path, decode):
     (tmp_path / "a.png").write_text("hello")
     with pytest.raises(UserError, match=r"a\.png: cannot be read as an image"):

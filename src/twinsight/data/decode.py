@@ -14,6 +14,9 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff
 # Pillow stretches gray PNGs of 2 and 4 bits over 0..255; a mask wants the indices back.
 STRETCH = {"L;2": 85, "L;4": 17}
 
+ORIENTATION = 0x0112
+"""The EXIF tag; its values 5 to 8 turn an image on its side."""
+
 
 def decode_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, upright as its EXIF orientation says.
@@ -43,6 +46,18 @@ def decode_image(path: Path) -> np.ndarray:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of what `decode_image` will give, from the header alone. Raises UserError as it does."""
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+            # Of a TIFF, Pillow tells the upright size.
+            lies = file.format != "TIFF" and file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as error:
+        raise unreadable(path, error) from error
+    return (width, height) if lies else (height, width)
 
 
 def decode_mask(path: Path) -> np.ndarray:

@@ -78,13 +78,14 @@ class PairAugmentation:
         # Not cv2.INTER_NEAREST, whose pixel centers lie elsewhere, nor its _EXACT, which is off at some ties.
         rows = source.top + _nearest(source.height, target.height)
         columns = source.left + _nearest(source.width, target.width)
-        labels = mask.take(rows, axis=0).take(columns, axis=1)
+        labels = mask[rows][:, columns]
 
         height, width = self._sides
-        below, right = height - target.top - target.height, width - target.left - target.width
-        border = target.top, below, target.left, right, cv2.BORDER_CONSTANT
-        pixels = cv2.copyMakeBorder(pixels, *border, value=self.fill)
-        labels = cv2.copyMakeBorder(labels, *border, value=(VOID,))
+        if (target.height, target.width) != (height, width):
+            below, right = height - target.top - target.height, width - target.left - target.width
+            border = target.top, below, target.left, right, cv2.BORDER_CONSTANT
+            pixels = cv2.copyMakeBorder(pixels, *border, value=self.fill)
+            labels = cv2.copyMakeBorder(labels, *border, value=(VOID,))
         return (cv2.flip(pixels, 1), cv2.flip(labels, 1)) if params.flip else (pixels, labels)
 
     @property

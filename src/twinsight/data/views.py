@@ -93,7 +93,7 @@ class View:
             mix=draw_mix(rng) if rng.random() < self.mix else None,
             invert=rng.random() < self.invert,
             gray=rng.random() < self.gray,
-            blur=rng.uniform(*self.sigma) if rng.random() < self.blur else None,
+            blur=uniform(rng, *self.sigma) if rng.random() < self.blur else None,
             solarize=rng.random() < self.solarize,
         )
 
@@ -109,12 +109,13 @@ class View:
         if params.invert:
             view = color.invert(view)
         if params.gray:
-            view = color.grayscale(view)
+            # One channel until the end: a third of the work for what follows.
+            view = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
         if params.blur is not None:
             view = color.gaussian_blur(view, params.blur)
         if params.solarize:
             view = color.solarize(view, self.threshold)
-        return view
+        return cv2.cvtColor(view, cv2.COLOR_GRAY2RGB) if params.gray else view
 
 
 class MultiView:
@@ -171,8 +172,8 @@ def draw_crop(
 ) -> Box:
     """Inception's random crop, sampled as torchvision's RandomResizedCrop does: ten tries, or the center."""
     for _ in range(10):
-        area = height * width * rng.uniform(*scale)
-        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        area = height * width * uniform(rng, *scale)
+        aspect = math.exp(uniform(rng, math.log(ratio[0]), math.log(ratio[1])))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return Box(int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w)
@@ -187,16 +188,22 @@ def draw_jitter(
 ) -> tuple[tuple[str, float], ...]:
     """The four operations of color jitter with their factors, in random order."""
     strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
-    factors = {name: rng.uniform(max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()}
-    factors["hue"] = rng.uniform(-hue, hue)
+    factors = {name: uniform(rng, max(0.0, 1 - strength), 1 + strength) for name, strength in strengths.items()}
+    factors["hue"] = uniform(rng, -hue, hue)
     names = list(factors)
-    return tuple((names[i], factors[names[i]]) for i in rng.permutation(len(names)))
+    rng.shuffle(names)
+    return tuple((name, factors[name]) for name in names)
 
 
 def draw_mix(rng: np.random.Generator) -> np.ndarray:
     """(3, 3) color mixing matrix, as `View` defines it; each row sums to 1."""
-    amount, noise = rng.uniform(), rng.standard_normal((3, 3))
+    amount, noise = rng.random(), rng.standard_normal((3, 3))
     return (1 - amount) * np.eye(3) + amount * (noise - noise.mean(axis=1, keepdims=True) + 1 / 3)
+
+
+def uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """The number that `rng.uniform` draws, in a third of its time."""
+    return low + (high - low) * rng.random()
 
 
 def resized_crop(image: np.ndarray, box: Box, height: int, width: int, mode: str) -> np.ndarray:
@@ -204,8 +211,9 @@ def resized_crop(image: np.ndarray, box: Box, height: int, width: int, mode: str
 
     mode: "bilinear" or "bicubic".
     """
-    # Contiguous (H, W, 3) is what torch calls channels_last; only so does its vectorized uint8 kernel run.
-    crop = np.ascontiguousarray(image[box.top : box.top + box.height, box.left : box.left + box.width])
-    pixels = torch.from_numpy(crop).permute(2, 0, 1)[None]
+    # A copy even of the whole: images of a cache are read-only, of which torch warns.
+    crop = image[box.top : box.top + box.height, box.left : box.left + box.width].copy()
+    # The batch comes first, so that torch knows its strides as channels_last and keeps to them: three times as fast.
+    pixels = torch.from_numpy(crop)[None].permute(0, 3, 1, 2)
     resized = F.interpolate(pixels, (height, width), mode=mode, antialias=True)
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    return resized[0].permute(1, 2, 0).numpy()
