@@ -78,9 +78,10 @@ def inherited(command: str, argv: list[str]) -> dict[str, object]:
         resume = take_flag(list(argv), "--resume")
         return read(existing(Path(resume)), command) if resume else {}
     if command == "evaluate":
-        configs = (Path(token) / "config.yaml" for token in argv)
+        configs = (Path(token.removeprefix("random:")) / "config.yaml" for token in argv)
         config = next((file for file in configs if file.is_file()), None)
-        return {"data": read(config, "segment")["data"]} if config else {}
+        tree = read(config) if config else {}
+        return {key: tree[key] for key in ("backbone", "data") if key in tree}
     if command.startswith("look "):
         given = take_flag(list(argv), "--weights") or ""
         config = Path(given.removeprefix("random:")) / "config.yaml"

@@ -72,6 +72,12 @@ class TrainingOptions:
     """Epochs between validations."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the processor has it natively, else fp32."""
+    checkpointing: bool = False
+    """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of the
+    memory for about a third more time, with the same gradients."""
+    compile: bool = False
+    """Compile the backbone's blocks (torch.compile): faster steps on a GPU after some slow first ones; brought nothing
+    on CPUs."""
     workers: int | None = None
     """Processes that load data. Default: by the machine."""
     devices: int | None = None
@@ -106,6 +112,10 @@ class Pretrain(RunOptions, TrainingOptions):
     weights: Path | None = None
     """Start from these weights of the same backbone: a run directory, a weights file or an official name (`twinsight
     weights` lists them)."""
+    accumulate_exact: bool = False
+    """With --accumulate N the loss sees the images of all N steps at once: the gradient of one large batch in the
+    memory of a small one, for a second forward (gradient caching; Gao et al., 2021). Only batch norm within the
+    backbone still sees one step's."""
     lr_batch: int = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
     attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)
@@ -164,17 +174,27 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
 
 @dataclass
 class Evaluate(InferenceOptions):
-    """Measure a trained segmenter on a data set."""
+    """Measure a trained segmenter on a data set; with --probe, judge a backbone alone."""
 
-    choices: ClassVar = {"data": DATA}
+    choices: ClassVar = {"backbone": BACKBONES, "data": DATA}
     run: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
-    """Run directory of `twinsight segment`."""
+    """Run directory of `twinsight segment`; with --probe also one of pretrain, a weights file (of --backbone), an
+    official or a timm name, or random: before a run or a name, as `twinsight look --weights` takes them."""
+    probe: str | None = None
+    """Judge the backbone without a decoder, beside the same network untrained. Names separated by commas: attention,
+    patches, linear on data with masks; knn, linear on a class-folder."""
+    size: int | None = None
+    """With --probe: bring images down to so many pixels on the shorter side. Default: 480 with masks, else 224, of
+    which the middle square is taken."""
     checkpoint: Literal["best", "last"] = "best"
+    """Of a run of `twinsight segment`."""
     json: Path | None = None
     """Write all numbers to this file too."""
     workers: int | None = None
     """Processes that load data. Default: by the machine."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    backbone: Any = field(default_factory=TimmOptions)
+    """Of a weights file that does not say it itself."""
     data: Any = field(default_factory=ShapesOptions)
     """Data to measure on. Default: what the run was trained on."""
 
@@ -197,6 +217,10 @@ class Predict(InferenceOptions):
     overwrite: bool = False
     """Replace predictions that are there already."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    batch_size: int | None = None
+    """Images of one size that are segmented at once. Default: as many as pay, by their size."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bf16 where the processor has it natively, else fp32."""
 
 
 @dataclass

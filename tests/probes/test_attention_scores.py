@@ -10,7 +10,8 @@ from twinsight.backbones.attention import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.probes.attention import mass_mask
-from twinsight.probes.attention_scores import MASSES, AttentionScores, score, untrained_like
+from twinsight.probes.attention_scores import AttentionScores, untrained_like
+from twinsight.probes.attention_tally import MASSES, score
 from twinsight.probes.images import over_image
 from twinsight.probes.regions import (
     center_prior,

@@ -10,7 +10,9 @@ from twinsight.backbones.backbone import Backbone, Features
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix
 from twinsight.probes.attention import Look
-from twinsight.probes.patch_neighbors import Memory, PatchNeighbors, majority, patch_knn, remember, upsampled, vote
+from twinsight.probes.patch_neighbors import PatchNeighbors, patch_knn, remember
+from twinsight.probes.patches import majority, upsampled
+from twinsight.probes.votes import Memory, vote
 
 CLASSES = ("background", "Big Cat", "dog")
 PALETTE = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
@@ -70,7 +72,7 @@ def brute_force(train, train_masks, val, val_masks, k, temperature):
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (7, 0.07), (20, 1.0), (1000, 0.5)])
 def test_patch_knn_is_a_loop_over_patches(k, temperature):
     train, val = some(4, 0), some(2, 1)
-    found = patch_knn(Colors(), *train, *val, classes=3, k=k, temperature=temperature)
+    found = patch_knn(Colors(), *train, *val, classes=3, k=k, temperature=temperature).found
     assert torch.equal(found.matrix, brute_force(*train, *val, k, temperature))
 
 
@@ -119,7 +121,7 @@ def test_the_memory_is_a_draw_from_all_patches():
 def test_the_probe_asks_the_second_half_with_the_first():
     images, masks = some(5, 3)
     finding = PatchNeighbors(CLASSES, PALETTE, k=5)(Colors(), images, masks)
-    expected = patch_knn(Colors(), images[:3], masks[:3], images[3:], masks[3:], 3, k=5)
+    expected = patch_knn(Colors(), images[:3], masks[:3], images[3:], masks[3:], 3, k=5).found
     assert finding.numbers["mean_iou"] == pytest.approx(expected.scalars()["mean_iou"])
     assert finding.numbers["pixel_accuracy"] == pytest.approx(expected.scalars()["pixel_accuracy"])
     assert finding.numbers["class/big_cat/iou"] == pytest.approx(expected.iou[1].item())

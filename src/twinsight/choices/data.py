@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, build, named
 
-DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder")]
+DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder", "class-folder")]
 
 
 @dataclass
@@ -91,7 +91,25 @@ class FolderOptions(DataOptions):
     """Share held out for validation where no split files say it."""
 
 
-DATA = {"shapes": ShapesOptions, "voc": VocOptions, "coco-stuff": CocoStuffOptions, "folder": FolderOptions}
+@dataclass
+class ClassFolderOptions(DataOptions):
+    """Your own images in a folder for each class, without masks."""
+
+    target: ClassVar = "twinsight.data.class_folder:ClassFolder"
+    name: DataName = "class-folder"
+    root: Path = Path(".")
+    """Folder that holds train/CLASS and val/CLASS, or CLASS, with images in each."""
+    val_fraction: float = 0.2
+    """Share held out for validation where there is no folder train."""
+
+
+DATA = {
+    "shapes": ShapesOptions,
+    "voc": VocOptions,
+    "coco-stuff": CocoStuffOptions,
+    "folder": FolderOptions,
+    "class-folder": ClassFolderOptions,
+}
 
 
 @dataclass

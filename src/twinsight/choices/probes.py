@@ -10,7 +10,8 @@ class ProbeOptions(Buildable):
     """given: arguments of the probe that are not options but follow from data and model.
 
     images: how many it looks at by default. size: pixels to which longer shorter sides are brought down; None for none.
-    once: whether training changes nothing about it.
+    once: whether training changes nothing about it. wants: what of "labels" and "masks" it cannot do without; of both,
+    one is enough.
     """
 
     not_arguments: ClassVar = ()
@@ -18,6 +19,7 @@ class ProbeOptions(Buildable):
     images: ClassVar[int] = 4
     size: ClassVar[int | None] = 480
     once: ClassVar[bool] = False
+    wants: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass
@@ -43,6 +45,7 @@ class AttentionScoresOptions(ProbeOptions):
 
     target: ClassVar = "twinsight.probes.attention_scores:AttentionScores"
     given: ClassVar = ("classes",)
+    wants: ClassVar = ("masks",)
     images: ClassVar = 32
     blocks: tuple[int, ...] = ()
     """Blocks to score, counted from 0; negative ones from the last. Default: all."""
@@ -131,6 +134,7 @@ class PatchNeighborsOptions(ProbeOptions):
 
     target: ClassVar = "twinsight.probes.patch_neighbors:PatchNeighbors"
     given: ClassVar = ("classes", "palette")
+    wants: ClassVar = ("masks",)
     images: ClassVar = 64
     size: ClassVar = 224
     k: int = 20
@@ -177,6 +181,34 @@ class NeighborsOptions(ProbeOptions):
 
 
 @dataclass
+class KnnOptions(ProbeOptions):
+    """k-NN: how well the nearest images tell an image's class, or the class of most of its mask."""
+
+    target: ClassVar = "twinsight.probes.knn:Knn"
+    given: ClassVar = ("classes", "labels")
+    wants: ClassVar = ("labels", "masks")
+    images: ClassVar = 300
+    size: ClassVar = 224
+    ks: tuple[int, ...] = (10, 20, 100, 200)
+    """Numbers of neighbors that vote."""
+    temperature: float = 0.07
+    """A vote weighs exp(cosine similarity / temperature)."""
+
+
+@dataclass
+class LinearProbeOptions(ProbeOptions):
+    """A linear layer on frozen embeddings: how well it tells an image's class, or the class of most of its mask."""
+
+    target: ClassVar = "twinsight.probes.linear_probe:LinearProbe"
+    given: ClassVar = ("classes", "labels")
+    wants: ClassVar = ("labels", "masks")
+    images: ClassVar = 300
+    size: ClassVar = 224
+    seed: int = 0
+    """Of the images that the regularization is chosen on."""
+
+
+@dataclass
 class FiltersOptions(ProbeOptions):
     """The weights of the first layer or the patch embedding, as images."""
 
@@ -208,6 +240,8 @@ PROBES: dict[str, type[ProbeOptions]] = {
     "patches": PatchNeighborsOptions,
     "embedding": EmbeddingOptions,
     "neighbors": NeighborsOptions,
+    "knn": KnnOptions,
+    "linear": LinearProbeOptions,
     "filters": FiltersOptions,
     "curves": CurvesOptions,
 }

@@ -11,6 +11,7 @@ from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
 from twinsight.data.check import Verdict, render
 from twinsight.data.check import check as check_dataset
+from twinsight.data.class_folder import ClassFolder
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.probes.draw import contact_sheet
@@ -34,7 +35,10 @@ def check(options: DataCheck) -> None:
         console.print(f"[bold]{options.data.name}, {split}[/bold]")
         console.print(render(verdict))
         broken += len(verdict.broken)
-        if options.split is None and not dataset.classes:
+        if isinstance(dataset, ClassFolder):
+            counts = np.bincount(dataset.labels, minlength=len(dataset.names))
+            console.print(f"{len(counts)} classes, of {counts.min()} to {counts.max()} images")
+        elif options.split is None and not dataset.classes:
             break  # images without masks have nothing to validate on
     if broken:
         raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; mend or remove them")

@@ -1,22 +1,37 @@
-"""twinsight evaluate: a trained segmenter measured on a data set."""
+"""twinsight evaluate: a trained segmenter measured on a data set, or a backbone judged without one."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import track
 
 from twinsight.commands import setup
+from twinsight.commands.judging import judge
 from twinsight.config import Evaluate
 from twinsight.console import notes
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.recipe import read
 from twinsight.run import write_text
 from twinsight.segmentation import load_classes
 from twinsight.training.segmenter import same_size
 
 
-def run(options: Evaluate) -> Scores:
+def run(options: Evaluate) -> Scores | dict[str, Any]:
+    """The segmenter's scores; with --probe the numbers of each judge, by its name."""
+    if options.probe is not None:
+        numbers = judge(options)
+        save(options.json, numbers)
+        return numbers
+    config = options.run / "config.yaml"
+    if config.is_file() and "head" not in read(config):
+        raise UserError(
+            f"{options.run}: has no segmenter, being a run of `twinsight pretrain`; judge its backbone with --probe "
+            "patches,linear (or attention; of a class-folder knn,linear)"
+        )
     device = setup.choose_device(options.accelerator)
     inference = setup.make_inference(options)
     model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
@@ -36,10 +51,13 @@ def run(options: Evaluate) -> Scores:
                 confusion.update(inference(model, images.to(device)).argmax(1), masks.to(device))
     scores = confusion.compute()
     setup.print_scores(scores, classes)
-    if options.json is not None:
-        numbers = scores.scalars() | {"classes": scores.table(classes)}
-        write_text(options.json, json.dumps(without_nan(numbers), indent=2) + "\n")
+    save(options.json, scores.scalars() | {"classes": scores.table(classes)})
     return scores
+
+
+def save(file: Path | None, numbers: dict[str, Any]) -> None:
+    if file is not None:
+        write_text(file, json.dumps(without_nan(numbers), indent=2) + "\n")
 
 
 def without_nan(value: object) -> object:

@@ -16,6 +16,7 @@ from twinsight.commands.evaluate import without_nan
 from twinsight.commands.models import Opened, open_model
 from twinsight.commands.predict import find
 from twinsight.console import console, told
+from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
@@ -124,7 +125,8 @@ def sample(data: Dataset, count: int, size: int | None) -> Seen:
     samples = [data[int(i)] for i in chosen]
     images = [to_tensor(image, size) for image, _, _ in samples]
     masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
-    return Seen(images, masks if len(masks) == len(images) else None, None, data.classes, data.palette)
+    labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None
+    return Seen(images, masks if len(masks) == len(images) else None, labels, data.classes, data.palette)
 
 
 def together(findings: dict[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:

@@ -13,7 +13,7 @@ from torch import nn
 from twinsight.backbones.attention import attention_maps
 from twinsight.choices.build import build
 from twinsight.choices.data import FolderOptions
-from twinsight.choices.probes import PROBES
+from twinsight.choices.probes import PROBES, ProbeOptions
 from twinsight.commands.look import sample
 from twinsight.config import TrainingOptions
 from twinsight.data.samples import Dataset
@@ -30,7 +30,7 @@ SPEC = re.compile(r"(?P<name>[a-z]+)(@(?P<every>[1-9]\d*)(?P<unit>epochs|steps)?
 
 def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], data: Dataset) -> list[pl.Callback]:
     """What looks on while these modules train; empty if nothing is asked for. Raises UserError for an unknown probe."""
-    known = {"classes": data.classes, "palette": data.palette, "labels": None, "transform": None, "history": None}
+    known = {"classes": data.classes, "palette": data.palette, "transform": None, "history": None}
     if options.probe_images is not None:
         data = build(FolderOptions(root=options.probe_images), split="all")
     scheduled = []
@@ -41,18 +41,27 @@ def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], da
         kind = PROBES.get(found["name"])
         if kind is None or found["name"] == "curves":
             raise UserError(f"--probe {found['name']}: there is no such probe; {suggest(found['name'], offered())}")
-        probe = build(kind(), **{key: known[key] for key in kind.given})
+        seen = sample(data, int(found["images"] or kind.images), probe_size(options, kind, subjects))
+        if kind.wants and not any(getattr(seen, wanted) for wanted in kind.wants):
+            raise UserError(
+                f"--probe {found['name']}: needs {' or '.join(kind.wants)}, and the images looked at have none; "
+                "leave it out, or take other --data"
+            )
+        probe = build(kind(), **{key: (known | {"labels": seen.labels})[key] for key in kind.given})
         if probe.subject not in subjects:
             raise UserError(
                 f"--probe {found['name']}: asks a {probe.subject}, and this training has none; leave it out"
             )
-        at_most = 224 if "method" in subjects else None
-        size = options.probe_size or min((s for s in (kind.size, at_most) if s is not None), default=None)
-        seen = sample(data, int(found["images"] or kind.images), size)
         every = 0 if kind.once else int(found["every"] or 1)
         unit: Any = found["unit"] or "epochs"
         scheduled.append(Scheduled(found["name"], probe, seen.images, seen.masks, every, unit))
     return [Probing(scheduled, subjects, options.probe_budget)] if scheduled else []
+
+
+def probe_size(options: TrainingOptions, kind: type[ProbeOptions], subjects: Mapping[str, nn.Module]) -> int | None:
+    """Pixels that the shorter sides of a probe's images are brought down to; None: as they are."""
+    at_most = 224 if "method" in subjects else None
+    return options.probe_size or min((s for s in (kind.size, at_most) if s is not None), default=None)
 
 
 def specs(given: str, subjects: Mapping[str, nn.Module], data: Dataset) -> Sequence[str]:

@@ -1,8 +1,8 @@
 """How well the heads of a transformer find the things that masks show, beside what needs no training."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,87 +11,23 @@ from torch import Tensor
 from twinsight.backbones.attention import Query, attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.attention import Look, diversity, look_inside, mass_mask, normalized_entropy
+from twinsight.probes.attention import Look, look_inside
 from twinsight.probes.attention_table import classes_figure, heads_figure, masses_figure
+from twinsight.probes.attention_tally import MASSES, Scored, Tally
 from twinsight.probes.images import batches
 from twinsight.probes.predictions import check
 from twinsight.probes.probe import Finding, Subject, inspecting
-from twinsight.probes.regions import (
-    center_prior,
-    class_pixels,
-    column,
-    information,
-    jaccard,
-    level_pixels,
-    mean,
-    means,
-    pointing,
-    regions,
-    shuffled,
-)  # fmt: skip
-
-MASSES = tuple(round(0.05 * i, 2) for i in range(2, 20))
-
-BINS = 8
+from twinsight.probes.regions import center_prior, class_pixels, column, shuffled
 
 
-@dataclass
-class Scored:
-    """The maps of one block, of K heads, scored; NaN where there is nothing to measure.
-
-    jaccard, pointing, entropy, information: (K,), see `AttentionScores`. best, pointed: Jaccard and pointing of each
-    image's best head. classes: (C,), `best` for the region of each class. masses: (len(MASSES),), `best` at each mass.
+class Measured(NamedTuple):
+    """blocks: by name ("block12"). rows: the last of them ("model"), "untrained", "random" and "center". pixels: (C,),
+    of each class in all images.
     """
 
-    jaccard: Tensor
-    pointing: Tensor
-    entropy: Tensor
-    information: Tensor
-    diversity: float
-    best: float
-    pointed: float
-    classes: Tensor
-    masses: Tensor
-
-    def numbers(self) -> dict[str, float]:
-        return {
-            "best_head_jaccard": self.best,
-            "best_head_pointing": self.pointed,
-            "jaccard": mean(self.jaccard),
-            "information": mean(self.information),
-            "entropy": mean(self.entropy),
-            "diversity": self.diversity,
-        }
-
-
-def score(maps: Sequence[Tensor], pixels: Sequence[Tensor], background: int | None, mass: float) -> Scored:
-    """maps: (K, h, w), not negative, one an image; pixels: (C, h, w), see `class_pixels`; background: a class or None.
-
-    Of several regions in an image (no background) the mean counts.
-    """
-    wanted = [regions(one, background) for one in pixels]
-    labeled = [one.sum(0) for one in pixels]
-
-    def found(share: float) -> list[Tensor]:
-        return [jaccard(mass_mask(m, share), w, lab) for m, w, lab in zip(maps, wanted, labeled)]
-
-    def best(share: float) -> Tensor:
-        return means([overlap.amax(0).mean() for overlap in found(share)])
-
-    hits = [pointing(*each) for each in zip(maps, wanted, labeled)]
-    by_class = [jaccard(mass_mask(m, mass), p, lab).amax(0) for m, p, lab in zip(maps, pixels, labeled)]
-    there = [torch.where(one.sum((1, 2)) > 0, overlap, torch.nan) for one, overlap in zip(pixels, by_class)]
-    return Scored(
-        jaccard=means([overlap.mean(1) for overlap in found(mass)]),
-        pointing=means([hit.mean(1) for hit in hits]),
-        entropy=means([normalized_entropy(m) for m in maps]),
-        information=information(torch.stack([level_pixels(m, p, BINS) for m, p in zip(maps, pixels)]).sum(0)),
-        diversity=float(np.mean([diversity(m) for m in maps])),
-        best=best(mass).item(),
-        pointed=means([hit.nan_to_num(0).amax(0).mean() for hit in hits]).item(),
-        classes=means(there),
-        masses=torch.stack([best(share) for share in MASSES]),
-    )
+    blocks: Mapping[str, Scored]
+    rows: Mapping[str, Scored]
+    pixels: Tensor
 
 
 class AttentionScores:
@@ -152,55 +88,70 @@ class AttentionScores:
         if masks is None or not self.classes:
             raise UserError("masks: none given, and attention is measured against them; take a data set that has some")
         check(images, masks)
-        background = self.classes.index("background") if "background" in self.classes else None
-
-        def pixels(looks: Sequence[Look]) -> list[Tensor]:
-            return [class_pixels(mask, len(self.classes), *grid(look)) for mask, look in zip(masks, looks)]
-
-        def scored(looks: Sequence[Look]) -> Scored:
-            return score([look.maps.double() for look in looks], pixels(looks), background, self.mass)
-
-        looks = self.look(model, images, self.blocks or None)
-        last = list(looks.values())[-1]
-        fresh = self.look(self.untrained or untrained_like(model), images, (list(looks)[-1],))
-        places = [one._replace(maps=shuffled(one.maps, self.seed + i)) for i, one in enumerate(last)]
-        middle = [one._replace(maps=center_prior(*grid(one), one.size)) for one in last]
-        blocks = {f"block{block + 1}": scored(some) for block, some in looks.items()}
-        rows = {"model": list(blocks.values())[-1], "untrained": scored(*fresh.values())}
-        rows |= {"random": scored(places), "center": scored(middle)}
+        blocks, rows, pixels = measured = self.measure(model, images, masks)
+        background = self.background()
         region = "the classes" if background is None else "the foreground"
-        total = torch.stack([one.sum((1, 2)) for one in pixels(last)]).sum(0)
         figures = {
             "heads": heads_figure(blocks, rows, region),
             "masses": masses_figure(rows, MASSES, self.mass),
-            "classes": classes_figure(rows, self.classes, total, background, self.mass),
+            "classes": classes_figure(rows, self.classes, pixels, background, self.mass),
         }
         return Finding(
             figures,
-            self.numbers(blocks, rows),
+            self.numbers(measured),
             {"heads": table(blocks), "masses": np.stack([row.masses.numpy() for row in rows.values()])},
         )
 
-    def look(self, model: Backbone, images: Sequence[Tensor], blocks: tuple[int, ...] | None) -> dict[int, list[Look]]:
-        """By block, what it looks at in each image."""
-        looks: dict[int, list[Look]] = {}
-        with inspecting(model) as device:
-            for batch in batches(images, device):
-                found = attention_maps(model, batch, blocks, self.query)
-                size = (batch.shape[2], batch.shape[3])
-                for block, maps in zip(found.blocks, found.maps):
-                    looks.setdefault(block, []).extend(look_inside(one, found.extent, size) for one in maps.cpu())
-        return looks
+    def background(self) -> int | None:
+        return self.classes.index("background") if "background" in self.classes else None
 
-    def numbers(self, blocks: dict[str, Scored], rows: dict[str, Scored]) -> dict[str, float]:
+    def measure(self, model: Backbone, images: Iterable[Tensor], masks: Iterable[Tensor]) -> Measured:
+        """Of one image and mask or more that come one after another; only a batch of them and its maps are held."""
+        fresh = self.untrained or untrained_like(model)
+        blocks: dict[str, Tally] = {}
+        rows = {name: self.tally() for name in ("untrained", "random", "center")}
+        total, count = torch.zeros(len(self.classes)), 0
+        masks = iter(masks)
+        for batch in batches(images, next(model.parameters()).device):
+            seen = self.look(model, batch, self.blocks or None)
+            last = list(seen)[-1]
+            beside = self.look(fresh, batch, (last,))[last]
+            for i, mask in enumerate(islice(masks, len(batch))):
+                for block, looks in seen.items():
+                    pixels = class_pixels(mask, len(self.classes), *grid(looks[i]))
+                    blocks.setdefault(f"block{block + 1}", self.tally()).add(looks[i].maps.double(), pixels)
+                look = seen[last][i]
+                pixels = class_pixels(mask, len(self.classes), *grid(look))
+                rows["untrained"].add(beside[i].maps.double(), pixels)
+                rows["random"].add(shuffled(look.maps, self.seed + count).double(), pixels)
+                rows["center"].add(center_prior(*grid(look), look.size).double(), pixels)
+                total += pixels.sum((1, 2))
+                count += 1
+        scored, others = ({name: tally.scored() for name, tally in some.items()} for some in (blocks, rows))
+        return Measured(scored, {"model": list(scored.values())[-1]} | others, total)
+
+    def tally(self) -> Tally:
+        return Tally(self.background(), self.mass)
+
+    def look(self, model: Backbone, batch: Tensor, blocks: tuple[int, ...] | None) -> dict[int, list[Look]]:
+        """By block, what it looks at in each image."""
+        with inspecting(model):
+            found = attention_maps(model, batch, blocks, self.query)
+        size = (batch.shape[2], batch.shape[3])
+        return {
+            block: [look_inside(one, found.extent, size) for one in maps.cpu()]
+            for block, maps in zip(found.blocks, found.maps)
+        }
+
+    def numbers(self, measured: Measured) -> dict[str, float]:
         found = {}
-        for name, row in rows.items():
+        for name, row in measured.rows.items():
             prefix = "" if name == "model" else f"{name}/"
             found |= {f"{prefix}{what}": value for what, value in row.numbers().items() if value == value}
-        for block, row in blocks.items():
+        for block, row in measured.blocks.items():
             found |= {f"{block}/{what}": value for what, value in row.numbers().items()}
             found |= {f"{block}/head{i}/jaccard": value for i, value in enumerate(row.jaccard.tolist(), start=1)}
-        for name, value in zip(self.classes, rows["model"].classes.tolist()):
+        for name, value in zip(self.classes, measured.rows["model"].classes.tolist()):
             found[f"class/{column(name)}/best_head_jaccard"] = value
         return found
 
@@ -218,7 +169,7 @@ def untrained_like(model: Backbone) -> Backbone:
     return fresh.to(next(model.parameters()).device)
 
 
-def table(blocks: dict[str, Scored]) -> np.ndarray:
+def table(blocks: Mapping[str, Scored]) -> np.ndarray:
     """(blocks, heads, 4): Jaccard, pointing, information, entropy; NaN where a block has fewer heads."""
     heads = max(len(row.jaccard) for row in blocks.values())
     found = np.full((len(blocks), heads, 4), np.nan, np.float32)

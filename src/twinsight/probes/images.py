@@ -1,7 +1,7 @@
 """Images on their way into probes and out of them."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 import cv2
 import numpy as np
@@ -32,12 +32,11 @@ def pixels(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
 
 
-def batches(images: Sequence[Tensor], device: torch.device, size: int = 16) -> Iterator[Tensor]:
+def batches(images: Iterable[Tensor], device: torch.device, size: int = 16) -> Iterator[Tensor]:
     """(B, 3, H, W) batches of at most `size` on the device, in the images' order; only equal neighbors share one."""
     for _, group in groupby(images, lambda image: (image.shape, image.dtype)):
-        alike = list(group)
-        for i in range(0, len(alike), size):
-            yield torch.stack(alike[i : i + size]).to(device)
+        while alike := list(islice(group, size)):
+            yield torch.stack(alike).to(device)
 
 
 def common_crop(images: Sequence[Tensor]) -> Tensor:

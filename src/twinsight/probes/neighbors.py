@@ -1,7 +1,7 @@
 """What the nearest neighbors of an embedding say of it, without training a classifier."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from twinsight.errors import UserError
 from twinsight.probes.draw import COLORS, PAGE, Cell, image_grid, letterbox
 from twinsight.probes.images import batches, pixels
 from twinsight.probes.probe import Finding, Subject, inspecting
+from twinsight.probes.votes import Memory, tally, vote
 
 SAME, OTHER = COLORS[:2]
 
@@ -85,7 +86,7 @@ class Neighbors:
         return Finding({"neighbors": image_grid(rows, legend=legend)}, numbers)
 
 
-def embed(model: Backbone, images: Sequence[Tensor], batch_size: int = 64) -> Tensor:
+def embed(model: Backbone, images: Iterable[Tensor], batch_size: int = 64) -> Tensor:
     """(3, H, W) images of any sizes, each at its own -> (N, dim) embeddings on the CPU, in eval mode, without gradient.
 
     Neighbors of one size share a batch, of at most `batch_size`.
@@ -130,24 +131,24 @@ def knn_accuracy(
 
     Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO).
     """
-    similarity = F.normalize(test.float(), dim=1) @ F.normalize(train.float(), dim=1).T
-    return right_votes(similarity, train_labels, test_labels, k, temperature)
+    memory = Memory(F.normalize(train.float(), dim=1), train_labels)
+    found = vote(F.normalize(test.float(), dim=1), memory, int(train_labels.max()) + 1, k, temperature)
+    return (found == test_labels).float().mean().item()
 
 
 def leave_one_out(embeddings: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07) -> float:
     """Share, 0 to 1, of the (N, D) embeddings whose label their k nearest others vote for, as in `knn_accuracy`."""
-    return right_votes(others(embeddings), labels, labels, min(k, len(embeddings) - 1), temperature)
+    found = votes_of_others(embeddings, labels, (k,), temperature)[0]
+    return (found == labels).float().mean().item()
+
+
+def votes_of_others(embeddings: Tensor, labels: Tensor, ks: Sequence[int], temperature: float = 0.07) -> Tensor:
+    """(len(ks), N) int64: the label that the k nearest others of each of the (N, D) embeddings vote for."""
+    nearest, index = others(embeddings).topk(min(max(ks), len(embeddings) - 1))
+    return tally(nearest, labels[index], int(labels.max()) + 1, ks, temperature)
 
 
 def others(embeddings: Tensor) -> Tensor:
     """(N, D) -> (N, N) cosine similarities; -inf on the diagonal, for none is its own neighbor."""
     directions = F.normalize(embeddings.float(), dim=1)
     return (directions @ directions.T).fill_diagonal_(-torch.inf)
-
-
-def right_votes(similarity: Tensor, labels: Tensor, truth: Tensor, k: int, temperature: float) -> float:
-    """Share of the N rows of (N, M) similarities whose truth (N) is what the k most similar of the M labels vote."""
-    nearest, index = similarity.topk(min(k, len(labels)))
-    votes = torch.zeros(len(truth), int(labels.max()) + 1)
-    votes.scatter_add_(1, labels[index], (nearest / temperature).exp())
-    return (votes.argmax(1) == truth).float().mean().item()

@@ -4,30 +4,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.data.samples import VOID
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix, Scores
-from twinsight.probes.attention import Look, look_inside
 from twinsight.probes.draw import Cell, image_grid, overlay
-from twinsight.probes.images import batches, pixels
+from twinsight.probes.images import pixels
+from twinsight.probes.patches import draw_patches, majority, patches, upsampled
 from twinsight.probes.predictions import OPACITY, check, occurring, score
 from twinsight.probes.probe import Finding, Scene, Subject, inspecting
-from twinsight.probes.regions import class_pixels, column, patch_of_pixel
-
-CHUNK = 1024
-"""Patches whose similarities to the memory are held at a time."""
+from twinsight.probes.regions import column
+from twinsight.probes.votes import Memory, vote
 
 
-class Memory(NamedTuple):
-    """Labeled patches: (M, D) float32 of length 1, (M,) int64 classes."""
+class Asked(NamedTuple):
+    """An image's truth, the class that its patches voted for, and the most that its grid allows; (H, W) int64 each."""
 
-    vectors: Tensor
-    labels: Tensor
+    truth: Tensor
+    predicted: Tensor
+    ceiling: Tensor
+
+
+class PatchScores(NamedTuple):
+    """Over all labeled pixels: of the votes, and of the class that most pixels of each patch truly have."""
+
+    found: Scores
+    ceiling: Scores
 
 
 class PatchNeighbors:
@@ -78,20 +82,19 @@ class PatchNeighbors:
         half = (len(images) + 1) // 2
         count = len(self.classes)
         memory = remember(model, images[:half], masks[:half], count, self.level, self.memory, self.seed)
-        scenes = []
-        found, ceiling = ConfusionMatrix(count), ConfusionMatrix(count)
-        with inspecting(model):
-            for image, truth, look in zip(images[half:], masks[half:], patches(model, images[half:], self.level)):
-                truth = truth.cpu()
-                predicted = upsampled(vote(vectors(look), memory, count, self.k), look)
-                found.update(predicted[None], truth[None])
-                ceiling.update(upsampled(majority(truth, count, look).clamp(max=count - 1), look)[None], truth[None])
-                seen = {"prediction": predicted.byte().numpy(), "truth": truth.byte().numpy()}
-                scenes.append(Scene(pixels(image), seen, self.classes))
-        scores = Scores(found.matrix)  # not compute(), which would wait for other processes
-        numbers = {name: scores.scalars()[name] for name in ("mean_iou", "pixel_accuracy")}
-        numbers["ceiling_mean_iou"] = Scores(ceiling.matrix).scalars()["mean_iou"]
-        numbers |= {f"class/{column(name)}/iou": iou for name, iou in zip(self.classes, scores.iou.tolist())}
+        asked = list(ask(model, images[half:], masks[half:], memory, count, self.k, level=self.level))
+        found, ceiling = scores(asked, count)
+        numbers = {name: found.scalars()[name] for name in ("mean_iou", "pixel_accuracy")}
+        numbers["ceiling_mean_iou"] = ceiling.scalars()["mean_iou"]
+        numbers |= {f"class/{column(name)}/iou": iou for name, iou in zip(self.classes, found.iou.tolist())}
+        scenes = [
+            Scene(
+                pixels(image),
+                {"prediction": one.predicted.byte().numpy(), "truth": one.truth.byte().numpy()},
+                self.classes,
+            )
+            for image, one in zip(images[half:], asked)
+        ]
         chosen = np.unique(np.linspace(0, len(scenes) - 1, self.shown).astype(int))
         drawn = [scenes[i] for i in chosen]
         rows = [
@@ -109,9 +112,9 @@ class PatchNeighbors:
 
 def patch_knn(
     backbone: Backbone,
-    train_images: Sequence[Tensor],
+    train_images: Iterable[Tensor],
     train_masks: Iterable[Tensor],
-    val_images: Sequence[Tensor],
+    val_images: Iterable[Tensor],
     val_masks: Iterable[Tensor],
     classes: int,
     k: int = 20,
@@ -119,84 +122,52 @@ def patch_knn(
     level: int = -1,
     memory: int = 20_000,
     seed: int = 0,
-) -> Scores:
+) -> PatchScores:
     """Scores over the labeled pixels of the validation images, of the class that each patch's k nearest vote for.
 
-    Cosine similarity to at most `memory` training patches, drawn at random, each with the class of most of its pixels
-    that are not void; a vote weighs exp(similarity / temperature), as in `knn_accuracy`. A patch's class counts for
-    all its pixels. images, masks: (3, H, W) and (H, W), one after another, so that what reads them late is never held
-    as a whole; the patches in memory and one batch are.
+    The vote is that of `votes`, among at most `memory` training patches, drawn at random, each with the class of most
+    of its pixels that are not void. A patch's class counts for all its pixels. images, masks: (3, H, W) and (H, W), one
+    after another, so that what reads them late is never held as a whole; the patches in memory and one batch are.
     """
     known = remember(backbone, train_images, train_masks, classes, level, memory, seed)
-    confusion = ConfusionMatrix(classes)
+    return scores(ask(backbone, val_images, val_masks, known, classes, k, temperature, level), classes)
+
+
+def ask(
+    backbone: Backbone,
+    images: Iterable[Tensor],
+    masks: Iterable[Tensor],
+    memory: Memory,
+    classes: int,
+    k: int,
+    temperature: float = 0.07,
+    level: int = -1,
+) -> Iterator[Asked]:
     with inspecting(backbone):
-        for look, truth in zip(patches(backbone, val_images, level), val_masks):
-            predicted = upsampled(vote(vectors(look), known, classes, k, temperature), look)
-            confusion.update(predicted[None], truth.cpu()[None])
-    return Scores(confusion.matrix)  # not compute(), which would wait for other processes
+        for look, truth in zip(patches(backbone, images, level), masks):
+            truth = truth.cpu().long()
+            predicted = vote(F.normalize(look.maps.flatten(1).T, dim=1), memory, classes, k, temperature)
+            best = majority(truth, classes, look).clamp(max=classes - 1)
+            yield Asked(truth, upsampled(predicted, look), upsampled(best, look))
 
 
-def patches(backbone: Backbone, images: Sequence[Tensor], level: int) -> Iterator[Look]:
-    """The patch features of each image, (D, h, w), without those that lie in padding."""
-    levels = len(backbone.dims)
-    if not -levels <= level < levels:
-        raise UserError(f"--level {level}: {backbone.name} has {levels} levels, 0 to {levels - 1} or negative ones")
-    for batch in batches(images, next(backbone.parameters()).device):
-        with torch.inference_mode():
-            features = backbone.features(batch, [level])
-        for one in features.maps[0].float():
-            yield look_inside(one, features.extent, (batch.shape[2], batch.shape[3]))
-
-
-def vectors(look: Look) -> Tensor:
-    """(h * w, D), of length 1."""
-    return F.normalize(look.maps.flatten(1).T, dim=1)
-
-
-def majority(mask: Tensor, classes: int, look: Look) -> Tensor:
-    """(h * w,) int64: the class of most labeled pixels of each patch, of equals the first; 255 where all is void."""
-    counts = class_pixels(mask, classes, (look.maps.shape[1], look.maps.shape[2]), look.extent).flatten(1)
-    return torch.where(counts.sum(0) > 0, counts.argmax(0), VOID)
-
-
-def upsampled(labels: Tensor, look: Look) -> Tensor:
-    """(h * w,) -> (H, W), each pixel its patch's."""
-    return labels[patch_of_pixel((look.maps.shape[1], look.maps.shape[2]), look.extent, look.size)]
+def scores(asked: Iterable[Asked], classes: int) -> PatchScores:
+    found, ceiling = ConfusionMatrix(classes), ConfusionMatrix(classes)
+    for one in asked:
+        found.update(one.predicted[None], one.truth[None])
+        ceiling.update(one.ceiling[None], one.truth[None])
+    return PatchScores(Scores(found.matrix), Scores(ceiling.matrix))  # compute() would wait for other processes
 
 
 def remember(
     backbone: Backbone,
-    images: Sequence[Tensor],
+    images: Iterable[Tensor],
     masks: Iterable[Tensor],
     classes: int,
     level: int,
     size: int,
     seed: int,
 ) -> Memory:
-    """At most `size` of the patches that are not void, each as likely as any other."""
-    generator = torch.Generator().manual_seed(seed)
-    kept, labels, keys = [], [], []
-    with inspecting(backbone):
-        for look, mask in zip(patches(backbone, images, level), masks):
-            label = majority(mask, classes, look)
-            there = label != VOID
-            kept.append(vectors(look)[there.to(look.maps.device)])
-            labels.append(label[there])
-            keys.append(torch.rand(len(labels[-1]), generator=generator, dtype=torch.float64))
-            if sum(map(len, keys)) > size:  # the least keys of all so far are a random draw of all so far
-                least = torch.cat(keys).argsort()[:size]
-                kept, labels, keys = ([torch.cat(some)[least.to(some[0].device)]] for some in (kept, labels, keys))
-    if not sum(map(len, labels)):
-        raise UserError("masks: no patch of the memory is labeled, all is void; take other images")
-    return Memory(torch.cat(kept), torch.cat(labels))
-
-
-def vote(queries: Tensor, memory: Memory, classes: int, k: int, temperature: float = 0.07) -> Tensor:
-    """(N, D) of length 1 -> (N,) int64 on the CPU: the class that the k nearest in memory vote for."""
-    k = min(k, len(memory.labels))
-    found = []
-    for chunk in queries.split(CHUNK):
-        nearest, index = (chunk @ memory.vectors.T).topk(k)
-        votes = torch.zeros(len(chunk), classes)
-        found.append(votes.scatter_add_(1, memory.labels[index.cpu()], (nearest.cpu() / temperature).exp()).argmax(1))
-    return torch.cat(found)
+    """At most `size` of the patches that are not void, each as likely as any other, with the class of most pixels."""
+    drawn = draw_patches(backbone, images, masks, classes, level, size, seed)
+    return Memory(F.normalize(drawn.features, dim=1), drawn.counts.argmax(1))
