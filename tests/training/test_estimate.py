@@ -1,9 +1,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
+from twinsight.backbones.backbone import Backbone
 from twinsight.training import estimate
-from twinsight.training.estimate import Cost, cost, largest_batch
+from twinsight.training.blocks import checkpoint_blocks
+from twinsight.training.estimate import Cost, cost, largest_batch, step_memory
 
 
 @pytest.fixture
@@ -37,10 +40,68 @@ def test_frozen_weights_cost_no_backward(network):
 
 def test_memory_of_a_known_stack():
     stack = nn.Sequential(nn.Linear(10, 20, bias=False), nn.Tanh(), nn.Linear(20, 5, bias=False), nn.Tanh())
-    each = cost(stack, lambda stack, batch: stack(torch.zeros(batch, 10)).sum(), optimizer_slots=1)
-    assert each.per_image == 4 * (10 + 20 + 5)  # the input, and what each tanh gives: kept once though used twice
-    assert each.fixed == 4 * (10 * 20 + 20 * 5) * 3  # weights, gradients, momentum
-    assert each.memory(8) == each.fixed + 8 * each.per_image
+    weights = 10 * 20 + 20 * 5
+    for batch in (50, 100):
+        found = step_memory(stack, lambda stack, batch: stack(torch.zeros(batch, 10)).sum(), batch, optimizer_slots=1)
+        # The fullest moment is the first tanh's backward: it holds the input, what that tanh gave, the gradient with
+        # respect to it and the one that it makes. There are weights, momentum, the gradient of the second weights, and
+        # the loss with its own.
+        assert found == 4 * (2 * weights + 20 * 5 + 2 + batch * (10 + 3 * 20))
+
+
+def test_gradients_of_the_update_before_are_still_there():
+    stack = nn.Sequential(nn.Linear(1000, 1000, bias=False), nn.Tanh(), nn.Linear(1000, 1, bias=False))
+    weights = 1000 * 1000 + 1000
+    found = step_memory(stack, lambda stack, batch: stack(torch.zeros(batch, 1000)).sum(), 2)
+    # Weights, Adam's two numbers, gradients; and at the tanh the input, what it is given and what it gives.
+    assert found == 4 * (4 * weights + 2 * 3000)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_memory_is_what_a_step_takes(again):
+    torch.manual_seed(0)
+    backbone = Backbone("test_vit", img_size=32)
+    if again:
+        checkpoint_blocks(backbone)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        for parameter in backbone.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        loss = backbone(torch.zeros(64, 3, 32, 32)).square().sum()
+        backbone.zero_grad()
+        loss.backward()
+    alive = peak = 0
+    for event in profiler.profiler.kineto_results.events():  # pyright: ignore[reportOptionalMemberAccess]
+        if event.name() == "[memory]":
+            alive += event.nbytes()
+            peak = max(peak, alive)
+    weights = sum(t.numel() * t.element_size() for t in (*backbone.parameters(), *backbone.buffers()))
+    found = step_memory(backbone, lambda model, batch: model(torch.zeros(batch, 3, 32, 32)).square().sum(), 64, 0)
+    assert found - weights == pytest.approx(peak, rel=0.1)
+
+
+def test_memory_of_many_parts_follows_from_few():
+    """Measured at 2 and 4 parts, extrapolated, and beside the measurement of 6."""
+    vit = Backbone("vit-pytorch", image_size=32, patch_size=8, dim=32, depth=1, heads=2, mlp_dim=64)
+    model = nn.Sequential(vit, nn.Linear(32, 256), nn.Tanh(), nn.Linear(256, 8))
+
+    def loss(model, batch):
+        return model(torch.zeros(batch, 3, 32, 32)).square().sum()
+
+    with estimate.imagined(model) as shadow:
+        expected = estimate.peak_bytes(shadow, loss, 8, 6)
+    found = step_memory(model, loss, 8, 0, 6)
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    assert found - weights == pytest.approx(expected, rel=0.02)
+    assert found < 0.7 * step_memory(model, loss, 48, 0)
+
+
+def test_mixed_precision_takes_less():
+    backbone = Backbone("test_vit", img_size=32)
+
+    def loss(model, batch):
+        return model(torch.zeros(batch, 3, 32, 32)).square().sum()
+
+    assert step_memory(backbone, loss, 64, autocast=torch.bfloat16) < 0.9 * step_memory(backbone, loss, 64)
 
 
 def test_nothing_is_left_behind(network):

@@ -15,9 +15,11 @@ from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.errors import UserError
 from twinsight.report.runs import report_run
+from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.estimate import cost, largest_batch
+from twinsight.training.exact import LargeBatches
 from twinsight.training.pretrainer import Pretrainer, losses
-from twinsight.training.trainer import finished
+from twinsight.training.trainer import autocast, finished
 
 
 def run(options: Pretrain) -> Path | None:
@@ -26,42 +28,51 @@ def run(options: Pretrain) -> Path | None:
     training = setup.make_training(options, "pretraining")
     data = options.data.open("train")
     backbone = setup.make_backbone(options.backbone, options.weights)
+    if options.checkpointing:
+        checkpoint_blocks(backbone)
     method = build(options.method, backbone)
     samples = Views(data, method.views(), options.seed)
     processes = setup.processes(options)
     workers = choose_workers(options.workers, processes)
+    parts = options.accumulate if options.accumulate_exact else 1
 
     term = None
     if options.attention.asked:
+        for name in ("accumulate_exact", "checkpointing", "compile"):
+            if getattr(options, name):
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag}: goes without --attention, which records as the backbone runs; leave it out")
         term = build(options.attention)
         term.check(method, options.method.views.size)
 
+    drawn = samples.transform(data.image(0), np.random.default_rng(options.seed))
+
+    def loss(method: nn.Module, batch: int) -> Tensor:
+        views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
+        crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).expand(batch, len(views), 5)
+        return losses(method, term, views, crops, 0.0)["loss"]
+
     each = None
     if options.dry_run or options.find_batch_size:
-        drawn = samples.transform(data.image(0), np.random.default_rng(options.seed))
-
-        def loss(method: nn.Module, batch: int) -> Tensor:
-            views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
-            crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).expand(batch, len(views), 5)
-            return losses(method, term, views, crops, 0.0)["loss"]
-
-        each = cost(method, loss)
+        each = cost(method, loss, setup.optimizer_slots(options), parts, autocast(options.precision))
         if options.find_batch_size:
-            options.batch_size, options.find_batch_size = largest_batch(each, len(data)), False
+            options.batch_size, options.find_batch_size = largest_batch(each, len(data) // parts), False
             told(f"--find-batch-size: {options.batch_size}")
     if options.batch_size < 2:
         raise UserError("--batch-size 1: the loss compares the images of a batch and needs 2 or more")
 
     loader = train_loader(samples, options.batch_size, workers)
+    if options.accumulate_exact:
+        loader = LargeBatches(loader, parts)
     images = options.batch_size * options.accumulate * processes
     optimization = setup.make_optimization(options, images / options.lr_batch)
-    module = Pretrainer(method, optimization, term)
+    module = Pretrainer(method, optimization, term, parts)
     if options.dry_run and each is not None:
         facts = {
             "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
             "data": f"{options.data.name}, {len(data)} images, {workers} workers",
         }  # fmt: skip
-        steps = len(loader) // options.accumulate * options.epochs
+        steps = len(loader) * parts // options.accumulate * options.epochs
         setup.print_plan(method, each, options.batch_size, steps, facts)
         return None
 
@@ -74,6 +85,7 @@ def run(options: Pretrain) -> Path | None:
     directory = setup.open_run(options, "pretrain", f"{options.method.name}-{backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return directory.folder
+    setup.tell_memory(options, method, loss, parts)
     end = training.fit(module, loader, None, directory, options.resume is not None, watching)
     if RANK == 0:
         save_backbone(backbone, directory.folder / "backbone.safetensors")

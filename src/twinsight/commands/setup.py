@@ -18,7 +18,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone, read_tensors
 from twinsight.choices.build import build
 from twinsight.choices.heads import FcnOptions
-from twinsight.config import InferenceOptions, RunOptions, Segment, TrainingOptions
+from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, TrainingOptions
 from twinsight.console import console, told
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
@@ -27,10 +27,11 @@ from twinsight.metrics import Scores
 from twinsight.recipe import parse, read
 from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
+from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.callbacks import End
-from twinsight.training.estimate import Cost
+from twinsight.training.estimate import Cost, Loss, available_memory, fits, step_memory
 from twinsight.training.optim import Optimization
-from twinsight.training.trainer import Training, quiet
+from twinsight.training.trainer import Training, autocast, quiet
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
@@ -69,12 +70,16 @@ def make_training(options: TrainingOptions, title: str, monitor: str | None = No
     choose_device(options.accelerator)
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: goes without --ema; choose one average")
+    exact = isinstance(options, Pretrain) and options.accumulate_exact
+    if exact and options.accumulate == 1:
+        raise UserError("--accumulate-exact: needs --accumulate, of 2 or more, to say of how many steps")
     if options.early_stopping is not None and monitor is None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     return Training(
-        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=options.accumulate,
+        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=1 if exact else options.accumulate,
         clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
-        keep=options.keep, val_every=options.val_every, precision=options.precision, devices=options.devices,
+        keep=options.keep, val_every=options.val_every, precision=options.precision,
+        recompute=options.checkpointing or exact, compile=options.compile, devices=options.devices,
         accelerator=options.accelerator, log=options.log, log_every=options.log_every, monitor=monitor,
         title=title,
     )  # fmt: skip
@@ -104,7 +109,8 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     if not file.is_file():
         raise UserError(f"{run}: no {file.relative_to(run)}; end the training with: twinsight segment --resume {run}")
     classes, _ = load_classes(run / "classes.json")
-    options.weights, options.backbone = None, replace(options.backbone, **pretrained_off(options.backbone))
+    options.weights, options.checkpointing, options.compile = None, False, False
+    options.backbone = replace(options.backbone, **pretrained_off(options.backbone))
     model = make_model(options, len(classes))
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""
@@ -122,6 +128,8 @@ def pretrained_off(backbone: Any) -> dict[str, bool]:
 
 def make_model(options: Segment, num_classes: int) -> SegmentationModel:
     backbone = make_backbone(options.backbone, options.weights)
+    if options.checkpointing:
+        checkpoint_blocks(backbone)
     if options.freeze != 0:
         backbone.freeze(options.freeze)
     shape = (backbone.dims, backbone.strides, num_classes)
@@ -131,7 +139,11 @@ def make_model(options: Segment, num_classes: int) -> SegmentationModel:
         pyramid = len(set(backbone.strides)) > 1
         level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
         aux = build(FcnOptions(level=max(0, level)), *shape)
-    return SegmentationModel(backbone, build(options.head, *shape), aux)
+    model = SegmentationModel(backbone, build(options.head, *shape), aux)
+    for name in ("checkpointing", "compile"):
+        if getattr(options, name) and hasattr(model.head, "attention"):
+            raise UserError(f"--{name}: goes without --head {options.head.name}, which records attention; leave it out")
+    return model
 
 
 def choose_device(accelerator: str) -> torch.device:
@@ -175,12 +187,29 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mappi
         "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
         "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, "
         f"gradients and "
-        f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch (float32)",
+        f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch",
         "steps": f"{steps}",
     }
     for name, value in facts.items():
         table.add_row(f"[bold]{name}[/bold]", str(value))
     console.print(table)
+
+
+def optimizer_slots(options: TrainingOptions) -> int:
+    """Numbers that the optimizer keeps of each parameter."""
+    return 2 if options.optimizer == "adamw" else 1
+
+
+def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1) -> None:
+    """What a step will take of the memory, before the first one; what to do if it does not fit."""
+    slots, dtype = optimizer_slots(options), autocast(options.precision)
+    needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
+    sharing = 1 if torch.cuda.is_available() else processes(options)
+    free = available_memory() / sharing
+    told(f"memory: about {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free")
+    if not fits(needed, free):
+        exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""
+        told(f"memory: that hardly fits; make room with --find-batch-size, --checkpointing{exact}")
 
 
 def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:

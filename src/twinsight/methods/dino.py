@@ -106,8 +106,8 @@ class DINO(nn.Module):
             "loss": loss,
             "entropy": entropy,
             "kl": loss.detach() - entropy,
-            "temperature": loss.new_tensor(temperature),
-            "momentum": loss.new_tensor(cosine(self.momentum, 1.0, progress)),
+            "temperature": loss.new_full((), temperature),
+            "momentum": loss.new_full((), cosine(self.momentum, 1.0, progress)),
         }
 
     def after_backward(self, progress: float) -> None:

@@ -2,21 +2,27 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from twinsight.training.exact import in_parts
 
 
 class Cost(NamedTuple):
     """Of a training step.
 
-    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights,
-    gradients and optimizer; per_image: bytes that the forward keeps for the backward, an image of the batch.
+    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights, gradients,
+    optimizer and what else does not grow with the batch; per_image: bytes at the fullest moment, an image of the batch.
     """
 
     parameters: int
@@ -29,52 +35,121 @@ class Cost(NamedTuple):
         return self.fixed + batch * self.per_image
 
 
-def cost(model: nn.Module, loss: Callable[[Any, int], Tensor], optimizer_slots: int = 2) -> Cost:
-    """Follow `loss(model, batch size)`, which makes its own inputs, at 2 and 4 images: shapes alone, without numbers.
+Loss = Callable[[Any, int], Tensor]
+"""(model, batch size) -> loss; makes its own inputs."""
 
-    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
-    """
-    with FakeTensorMode() as mode:
-        shapes = {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())}
-        shadow = copy.deepcopy(model, shapes)
-        kept = [saved_bytes(shadow, loss, batch) for batch in (2, 4)]
-        with FlopCounterMode(display=False) as counter:
-            loss(shadow, 2).backward()
+
+def cost(
+    model: nn.Module, loss: Loss, optimizer_slots: int = 2, parts: int = 1, autocast: torch.dtype | None = None
+) -> Cost:
+    """Follow the loss on a few images; arguments as for `step_memory`. Memory is per image of a part."""
+    small, large = (step_memory(model, loss, batch, optimizer_slots, parts, autocast) for batch in (8, 16))
+    per_image = (large - small) // 8
+    few = min(parts, 2)
+    with imagined(model, autocast) as shadow, FlopCounterMode(display=False) as counter:
+        with in_parts(shadow, few):
+            value = loss(shadow, 2 * few)
+        value.backward()
+    flops = counter.get_total_flops() / (2 * few)
     parameters = list(model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    per_image = max(0, kept[1] - kept[0]) // 2
-    fixed = sum(p.numel() * p.element_size() for p in parameters) + 4 * trainable * (1 + optimizer_slots)
-    fixed += max(0, kept[0] - 2 * per_image)
-    return Cost(sum(p.numel() for p in parameters), trainable, counter.get_total_flops() / 2, fixed, per_image)
+    return Cost(sum(p.numel() for p in parameters), trainable, flops, small - 8 * per_image, per_image)
 
 
-def saved_bytes(model: nn.Module, loss: Callable[[Any, int], Tensor], batch: int) -> int:
-    """Bytes that autograd keeps for the backward, each storage once, the weights themselves not counted."""
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    held: dict[int, torch.UntypedStorage] = {}  # by address, and held so that no address comes twice
+def step_memory(
+    model: nn.Module, loss: Loss, batch: int, optimizer_slots: int = 2, parts: int = 1,
+    autocast: torch.dtype | None = None,
+) -> int:  # fmt: skip
+    """Bytes that training takes at the fullest moment of a step.
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            held[storage._cdata] = storage
-        return tensor
+    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
+    parts: of `batch` images each, taken as one batch, see `in_parts`. autocast: the dtype of mixed precision.
+    """
+    with imagined(model, autocast) as shadow:
+        peak = peak_bytes(shadow, loss, batch, min(parts, 2))
+        if parts > 2:  # each further part adds the same: what is kept of its images
+            peak += (peak_bytes(shadow, loss, batch, 4) - peak) * (parts - 2) // 2
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    return weights + 4 * optimizer_slots * sum(p.numel() for p in model.parameters() if p.requires_grad) + peak
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss(model, batch)
-    return sum(storage.nbytes() for storage in held.values())
+
+@contextmanager
+def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator[Any]:
+    """A copy of the model that computes shapes alone, as all tensors made inside do."""
+    with FakeTensorMode() as mode, torch.autocast("cpu", autocast, enabled=autocast is not None):
+        yield copy.deepcopy(model, {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())})
 
 
-def largest_batch(each: Cost, most: int, share: float = 0.8) -> int:
-    """The largest power of two, from 2 to `most`, whose memory fits in this share of what is free."""
-    free = share * available_memory()
+def peak_bytes(model: nn.Module, loss: Loss, batch: int, parts: int = 1) -> int:
+    """Most bytes alive at once in a forward and backward, among them the gradients of the update before.
+
+    Not counted: the weights, and what a kernel has for itself.
+    """
+    weights = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
+    with LiveBytes(weights) as live:
+        for parameter in model.parameters():
+            parameter.grad = torch.empty_like(parameter) if parameter.requires_grad else None
+        with in_parts(model, parts):
+            value = loss(model, batch * parts)
+        model.zero_grad()
+        value.backward()
+    model.zero_grad()
+    return live.peak
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors made inside and still there, each storage once, and the most at once: `peak`.
+
+    known: storages, by `_cdata`, that do not count.
+    """
+
+    def __init__(self, known: set[int]):
+        super().__init__()
+        self.known = set(known)
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.add(tensor.untyped_storage())
+        return result
+
+    def add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            finalize(storage, self.remove, key, size)
+
+    def remove(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def fits(needed: float, free: float) -> bool:
+    """Whether so many bytes leave room for what is not counted: what kernels have for themselves, most in
+    convolutions on a CPU.
+    """
+    return needed <= 0.8 * free
+
+
+def largest_batch(each: Cost, most: int) -> int:
+    """The largest power of two, from 2 to `most`, whose memory fits in what is free."""
+    free = available_memory()
     batch = 2
-    while batch * 2 <= most and each.memory(batch * 2) <= free:
+    while batch * 2 <= most and fits(each.memory(batch * 2), free):
         batch *= 2
     return batch
 
 
 def available_memory() -> int:
-    """Free bytes: of the GPU where there is one, else of the machine."""
+    """Free bytes: of the GPU where there is one, else of the machine, what caches would give back included."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # no Linux
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -104,9 +104,10 @@ class Schedule(LambdaLR):
         return {key: value for key, value in super().state_dict().items() if key != "decay"}
 
 
-def peak_rate(module: pl.LightningModule) -> float:
-    """The largest learning rate at present among the parameter groups."""
-    return max(group["lr"] for group in module.trainer.optimizers[0].param_groups)
+def peak_rate(module: pl.LightningModule) -> Tensor:
+    """The largest learning rate at present among the parameter groups, on the device: copied there it would wait."""
+    rate = max(group["lr"] for group in module.trainer.optimizers[0].param_groups)
+    return torch.full((), rate, device=module.device)
 
 
 def undecayed(module: nn.Module) -> set[str]:

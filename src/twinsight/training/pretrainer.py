@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.loader import ViewBatch
 from twinsight.methods.attention_term import AttentionTerm
+from twinsight.training.exact import in_parts
 from twinsight.training.optim import Optimization, peak_rate
 
 
@@ -19,14 +20,18 @@ class Pretrainer(pl.LightningModule):
     Where the method has them, `after_backward(progress)` is called with the gradients of an update, before they are
     clipped, and `after_step(progress)` after it. Progress is that of the update's forward.
 
-    attention: a term of the loss beside the method's own.
+    attention: a term of the loss beside the method's own. parts: how many the backbones take each batch in, see
+    `in_parts`; not with `attention`, which is recorded in one.
     """
 
-    def __init__(self, method: nn.Module, optimization: Optimization, attention: AttentionTerm | None = None):
+    def __init__(
+        self, method: nn.Module, optimization: Optimization, attention: AttentionTerm | None = None, parts: int = 1
+    ):
         super().__init__()
         self.method = method
         self.optimization = optimization
         self.attention = attention
+        self.parts = parts
 
     @property
     def progress(self) -> float:
@@ -39,7 +44,8 @@ class Pretrainer(pl.LightningModule):
         return {"method": self.method, "backbone": trunk, "network": trunk}
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
-        scalars = losses(self.method, self.attention, batch.views, batch.crops, self.progress)
+        with in_parts(self.method, self.parts):
+            scalars = losses(self.method, self.attention, batch.views, batch.crops, self.progress)
         self.log_dict(
             {f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(batch.indices)
         )

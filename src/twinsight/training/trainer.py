@@ -23,9 +23,11 @@ from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
 from twinsight.errors import UserError
 from twinsight.run import Run
+from twinsight.training.blocks import Compiling
 from twinsight.training.callbacks import End, LastCheckpoint, StopOnNan
 from twinsight.training.metrics_csv import MetricsCsv
 from twinsight.training.progress import TrainingProgress
+from twinsight.training.recompute import Recomputing
 from twinsight.training.segmenter import Segmenter
 
 
@@ -33,7 +35,8 @@ from twinsight.training.segmenter import Segmenter
 class Training:
     """How a training runs: see the options of the same names.
 
-    monitor: the scalar whose best checkpoints are kept. title: what progress is shown under.
+    recompute: whether something is computed again in the backward. monitor: the scalar whose best checkpoints are kept.
+    title: what progress is shown under.
     """
 
     epochs: int
@@ -46,6 +49,8 @@ class Training:
     keep: int = 1
     val_every: int = 1
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    recompute: bool = False
+    compile: bool = False
     devices: int | None = None
     accelerator: str = "auto"
     log: tuple[str, ...] = ()
@@ -105,6 +110,10 @@ class Training:
     def callbacks(self, run: Run) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
         chosen: list[pl.Callback] = [StopOnNan(self.log_every, run.last)]
+        if self.recompute:
+            chosen.append(Recomputing())
+        if self.compile:
+            chosen.append(Compiling())
         if RANK == 0:
             chosen.append(TrainingProgress(self.title, shown))
         if self.monitor is not None:
@@ -201,10 +210,20 @@ def export_best(module: Segmenter, run: Run) -> None:
 
 
 def precision(name: str) -> Any:
-    """Lightning's name for a precision; "auto" is bfloat16 where the processor computes in it natively."""
+    """Lightning's name for a precision."""
+    return {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[chosen_precision(name)]
+
+
+def autocast(name: str) -> torch.dtype | None:
+    """What a precision computes in, where that is not float32."""
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(chosen_precision(name))
+
+
+def chosen_precision(name: str) -> str:
+    """ "auto" is bfloat16 where the processor computes in it natively."""
     if name == "auto":
-        name = "bf16" if native_bf16() else "fp32"
-    return {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[name]
+        return "bf16" if native_bf16() else "fp32"
+    return name
 
 
 def native_bf16() -> bool:

@@ -1,0 +1,66 @@
+"""Large batches exactly, in the memory of small ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.data.loader import Loader, ViewBatch
+from twinsight.errors import UserError
+from twinsight.training.recompute import recomputed
+
+
+@contextmanager
+def in_parts(method: nn.Module, parts: int) -> Iterator[None]:
+    """Inside, the method's backbones take each batch in `parts` equal parts and keep nothing but the embeddings.
+
+    The backward computes each part again (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
+    Limited Setup"): first comes the gradient of the loss with respect to all embeddings, then part by part a second
+    forward, with the random state of the first, and its backward. What lies behind the backbone sees the whole batch
+    at once, a projector's batch norm included. The gradient is that of the whole batch, but for batch norm within the
+    backbone, which sees one part.
+    """
+    backbones = [module for module in method.modules() if isinstance(module, Backbone)] if parts > 1 else []
+    for backbone in backbones:
+        backbone.forward = partial(_forward, backbone.forward, parts)
+    try:
+        yield
+    finally:
+        for backbone in backbones:
+            del backbone.forward
+
+
+def _forward(forward: Any, parts: int, images: Tensor) -> Tensor:
+    # Every so manieth image: of views behind one another each part has the same images.
+    embeddings = [recomputed(forward, images[part::parts]) for part in range(parts)]
+    return torch.stack(embeddings, dim=1).flatten(0, 1)
+
+
+class LargeBatches(Loader):
+    """The batches of a loader of `Views`, `parts` of them joined to one; those left at the end of an epoch are dropped.
+
+    Workers make the small ones, so that no more wait than usual. Raises UserError if there is not one whole batch.
+    """
+
+    def __init__(self, loader: Loader, parts: int):
+        vars(self).update(vars(loader))
+        self.parts = parts
+        if not len(self):
+            raise UserError(
+                f"--accumulate {parts}: an epoch has only {len(loader)} steps of {loader.batch_size} images a process; "
+                "give a smaller one, or a smaller --batch-size"
+            )
+
+    def __len__(self) -> int:
+        return super().__len__() // self.parts
+
+    def __iter__(self) -> Iterator[ViewBatch]:
+        batches = super().__iter__()
+        while len(several := list(islice(batches, self.parts))) == self.parts:
+            views, crops, indices = zip(*several)
+            yield ViewBatch([torch.cat(same) for same in zip(*views)], torch.cat(crops), torch.cat(indices))
