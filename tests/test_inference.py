@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from twinsight.errors import UserError
-from twinsight.inference import Inference, spans
+from twinsight.inference import Inference, at_once, spans
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,32 @@ def test_the_model_sees_the_sizes_asked_for(local):
     assert seen == [(5, 10), (10, 21), (20, 42)]
     seen.clear()
     Inference(window=8, overlap=0.25)(model, torch.rand(1, 3, 5, 14))
-    assert seen == [(5, 8), (5, 8)]
+    assert seen == [(5, 8)]  # both windows at once
+
+
+def test_windows_come_in_batches_of_bounded_size(local, monkeypatch):
+    images = torch.rand(2, 3, 20, 33, generator=torch.Generator().manual_seed(1))
+    expected = Inference(window=8)(local, images)
+    seen = []
+
+    def model(windows):
+        seen.append(len(windows))
+        return local(windows)
+
+    monkeypatch.setattr("twinsight.inference.at_once", lambda pixels, device: 50 * 64 // pixels)  # 50 windows of 8 x 8
+    torch.testing.assert_close(Inference(window=8)(model, images), expected)
+    assert seen == [50, 14]  # 4 x 8 windows of 2 images each, 25 windows at once
+
+
+def test_at_once():
+    cpu = torch.device("cpu")
+    assert [at_once(pixels, cpu) for pixels in (1, 2**17, 2**19, 2**19 + 1, 2**30)] == [2**19, 4, 1, 1, 1]
+
+
+def test_scores_are_logits_only_where_nothing_is_averaged(local, images):
+    assert torch.equal(Inference().scores(local, images), local(images))
+    for averaging in (Inference(window=8), Inference(scales=(0.5, 1.0)), Inference(flip=True)):
+        assert torch.equal(averaging.scores(local, images), averaging(local, images))
 
 
 def test_uint8_images_at_other_scales(local):

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from twinsight.errors import UserError
-from twinsight.metrics import ConfusionMatrix
+from twinsight.metrics import ConfusionMatrix, best_class
 
 CLASSES = 5
 VOID = 255
@@ -101,6 +101,37 @@ def test_logits_batches_and_reset():
     for image in range(3):
         confusion.update(logits[image : image + 1], target[image : image + 1].long())
     torch.testing.assert_close(confusion.compute().matrix, scores_of(prediction, target).matrix)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 21, 255])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_best_class_is_the_first_of_the_highest(classes, dtype):
+    generator = torch.Generator().manual_seed(classes)
+    scores = torch.randint(-3, 4, (2, classes, 7, 5), generator=generator).to(dtype)  # so few values that many tie
+    large = torch.randint(-3, 4, (2, classes, 9, 8), generator=generator).to(dtype)
+    layouts = [scores, scores.contiguous(memory_format=torch.channels_last), large[..., 1:-1, 2:-1], scores[:, :, :1]]
+    for laid in layouts:
+        values = laid.tolist()
+        found = best_class(laid)
+        assert found.dtype == torch.uint8
+        assert found.shape == (2, *laid.shape[2:])
+        for image, row, column in [(0, 0, 0), (1, laid.shape[2] - 1, 4), (0, laid.shape[2] // 2, 2)]:
+            pixel = [values[image][c][row][column] for c in range(classes)]
+            assert found[image, row, column] == pixel.index(max(pixel))
+        assert torch.equal(found.long(), laid.argmax(1))
+
+
+def test_the_best_class_among_infinities_and_numbers_that_are_none():
+    scores = torch.tensor([[-math.inf, -math.inf], [math.inf, 0.0], [math.nan] * 2, [0.0, math.inf]])
+    assert best_class(scores[:, :, None, None])[:, 0, 0].tolist() == [0, 0, 0, 1]
+
+
+def test_the_target_is_left_as_it_was():
+    prediction, target = problem()
+    for dtype in (torch.uint8, torch.int32, torch.int64):
+        given = target.to(dtype)
+        assert torch.equal(scores_of(prediction, given).matrix, scores_of(prediction, target).matrix)
+        assert torch.equal(given, target.to(dtype))
 
 
 def test_perfect_and_empty():

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from twinsight.errors import UserError
 
+Segmenter = Callable[[Tensor], Tensor]
+"""Images (B, 3, H, W) -> logits (B, classes, H, W)."""
+
 
 @dataclass(frozen=True)
 class Inference:
-    """Calls a segmenter, images (B, 3, H, W) -> logits (B, classes, H, W), and returns their probabilities.
+    """How a segmenter is called to predict.
 
     window: side of square windows in pixels, None for the whole image; overlap: share by which neighbors
     overlap.
@@ -34,7 +37,8 @@ class Inference:
             raise UserError("--scales: needs one size or more, each above 0; 1 is the image's own")
 
     @torch.inference_mode()
-    def __call__(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def __call__(self, model: Segmenter, images: Tensor) -> Tensor:
+        """Probabilities (B, classes, H, W) float32."""
         size = images.shape[-2:]
         total: Tensor | float = 0.0
         for scale in self.scales:
@@ -45,22 +49,40 @@ class Inference:
         assert isinstance(total, Tensor)
         return total / (len(self.scales) * (1 + self.flip))
 
-    def windows(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def scores(self, model: Segmenter, images: Tensor) -> Tensor:
+        """Whose highest is the class of each pixel, (B, classes, H, W): logits do where there is nothing to average."""
+        averages = self.window is not None or self.scales != (1.0,) or self.flip
+        return self(model, images) if averages else model(images)
+
+    def windows(self, model: Segmenter, images: Tensor) -> Tensor:
         """Probabilities of an image at its own scale; where windows overlap, their mean."""
         height, width = images.shape[-2:]
         if self.window is None or self.window >= max(height, width):
             return model(images).float().softmax(1)
+        places = [
+            (..., slice(*rows), slice(*columns))
+            for rows in spans(height, self.window, self.overlap)
+            for columns in spans(width, self.window, self.overlap)
+        ]
+        step = at_once(images[places[0]][:, 0].numel(), images.device)
         total: Tensor | None = None
         count = torch.zeros(1, 1, height, width, device=images.device)
-        for top, bottom in spans(height, self.window, self.overlap):
-            for left, right in spans(width, self.window, self.overlap):
-                part = model(images[..., top:bottom, left:right]).float().softmax(1)
-                if total is None:
-                    total = part.new_zeros(*part.shape[:2], height, width)
-                total[..., top:bottom, left:right] += part
-                count[..., top:bottom, left:right] += 1
+        for i in range(0, len(places), step):
+            some = places[i : i + step]
+            parts = model(torch.cat([images[place] for place in some])).float().softmax(1)
+            if total is None:
+                total = parts.new_zeros(len(images), parts.shape[1], height, width)
+            for place, part in zip(some, parts.split(len(images))):
+                total[place] += part
+                count[place] += 1
         assert total is not None
         return total / count
+
+
+def at_once(pixels: int, device: torch.device) -> int:
+    """How many pictures of so many pixels to give a model at a time: what more there were would gain nothing."""
+    return max(1, (2**19 if device.type == "cpu" else 2**22) // pixels)
 
 
 def spans(length: int, window: int, overlap: float) -> Iterator[tuple[int, int]]:

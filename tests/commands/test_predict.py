@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ from twinsight.commands import predict
 from twinsight.commands.setup import load_segmenter
 from twinsight.config import Predict
 from twinsight.errors import UserError
-from twinsight.segmentation import load_classes
+from twinsight.inference import Inference
+from twinsight.segmentation import SegmentationModel, load_classes
 
 
 @pytest.fixture
@@ -110,3 +112,97 @@ def test_bad_runs(segmenter_run, photos):
         run(photos, photos)
     with pytest.raises(NotADirectoryError):  # which the command line turns into a sentence
         run(segmenter_run, photos, out=photos / "a.png" / "out")
+
+
+@pytest.fixture
+def many(tmp_path) -> Path:
+    """Eleven images of three sizes, mixed."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "many").mkdir()
+    for i in range(11):
+        shape = [(32, 40, 3), (33, 47, 3), (40, 32, 3)][i % 7 % 3]
+        Image.fromarray(cv2.blur(rng.integers(0, 256, shape, np.uint8), (5, 5))).save(tmp_path / f"many/{i:02}.png")
+    return tmp_path / "many"
+
+
+def test_batches_predict_as_one_by_one(segmenter_run, many, monkeypatch):
+    """Equal but where two logits tie within rounding, which may differ with the number of images in a batch."""
+    seen = []
+    forward = SegmentationModel.forward
+
+    def watched(self, images):
+        seen.append(tuple(images.shape))
+        return forward(self, images)
+
+    monkeypatch.setattr(SegmentationModel, "forward", watched)
+    outs = {size: many.parent / f"by-{size}" for size in (1, 2, None)}
+    for size, out in outs.items():
+        run(segmenter_run, many, batch_size=size, out=out)
+    sizes = [shape[0] for shape in seen]
+    assert sizes == [1] * 11 + [2] * 4 + [1] * 3 + [5, 3, 3]  # there are 5, 3 and 3 of a size
+    model, _ = load_segmenter(segmenter_run, "best", torch.device("cpu"))
+    for file in sorted(many.iterdir()):
+        image = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            logits = model(image)[0].double()
+        best = logits.max(0).values
+        for out in outs.values():
+            mask = torch.from_numpy(np.array(Image.open(out / f"{file.stem}.png"))).long()
+            assert (best - logits.gather(0, mask[None])[0]).max() <= 1e-4
+    assert names(outs[1]) == names(outs[2]) == names(outs[None])
+
+
+def test_bf16_on_request(segmenter_run, photos, monkeypatch):
+    seen = []
+    forward = SegmentationModel.forward
+
+    def watched(self, images):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(self, images)
+
+    monkeypatch.setattr(SegmentationModel, "forward", watched)
+    run(segmenter_run, photos / "a.png", precision="bf16", accelerator="cpu")
+    run(segmenter_run, photos / "a.png", precision="fp32", accelerator="cpu", overwrite=True)
+    assert seen == [True, False]
+
+
+def test_errors_are_told_in_the_order_of_the_images(segmenter_run, many):
+    for i in (7, 2, 9):
+        (many / f"{i:02}.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"3 of the images .*02\.png.*07\.png.*09\.png"):
+        run(segmenter_run, many)
+    assert len(names(many.parent / "out")) == 2 * 8
+
+
+def test_an_interrupt_leaves_whole_files_and_no_thread(segmenter_run, many, monkeypatch):
+    calls = []
+
+    def interrupted(self, model, images):
+        calls.append(len(images))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return model(images)
+
+    monkeypatch.setattr(Inference, "scores", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(segmenter_run, many, batch_size=1)
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    for file in (many.parent / "out").rglob("*"):
+        assert file.suffix in (".png", ".jpg")
+        Image.open(file).load()
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part_of_itself(segmenter_run, photos, monkeypatch):
+    def full(self, file, **options):
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(segmenter_run, photos)
+    assert names(photos.parent / "out") == set()
+
+
+def test_a_batch_of_none(segmenter_run, photos):
+    with pytest.raises(UserError, match="--batch-size 0"):
+        run(segmenter_run, photos, batch_size=0)

@@ -45,6 +45,7 @@ class Reader:
             raise UserError(f"--at {at[0]:g} {at[1]:g}: shares of width and height, each at least 0 and below 1")
         self.by_patch = query == "patches"
         self.by_class = has_class and query != "mean"
+        self.one_row = not self.by_patch and (self.by_class or at is not None)
         self.at = None if at is None else (at[1] * height / self.extent[0], at[0] * width / self.extent[1])
 
     def refuse(self, why: str) -> NoReturn:
@@ -121,7 +122,8 @@ def recording_attention(
     reader = Reader(backbone, images, query, at)
     found = AttentionMaps(reader.extent)
     read: dict[int, Tensor] = {}
-    last: deque[Call] = deque(maxlen=max(0, -min(blocks or (0,))))  # only the end tells which of them are asked for
+    # Only the end tells which of the last are asked for. One row is read at once: it is smaller than queries and keys.
+    last: deque[Call | Tensor] = deque(maxlen=max(0, -min(blocks or (0,))))
     count = 0
 
     def see(call: Call) -> None:
@@ -129,7 +131,8 @@ def recording_attention(
         reader.grid(call)
         if blocks is None or count in blocks:
             read[count] = reader.read(call)
-        last.append(call)
+        if last.maxlen:
+            last.append(reader.read(call) if reader.one_row else call)
         count += 1
 
     with seeing_attention(backbone.network, see):
@@ -143,7 +146,8 @@ def recording_attention(
                 "negative numbers count from the last"
             )
         found.blocks.append(block % count)
-        found.maps.append(read[block] if block in read else reader.read(last[block]))
+        kept = read[block] if block in read else last[block]
+        found.maps.append(reader.read(kept) if isinstance(kept, Call) else kept)
 
 
 @torch.no_grad()
