@@ -74,10 +74,9 @@ class TrainingOptions:
     """auto: bf16 where the processor has it natively, else fp32."""
     checkpointing: bool = False
     """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of the
-    memory for about a third more time, with the same gradients."""
+    memory for a second forward, with the same gradients."""
     compile: bool = False
-    """Compile the backbone's blocks (torch.compile): faster steps on a GPU after some slow first ones; brought nothing
-    on CPUs."""
+    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; not timed here."""
     workers: int | None = None
     """Processes that load data. Default: by the machine."""
     devices: int | None = None
@@ -115,7 +114,7 @@ class Pretrain(RunOptions, TrainingOptions):
     accumulate_exact: bool = False
     """With --accumulate N the loss sees the images of all N steps at once: the gradient of one large batch in the
     memory of a small one, for a second forward (gradient caching; Gao et al., 2021). Only batch norm within the
-    backbone still sees one step's."""
+    backbone still sees one step's, and with few images a step that undoes most of it: for ViTs, Swins, ConvNeXts."""
     lr_batch: int = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
     attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)

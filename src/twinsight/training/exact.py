@@ -23,7 +23,8 @@ def in_parts(method: nn.Module, parts: int) -> Iterator[None]:
     Limited Setup"): first comes the gradient of the loss with respect to all embeddings, then part by part a second
     forward, with the random state of the first, and its backward. What lies behind the backbone sees the whole batch
     at once, a projector's batch norm included. The gradient is that of the whole batch, but for batch norm within the
-    backbone, which sees one part.
+    backbone, which sees one part: of a small ResNet's first gradients, 128 images in 2 parts have a cosine of 0.83 to
+    0.92 with those of the whole, in 8 parts of 0.33 to 0.65, no better than gradients added up.
     """
     backbones = [module for module in method.modules() if isinstance(module, Backbone)] if parts > 1 else []
     for backbone in backbones:
