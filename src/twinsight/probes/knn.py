@@ -33,7 +33,7 @@ class Knn:
 
     subject: ClassVar[Subject] = "backbone"
     read: ClassVar[str] = (
-        "Share of images whose class the k nearest others vote for; the untrained network is the look at step 0."
+        "Share of images whose class the k nearest others vote for; the look at step 0 is of the network as it began."
     )
     caution: ClassVar[str] = (
         "A few hundred images make an accuracy uncertain by several percent and a poor memory for large k; judge by "

@@ -35,7 +35,7 @@ class LinearProbe:
     subject: ClassVar[Subject] = "backbone"
     read: ClassVar[str] = (
         "Each row is a true class: the share of its images for which a linear layer names each column's class; the "
-        "untrained network is the look at step 0."
+        "look at step 0 is of the network as it began."
     )
     caution: ClassVar[str] = (
         "Half of a few hundred images teach the layer little, and each class has few to be asked about; judge by "

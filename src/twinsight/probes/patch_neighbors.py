@@ -43,7 +43,7 @@ class PatchNeighbors:
 
     Figure "patches", the same as `scenes`. Numbers, from 0 to 1 over the labeled pixels of the second half: "mean_iou",
     "pixel_accuracy", "class/NAME/iou", and "ceiling_mean_iou", which the true class of most pixels of each patch would
-    get: the grid allows no more.
+    get: about what the grid allows.
 
     Raises UserError for less than 2 images, without masks or classes, and for a level that there is not.
     """
