@@ -1,7 +1,9 @@
 """The peak of memory of one call, beyond what its process held before."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,12 +23,27 @@ def peak(make: Callable[..., Callable[[], Any]], *arguments: object, apart: bool
     context = get_context("spawn")  # a fork would share the threads' locks and the allocator's free lists
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(sender, torch.get_num_threads(), make, arguments))
-    process.start()
+    with returning():
+        process.start()
     sender.close()
     try:
         return receiver.recv()
     finally:
         process.join()
+
+
+@contextmanager
+def returning() -> Iterator[None]:
+    """Processes started inside give each freed tensor back to the system at once; glibc else keeps some, by chance."""
+    name = "MALLOC_MMAP_THRESHOLD_"
+    before = os.environ.get(name)
+    os.environ[name] = "65536"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def child(sender: Connection, threads: int, make: Callable[..., Callable[[], Any]], arguments: tuple) -> None:
