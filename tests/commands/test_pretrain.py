@@ -4,13 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone
 from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
+from twinsight.choices.data import FolderOptions, ShapesOptions
 from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain
 from twinsight.config import Pretrain
@@ -67,6 +69,23 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
     for word in ("barlow-twins", "test_resnet", "16 images", "parameters", "FLOP", "memory", "12"):
         assert word in out
     assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_changes_nothing(tmp_path, capfd):
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    photos.mkdir()
+    for i in range(10):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(photos / f"{i}.jpg")
+    cache, losses = tmp_path / "cache", []
+    for name, folder in (("plain", None), ("first", cache), ("second", cache)):
+        data = FolderOptions(root=photos, cache=folder)
+        run = pretrain.run(options(tmp_path / name, data=data, epochs=2))
+        losses.append([row["train/loss"] for row in read_rows(run / "metrics.csv") if "train/loss" in row])
+    assert losses[0] == losses[1] == losses[2]
+    assert len(losses[0]) == 4
+    images = (cache / "train" / "pixels").stat().st_size / (40 * 50 * 3)
+    assert images in range(8, 11)
+    assert f"--data.cache: 0.00 GB in {cache / 'train'}" in capfd.readouterr().err
 
 
 def test_learning_rate_is_scaled_by_the_images_of_an_update(tmp_path):

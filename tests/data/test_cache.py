@@ -92,7 +92,7 @@ def test_one_broken_image_is_named_and_mended_alone(photos, tmp_path, decoded, m
     with pytest.raises(UserError, match=r"5\.jpg: cannot be read"):
         Cached(photos, tmp_path / "cache")
     path.write_bytes(whole)
-    with pytest.raises(UserError, match=r"5\.jpg: has changed, as 1 of 7 images"):
+    with pytest.raises(UserError, match=r"5\.jpg: has changed, as files of 1 of 7 images"):
         Cached(photos, tmp_path / "cache")
     assert sorted(decoded) == list(range(6))
 
@@ -107,7 +107,7 @@ def test_a_file_that_changed_is_refused(photos, tmp_path, what):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     else:
         os.utime(path, ns=(0, 0))
-    with pytest.raises(UserError, match=r"2\.png: has changed, as 1 of 7 .* remove the cache"):
+    with pytest.raises(UserError, match=r"2\.png: has changed, as files of 1 of 7 .* remove the cache"):
         Cached(photos, tmp_path / "cache")
 
 
@@ -115,7 +115,7 @@ def test_other_images_and_missing_files_are_refused(photos, tmp_path):
     Cached(photos, tmp_path / "cache")
     fewer = Folder(tmp_path / "photos")
     fewer.entries = fewer.entries[:-1]
-    with pytest.raises(UserError, match="cache of other images"):
+    with pytest.raises(UserError, match="cache of other images or classes"):
         Cached(fewer, tmp_path / "cache")
     photos.entries[0].image.unlink()
     with pytest.raises(UserError, match=r"0\.png: cannot be read"):
@@ -150,14 +150,40 @@ def test_views_of_a_whole_image_do_not_warn(photos, tmp_path):
     assert View(size=8, scale=(1, 1), ratio=(1.5, 1.5))(image, np.random.default_rng(0)).flags.writeable
 
 
-def test_masks_come_from_their_files(tmp_path):
-    for name in ("images", "masks"):
+@pytest.fixture
+def labeled(tmp_path):
+    rng = np.random.default_rng(1)
+    for name, depth, high in (("images", 3, 256), ("masks", 1, 2)):
         (tmp_path / name).mkdir()
-        Image.fromarray(np.full((4, 5), 1, np.uint8)).save(tmp_path / name / "a.png")
-    labeled = Folder(tmp_path / "images", "all", tmp_path / "masks", ["a", "b"])
-    image, mask, _ = Cached(labeled, tmp_path / "cache")[0]
-    assert image.shape == (4, 5, 3)
-    assert (mask == 1).all()
+        for i, (height, width) in enumerate(SIZES):
+            pixels = rng.integers(0, high, (height, width, depth), np.uint8).squeeze(-1 if depth == 1 else ())
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+
+    def of(classes):
+        return Folder(tmp_path / "images", "all", tmp_path / "masks", classes)
+
+    return of
+
+
+def test_masks_are_cached_with_their_images(labeled, tmp_path):
+    data = labeled(["a", "b"])
+    cached = Cached(data, tmp_path / "cache")
+    for sample, expected in zip((cached[i] for i in range(len(cached))), data, strict=True):
+        assert np.array_equal(sample.image, expected.image)
+        assert np.array_equal(sample.mask, expected.mask)
+        assert sample.id == expected.id
+    assert (tmp_path / "cache" / "pixels").stat().st_size == BYTES // 3 * 4
+    assert np.array_equal(cached.mask(-1), data.mask(6))
+
+
+def test_a_mask_that_changed_and_other_classes_are_refused(labeled, tmp_path):
+    data = labeled(["a", "b"])
+    Cached(data, tmp_path / "cache")
+    with pytest.raises(UserError, match="other images or classes"):
+        Cached(labeled(["a", "b", "c"]), tmp_path / "cache")
+    os.utime(data.entries[3].mask, ns=(0, 0))
+    with pytest.raises(UserError, match=r"masks/3\.png: has changed, as files of 1 of 7"):
+        Cached(data, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

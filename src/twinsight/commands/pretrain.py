@@ -76,6 +76,7 @@ def run(options: Pretrain) -> Path | None:
         setup.print_plan(method, each, options.batch_size, steps, facts)
         return None
 
+    samples.dataset = setup.cached(data, options.data, options.data.train)  # no earlier: a dry run decodes nothing
     if options.find_lr:
         found = setup.found_lr(module, loader, options.accelerator)
         options.lr, options.find_lr = found * options.lr_batch / images, False

@@ -20,7 +20,7 @@ from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
-from twinsight.training.trainer import export_best, finished
+from twinsight.training.trainer import autocast, export_best, finished
 
 
 def run(options: Segment) -> Scores | None:
@@ -36,13 +36,17 @@ def run(options: Segment) -> Scores | None:
     optimization = setup.make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
 
+    def cost_loss(shadow: SegmentationModel, batch: int) -> Tensor:
+        return step_loss(shadow, batch, options.augment.size)
+
     each = None
     if options.dry_run or options.find_batch_size:
-        each = cost(model, lambda shadow, batch: step_loss(shadow, batch, options.augment.size))
+        each = cost(model, cost_loss, setup.optimizer_slots(options), autocast=autocast(options.precision))
         if options.find_batch_size:
             options.batch_size, options.find_batch_size = largest_batch(each, len(train)), False
             told(f"--find-batch-size: {options.batch_size}")
-    loader = train_loader(Pairs(train, augmentation, options.seed), options.batch_size, workers)
+    pairs = Pairs(train, augmentation, options.seed)
+    loader = train_loader(pairs, options.batch_size, workers)
     if options.dry_run and each is not None:
         levels: Any = model.head.levels
         facts = {
@@ -54,12 +58,14 @@ def run(options: Segment) -> Scores | None:
         setup.print_plan(model, each, options.batch_size, steps, facts)
         return None
 
+    pairs.dataset = setup.cached(train, options.data, options.data.train)  # no earlier: a dry run decodes nothing
     if options.find_lr:
         found = setup.found_lr(module, loader, options.accelerator)
         options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
         told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
         module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
     watching = [ClassScores(train.classes), *probing.make_probing(options, module.subjects(), val)]
+    setup.tell_memory(options, model, cost_loss)
     directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return None

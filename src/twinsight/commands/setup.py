@@ -11,15 +11,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.tuner.tuning import Tuner
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone, read_tensors
 from twinsight.choices.build import build
+from twinsight.choices.data import DataOptions
 from twinsight.choices.heads import FcnOptions
 from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, TrainingOptions
-from twinsight.console import console, told
+from twinsight.console import console, notes, told
+from twinsight.data.cache import Cached
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.inference import Inference
@@ -31,7 +34,7 @@ from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.callbacks import End
 from twinsight.training.estimate import Cost, Loss, available_memory, fits, step_memory
 from twinsight.training.optim import Optimization
-from twinsight.training.trainer import Training, autocast, quiet
+from twinsight.training.trainer import Training, autocast, explained, quiet
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
@@ -178,6 +181,22 @@ def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
     return dataset
 
 
+def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
+    """The data set, out of the cache if the options name one; made where it is missing."""
+    cache = getattr(options, "cache", None)
+    if cache is None:
+        return data
+    folder = cache / split
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("decoding into the cache", total=len(data))
+        return Cached(
+            data,
+            folder,
+            plan=lambda size: told(f"--data.cache: {size / 1e9:.2f} GB in {folder}"),
+            report=lambda done, _: progress.update(task, completed=done),
+        )
+
+
 def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mapping[str, object]) -> None:
     """What a dry run prints."""
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -185,8 +204,7 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mappi
         **rows,
         "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
         "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
-        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, "
-        f"gradients and "
+        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, gradients and "
         f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch",
         "steps": f"{steps}",
     }
@@ -203,7 +221,10 @@ def optimizer_slots(options: TrainingOptions) -> int:
 def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1) -> None:
     """What a step will take of the memory, before the first one; what to do if it does not fit."""
     slots, dtype = optimizer_slots(options), autocast(options.precision)
-    needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
+    try:
+        needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
+    except ValueError as error:
+        raise explained(error) from error
     sharing = 1 if torch.cuda.is_available() else processes(options)
     free = available_memory() / sharing
     told(f"memory: about {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free")

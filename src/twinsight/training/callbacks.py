@@ -35,6 +35,7 @@ class LastCheckpoint(pl.Callback):
         self.saved_at = time.monotonic()
         self.deadline = None if minutes is None else self.saved_at + 60 * minutes
         self.restored: dict[str, Any] = {}
+        self.stop, self.ask_at, self.steps, self.asked_at = False, 0, 1, self.saved_at
 
     def interrupt(self, *_: Any) -> None:
         if self.end == "interrupted":  # asked twice: at once
@@ -62,13 +63,27 @@ class LastCheckpoint(pl.Callback):
     ) -> None:
         if self.deadline is not None and time.monotonic() > self.deadline and self.end == "done":
             self.end = "out of time"
-        stop = trainer.strategy.broadcast(self.end != "done")
+        if batch_idx >= self.ask_at:
+            self.ask(trainer, batch_idx)
         updated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # no gradients wait to be added to
-        if stop and updated and not trainer.is_last_batch:
+        if self.stop and updated and not trainer.is_last_batch:
             self.save(trainer)
             trainer.should_stop = True
             if self.end == "interrupted":
                 trainer.limit_val_batches = 0  # nobody waits for a validation then
+
+    def on_train_epoch_start(self, *args: Any, **kwargs: Any) -> None:
+        self.ask_at = 0
+
+    def ask(self, trainer: pl.Trainer, step: int) -> None:
+        """Whether the first process is to stop. To ask, processes wait for one another, and for their GPUs: so several
+        ask some five times a second rather than each step, when the first one says.
+        """
+        now = time.monotonic()
+        steps = 2 * self.steps if now - self.asked_at < 0.2 else max(1, self.steps // 2)
+        answer = self.end != "done", steps if trainer.world_size > 1 else 1
+        self.stop, self.steps = trainer.strategy.broadcast(answer)
+        self.ask_at, self.asked_at = step + self.steps, now
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_last_batch:

@@ -35,6 +35,10 @@ class Cost(NamedTuple):
         return self.fixed + batch * self.per_image
 
 
+OVERHEAD = 1.33
+"""What a process takes beside a byte of tensors, for its kernels and in gaps between them: of eight trainings on a CPU,
+ResNets and ViTs of 350 MB to 1.8 GB, the real peaks were 1.22 to 1.35 times the tensors."""
+
 Loss = Callable[[Any, int], Tensor]
 """(model, batch size) -> loss; makes its own inputs."""
 
@@ -42,7 +46,7 @@ Loss = Callable[[Any, int], Tensor]
 def cost(
     model: nn.Module, loss: Loss, optimizer_slots: int = 2, parts: int = 1, autocast: torch.dtype | None = None
 ) -> Cost:
-    """Follow the loss on a few images; arguments as for `step_memory`. Memory is per image of a part."""
+    """Follow the loss on a few images; arguments as for `tensor_bytes`. Memory is per image of a part."""
     small, large = (step_memory(model, loss, batch, optimizer_slots, parts, autocast) for batch in (8, 16))
     per_image = (large - small) // 8
     few = min(parts, 2)
@@ -56,11 +60,16 @@ def cost(
     return Cost(sum(p.numel() for p in parameters), trainable, flops, small - 8 * per_image, per_image)
 
 
-def step_memory(
+def step_memory(*args: Any, **kwargs: Any) -> int:
+    """Bytes that training takes at the fullest moment of a step; arguments as for `tensor_bytes`."""
+    return round(OVERHEAD * tensor_bytes(*args, **kwargs))
+
+
+def tensor_bytes(
     model: nn.Module, loss: Loss, batch: int, optimizer_slots: int = 2, parts: int = 1,
     autocast: torch.dtype | None = None,
 ) -> int:  # fmt: skip
-    """Bytes that training takes at the fullest moment of a step.
+    """Of all tensors at the fullest moment of a step.
 
     optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
     parts: of `batch` images each, taken as one batch, see `in_parts`. autocast: the dtype of mixed precision.
@@ -129,10 +138,8 @@ class LiveBytes(TorchDispatchMode):
 
 
 def fits(needed: float, free: float) -> bool:
-    """Whether so many bytes leave room for what is not counted: what kernels have for themselves, most in
-    convolutions on a CPU.
-    """
-    return needed <= 0.8 * free
+    """Whether so many bytes leave a tenth free."""
+    return needed <= 0.9 * free
 
 
 def largest_batch(each: Cost, most: int) -> int:
