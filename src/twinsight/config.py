@@ -117,6 +117,8 @@ class Pretrain(RunOptions, TrainingOptions):
     backbone still sees one step's, and with few images a step that undoes most of it: for ViTs, Swins, ConvNeXts."""
     lr_batch: int = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
+    augment_on: Literal["auto", "workers", "device"] = "auto"
+    """What colors, blurs and solarizes views: the workers, or the device that trains; auto: that device, if a GPU."""
     attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)
     method: Any = field(default_factory=BarlowTwinsOptions)
     backbone: Any = field(default_factory=TimmOptions)

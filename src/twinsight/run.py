@@ -33,7 +33,7 @@ JOIN = "TWINSIGHT_RUN"
 
 MAY_CHANGE = {
     "epochs", "max_minutes", "data", "workers", "devices", "accelerator", "precision", "early_stopping",
-    "keep", "val_every", "log", "log_every", "probe", "probe_images", "probe_size", "probe_budget",
+    "augment_on", "keep", "val_every", "log", "log_every", "probe", "probe_images", "probe_size", "probe_budget",
 }  # fmt: skip
 """Options that a resumed run may have otherwise than before."""
 

@@ -4,6 +4,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from twinsight.data.loader import EpochSampler, Pairs, Views, choose_workers, eval_loader, train_loader
@@ -38,7 +39,8 @@ class Memory(Dataset):
 
 def flat(batch) -> list:
     """The tensors and names of a batch, whatever holds them."""
-    return [batch] if isinstance(batch, (torch.Tensor, str)) else [leaf for part in batch for leaf in flat(part)]
+    whole = batch is None or isinstance(batch, (torch.Tensor, str))
+    return [batch] if whole else [leaf for part in batch for leaf in flat(part)]
 
 
 def same(a, b) -> bool:
@@ -56,7 +58,7 @@ def epochs(samples, workers: int, count: int = 2, start: int = 0) -> list[list]:
 
 
 def indices(loader) -> list[int]:
-    return [i for *_, batch in loader for i in batch.tolist()]
+    return [i for batch in loader for i in batch.indices.tolist()]
 
 
 @pytest.mark.parametrize("samples", [Views(Memory(), VIEWS, 7), Pairs(Memory(), PAIRS, 7)], ids=["views", "pairs"])
@@ -90,13 +92,36 @@ def test_epochs_and_seeds_are_shuffled_differently():
 
 
 def test_views_batches():
-    (large, small), _, names = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
+    (large, small), _, names, params = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
+    assert params is None
     assert large.shape == (4, 3, 24, 24)
     assert small.shape == (4, 3, 16, 16)
     assert large.dtype == torch.uint8
     assert large.is_contiguous(memory_format=torch.channels_last)
     expected = VIEWS(Memory().image(int(names[2])), np.random.default_rng([0, 0, int(names[2])]))
     assert torch.equal(small[2], torch.from_numpy(expected[1]).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_colors_left_to_the_device(workers):
+    """Crops, and the very parameters that the workers would have applied."""
+    whole = next(iter(train_loader(Views(Memory(), VIEWS, 3), 4, 0)))
+    batch = next(iter(train_loader(Views(Memory(), VIEWS, 3, color=False), 4, workers)))
+    assert torch.equal(batch.indices, whole.indices)
+    assert torch.equal(batch.crops, whole.crops)
+    assert not torch.equal(batch.views[0], whole.views[0])
+    for k, (view, crops, done) in enumerate(zip(VIEWS.views, batch.views, whole.views)):
+        assert crops.is_contiguous(memory_format=torch.channels_last)
+        for image, params, expected in zip(crops, batch.params.images, done, strict=True):
+            colored = view.color(np.ascontiguousarray(image.permute(1, 2, 0)), params[k])
+            assert torch.equal(torch.from_numpy(colored).permute(2, 0, 1), expected)
+
+
+def test_parameters_stay_as_they_are_on_the_way_to_a_device():
+    batch = next(iter(train_loader(Views(Memory(), VIEWS, 3, color=False), 4, 0)))
+    moved = move_data_to_device(batch, torch.device("meta"))
+    assert moved.views[0].is_meta
+    assert moved.params is batch.params
 
 
 def test_a_batch_says_where_its_crops_lie():
@@ -108,7 +133,7 @@ def test_a_batch_says_where_its_crops_lie():
             return np.stack([rows, columns, rows], axis=-1)
 
     plain = View(size=8, jitter=0, gray=0, blur=0)
-    views, crops, _ = next(iter(train_loader(Views(Ramp(), MultiView([plain, plain]), 1), 16, 0)))
+    views, crops, *_ = next(iter(train_loader(Views(Ramp(), MultiView([plain, plain]), 1), 16, 0)))
     assert crops.shape == (16, 2, 5)
     assert 0 < crops[..., 4].mean() < 1
     for k, view in enumerate(views):
@@ -188,8 +213,7 @@ class Recorder(lightning.LightningModule):
         self.seen = []
 
     def training_step(self, batch, _):
-        views, _, names = batch
-        self.seen.append((self.current_epoch, names.tolist(), views[0].long().sum().item()))
+        self.seen.append((self.current_epoch, batch.indices.tolist(), batch.views[0].long().sum().item()))
         return self.weight.sum()
 
     def configure_optimizers(self):
@@ -217,7 +241,7 @@ def test_lightning_sets_the_epoch_and_resumes_at_a_border_and_within(tmp_path, s
     whole = fit(tmp_path, 0, 4, step)
     assert [epoch for epoch, *_ in whole] == [epoch for epoch in range(4) for _ in range(5)]
     assert len({str(names) for _, names, _ in whole}) == 20
-    expected = [names.tolist() for batches in epochs(Views(Memory(), VIEWS, 5), 0, 4) for *_, names in batches]
+    expected = [batch.indices.tolist() for batches in epochs(Views(Memory(), VIEWS, 5), 0, 4) for batch in batches]
     assert [names for _, names, _ in whole] == expected
     resumed = fit(tmp_path / "more", 1, 4, 100, tmp_path / f"step={step}.ckpt")
     assert resumed == whole[step:]

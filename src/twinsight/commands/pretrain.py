@@ -31,7 +31,9 @@ def run(options: Pretrain) -> Path | None:
     if options.checkpointing:
         checkpoint_blocks(backbone)
     method = build(options.method, backbone)
-    samples = Views(data, method.views(), options.seed)
+    on_gpu = setup.choose_device(options.accelerator).type == "cuda"
+    color = options.augment_on == "workers" or (options.augment_on == "auto" and not on_gpu)
+    samples = Views(data, method.views(), options.seed, color)
     processes = setup.processes(options)
     workers = choose_workers(options.workers, processes)
     parts = options.accumulate if options.accumulate_exact else 1

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from twinsight.data.pairs import PairAugmentation
 from twinsight.data.samples import VOID, Dataset, Sample
-from twinsight.data.views import MultiView
+from twinsight.data.views import MultiView, Params
 from twinsight.errors import UserError
 
 Key = tuple[int, int]
@@ -36,6 +36,16 @@ class Batch(NamedTuple):
     ids: list[str]
 
 
+class HostParams:
+    """What was drawn for the views of some images, a list an image.
+
+    Neither sequence nor dataclass, lest pinning and Lightning's transfer walk through thousands of numbers.
+    """
+
+    def __init__(self, images: list[list[Params]]):
+        self.images = images
+
+
 class ViewBatch(NamedTuple):
     """Augmented views of some images.
 
@@ -43,35 +53,41 @@ class ViewBatch(NamedTuple):
     crops: (B, views, 5) float32: where each lies in its image, top, left, height and width in pixels, and 1 where it is
         mirrored left to right, else 0.
     indices: (B,) int64, of the images.
+    params: what is still to be done to the colors of views that are only cropped; None if they are done.
     """
 
     views: list[torch.Tensor]
     crops: torch.Tensor
     indices: torch.Tensor
+    params: HostParams | None = None
 
 
 class Views(TorchDataset):
-    """Augmented views of each image: key -> (views, crops, index), as in `ViewBatch`, which batches are."""
+    """Augmented views of each image: key -> (views, their parameters, index); batches are `ViewBatch`.
 
-    def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0):
-        self.dataset, self.transform, self.seed = dataset, transform, seed
+    color: False crops and flips only, and leaves the rest to the device that trains. The parameters are the same.
+    """
+
+    def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0, color: bool = True):
+        self.dataset, self.transform, self.seed, self.color = dataset, transform, seed, color
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], list[list[float]], int]:
+    def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], list[Params], int]:
         image = self.dataset.image(key[1])
         drawn = self.transform.draw(np.random.default_rng([self.seed, *key]), *image.shape[:2])
-        views = [torch.from_numpy(view).permute(2, 0, 1) for view in self.transform.apply(image, drawn)]
-        return views, [[*params.box, params.flip] for params in drawn], key[1]
+        make = self.transform.apply if self.color else self.transform.crop
+        return [torch.from_numpy(view).permute(2, 0, 1) for view in make(image, drawn)], drawn, key[1]
 
-    @staticmethod
-    def collate(samples: list[tuple[list[torch.Tensor], list[list[float]], int]]) -> ViewBatch:
-        views, crops, indices = zip(*samples)
+    def collate(self, samples: list[tuple[list[torch.Tensor], list[Params], int]]) -> ViewBatch:
+        views, params, indices = zip(*samples)
         # Stacked as (B, h, w, 3), which copies whole images, three times as fast as channel by channel.
         stacked = [torch.stack([view.permute(1, 2, 0) for view in same]) for same in zip(*views)]
         images = [batch.permute(0, 3, 1, 2) for batch in stacked]
-        return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), torch.tensor(indices))
+        crops = [[[*drawn.box, drawn.flip] for drawn in each] for each in params]
+        todo = None if self.color else HostParams(list(params))
+        return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), torch.tensor(indices), todo)
 
 
 class Pairs(TorchDataset):

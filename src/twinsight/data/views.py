@@ -99,9 +99,15 @@ class View:
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
         """The view of the image that these parameters give, (size, size, 3) uint8."""
+        return self.color(self.crop(image, params), params)
+
+    def crop(self, image: np.ndarray, params: Params) -> np.ndarray:
+        """The geometry alone: (H, W, 3) -> (size, size, 3) uint8."""
         view = resized_crop(image, params.box, self.size, self.size, "bicubic")
-        if params.flip:
-            view = cv2.flip(view, 1)
+        return cv2.flip(view, 1) if params.flip else view
+
+    def color(self, view: np.ndarray, params: Params) -> np.ndarray:
+        """The rest, on what `crop` gave; `batched_color.recolor` does the same on a device."""
         for operation, factor in params.jitter:
             view = color.JITTER[operation](view, factor)
         if params.mix is not None:
@@ -135,6 +141,10 @@ class MultiView:
     def apply(self, image: np.ndarray, params: Sequence[Params]) -> list[np.ndarray]:
         """The views of the image that these parameters give."""
         return [view.apply(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
+
+    def crop(self, image: np.ndarray, params: Sequence[Params]) -> list[np.ndarray]:
+        """The same without their colors, see `View.crop`."""
+        return [view.crop(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
 
 
 def two_views(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.data.loader import Loader, ViewBatch
+from twinsight.data.loader import HostParams, Loader, ViewBatch
 from twinsight.errors import UserError
 from twinsight.training.recompute import recomputed
 
@@ -63,5 +63,6 @@ class LargeBatches(Loader):
     def __iter__(self) -> Iterator[ViewBatch]:
         batches = super().__iter__()
         while len(several := list(islice(batches, self.parts))) == self.parts:
-            views, crops, indices = zip(*several)
-            yield ViewBatch([torch.cat(same) for same in zip(*views)], torch.cat(crops), torch.cat(indices))
+            views, crops, indices, params = zip(*several)
+            todo = None if params[0] is None else HostParams([image for each in params for image in each.images])
+            yield ViewBatch([torch.cat(same) for same in zip(*views)], torch.cat(crops), torch.cat(indices), todo)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.data.batched_color import recolor_views
 from twinsight.data.loader import ViewBatch
 from twinsight.methods.attention_term import AttentionTerm
 from twinsight.training.exact import in_parts
@@ -42,6 +43,12 @@ class Pretrainer(pl.LightningModule):
         """The modules that probes can ask."""
         trunk: Any = self.method.trunk
         return {"method": self.method, "backbone": trunk, "network": trunk}
+
+    def on_after_batch_transfer(self, batch: ViewBatch, dataloader_idx: int) -> ViewBatch:
+        if batch.params is None:
+            return batch
+        method: Any = self.method
+        return batch._replace(views=recolor_views(batch.views, batch.params.images, method.views()), params=None)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         with in_parts(self.method, self.parts):
