@@ -140,11 +140,12 @@ def backbones(method: nn.Module) -> list[Backbone]:
     return [module for module in method.modules() if isinstance(module, Backbone)]
 
 
-def test_joined_batches_and_their_place_in_the_epoch():
+@pytest.mark.parametrize("color", [True, False])
+def test_joined_batches_and_their_place_in_the_epoch(color):
     options = TwoViewsOptions(size=32)
 
     def loader():
-        return train_loader(Views(Shapes("train", size=32, count=22), build(options)), 4, 0)
+        return train_loader(Views(Shapes("train", size=32, count=22), build(options), color=color), 4, 0)
 
     small, large = list(loader()), LargeBatches(loader(), 2)
     assert len(small) == 5
@@ -152,6 +153,10 @@ def test_joined_batches_and_their_place_in_the_epoch():
     for joined, first, second in zip(large, small[::2], small[1::2], strict=False):
         assert joined.indices.tolist() == [*first.indices, *second.indices]
         assert torch.equal(joined.crops, torch.cat([first.crops, second.crops]))
+        if color:
+            assert joined.params is None
+        else:
+            assert joined.params.images == first.params.images + second.params.images
         for view, a, b in zip(joined.views, first.views, second.views):
             assert torch.equal(view, torch.cat([a, b]))
             assert view.is_contiguous(memory_format=torch.channels_last)
