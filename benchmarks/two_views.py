@@ -6,8 +6,10 @@ python -m benchmarks.two_views [--quick] [FOLDER]
 import argparse
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -25,7 +27,7 @@ from twinsight.data.cache import Cached
 from twinsight.data.folder import Folder
 from twinsight.data.loader import Views
 from twinsight.data.samples import Dataset
-from twinsight.data.views import two_views
+from twinsight.data.views import MultiView, two_views
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
@@ -48,19 +50,26 @@ def compare(folder: Path, rounds: int) -> list[Row]:
     kilobytes = sum(file.stat().st_size for file in files) / len(files) / 1e3
     claim = f"two views at 224 of images of {kilobytes:.0f} kB, to float32"
     clock = {"rounds": rounds, "unit": "images/s", "work": len(files)}
+    with tempfile.TemporaryDirectory() as cache, one_thread_each():
+        rows = beside(f"{claim}: from JPEG", ours(dataset, two_views()), peers, 5, **clock)
+        cached = Cached(dataset, Path(cache))
+        return rows + beside(f"{claim}: from a cache", ours(cached, two_views()), peers, 7, **clock)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """OpenCV, too, has as many threads as torch."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(torch.get_num_threads())
     try:
-        with tempfile.TemporaryDirectory() as cache:
-            rows = beside(f"{claim}: from JPEG", ours(dataset), peers, 5, **clock)
-            return rows + beside(f"{claim}: from a cache", ours(Cached(dataset, Path(cache))), peers, 7, **clock)
+        yield
     finally:
         cv2.setNumThreads(threads)
 
 
-def ours(dataset: Dataset) -> Callable[[], list[Tensor]]:
+def ours(dataset: Dataset, views: MultiView) -> Callable[[], list[Tensor]]:
     """All that a training does: read, augment, collate, and normalize in the backbone."""
-    samples, backbone, epoch = Views(dataset, two_views()), Backbone("test_resnet"), iter(range(10**9))
+    samples, backbone, epoch = Views(dataset, views), Backbone("test_resnet"), iter(range(10**9))
 
     def batch() -> list[Tensor]:
         now = next(epoch)
@@ -74,12 +83,16 @@ def batches(files: Sequence[Path], views: Callable[[Path], Sequence[Tensor]]) ->
     return lambda: [torch.stack(same) for same in zip(*map(views, files))]
 
 
+def opened(file: Path) -> Image.Image:
+    return Image.open(file).convert("RGB")
+
+
 def lightly(files: Sequence[Path]) -> Callable[[], list[Tensor]]:
     """As its examples of Barlow Twins run it."""
-    from lightly.transforms import BYOLTransform
+    from lightly.transforms.byol_transform import BYOLTransform
 
-    transform = BYOLTransform()
-    return batches(files, lambda file: transform(Image.open(file).convert("RGB")))
+    transform: Any = BYOLTransform()
+    return batches(files, lambda file: transform(opened(file)))
 
 
 def official(files: Sequence[Path]) -> Callable[[], list[Tensor]]:
@@ -102,8 +115,8 @@ def official(files: Sequence[Path]) -> Callable[[], list[Tensor]]:
     pair = view(1.0, 0.0), view(0.1, 0.2)
 
     def views(file: Path) -> list[Tensor]:
-        image = Image.open(file).convert("RGB")
-        return [transform(image) for transform in pair]
+        image = opened(file)
+        return [torch.as_tensor(transform(image)) for transform in pair]
 
     return batches(files, views)
 
