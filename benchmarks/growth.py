@@ -1,8 +1,11 @@
 """How cost grows with the size of a problem: exponents, fitted on logarithms, beside the most that they should be."""
 
 import math
+import os
+import tempfile
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.distributed as dist
+from torch import Tensor, nn
 
 from benchmarks.memory import peak
 from benchmarks.photographs import photographs
@@ -44,7 +48,7 @@ def run(quick: bool) -> list[Row]:
         *grown("tokens, class row of all blocks", sizes(256, 1024, 4096), looking, extra(looking), quick, 2),
     ]
     if not quick:
-        rows += working()
+        rows += [*working(), *parallel()]
     return rows
 
 
@@ -128,12 +132,49 @@ def looking(tokens: int) -> Callable[[], object]:
 
 
 def working() -> list[Row]:
-    """Images a second with 1, 2 and 4 workers: by the clock, so cores that others use do not count for us."""
-    with photographs(64) as folder:
-        counts, taken = (1, 2, 4), []
+    """Images a second with more workers: by the clock, so cores that others use do not count for us."""
+    counts, taken = (1, 2, 4, 8, 16), []
+    with photographs(128) as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*worker processes in total")
         for workers in counts:
-            loader = train_loader(Views(Folder(folder), two_views()), 16, workers)
+            loader = train_loader(Views(Folder(folder), two_views()), 8, workers)
             list(loader)  # starts the workers
             taken.append(min(seconds(lambda loader=loader: list(loader), time.perf_counter) for _ in range(3)))
+    return [scaled("1 to 16 workers: images a second", counts, taken)]
+
+
+def parallel() -> list[Row]:
+    """Images a second with more processes, a thread each, that train on as many images each; by the clock."""
+    counts, taken = (1, 2), []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            meeting = Path(folder, "meeting")
+            context = torch.multiprocessing.start_processes(
+                steps, (count, f"file://{meeting}", Path(folder)), count, join=True, start_method="spawn"
+            )
+            assert context is None
+            taken.append(max(float(file.read_text()) for file in Path(folder).glob("rank*")) / count)
+    return [scaled("1 to 2 processes: images a second", counts, taken)]
+
+
+def steps(rank: int, world: int, meeting: str, folder: Path) -> None:
+    """The best of some steps, in seconds."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", meeting, rank=rank, world_size=world)
+    torch.manual_seed(0)
+    method = nn.parallel.DistributedDataParallel(BarlowTwins(Backbone("test_resnet"), two_views(), (256, 256)))
+    views = list(torch.rand(2, 32, 3, 96, 96))
+
+    def step() -> None:
+        method(views, 0.5)["loss"].backward()
+        dist.barrier()
+
+    step()
+    (folder / f"rank{rank}").write_text(str(min(seconds(step, time.perf_counter) for _ in range(5))))
+    dist.destroy_process_group()
+
+
+def scaled(claim: str, counts: Sequence[int], taken: Sequence[float]) -> Row:
     found = exponent(counts, [1 / each for each in taken])
-    return [Row("1 to 4 workers: images a second", found, 1, "exponent", found, None, "linear, cores permitting")]
+    name = f"linear, of {os.cpu_count()} cores"
+    return Row(claim, found, 1, "exponent", found, None, name)

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from twinsight.choices.backbones import TimmOptions
 from twinsight.choices.heads import LinearOptions
 from twinsight.commands import predict, setup
 from twinsight.config import Predict, Segment
+from twinsight.console import notes
 from twinsight.data.samples import voc_palette
 from twinsight.recipe import dump
 from twinsight.segmentation import save_classes
@@ -33,7 +35,7 @@ def run(quick: bool) -> list[Row]:
         segmenter = untrained(Path(made, "run"), backbone)
         outs = {name: Path(made, name) for name in ("ours", "plain")}
         options = Predict(run=segmenter, images=(folder,), out=outs["ours"], overlay=False, overwrite=True)
-        ours = partial(predict.run, options)
+        ours = silent(partial(predict.run, options))
         peers = {"plain loop": partial(plain, segmenter, folder, outs["plain"], False)}
         if native_bf16():
             peers["plain loop, bf16"] = partial(plain, segmenter, folder, Path(made, "bf16"), True)
@@ -45,6 +47,17 @@ def run(quick: bool) -> list[Row]:
         rows = beside(f"{claim}: processor time", ours, peers, None, **times)
         rows += beside(f"{claim}: until it is done", ours, peers, 1, clock=time.perf_counter, **times)
     return rows + [megapixels(row) for row in rows]
+
+
+def silent(call: Callable[[], object]) -> Callable[[], None]:
+    def quiet() -> None:
+        before, notes.quiet = notes.quiet, True
+        try:
+            call()
+        finally:
+            notes.quiet = before
+
+    return quiet
 
 
 def megapixels(row: Row) -> Row:

@@ -57,7 +57,7 @@ def our_step(name: str, views: list[Tensor], width: int, bf16: bool) -> Callable
     method: Any = BarlowTwins(Backbone(name), two_views(), (width,) * 3, LAMBDA).to(views[0].device)
     method.to(memory_format=torch.channels_last)
     given = [view.contiguous(memory_format=torch.channels_last) for view in views]
-    optimizer = torch.optim.AdamW(method.parameters(), 1e-4, fused=True)
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.06, fused=True)
     return step(lambda: method(given, 0.5)["loss"], optimizer, views[0].device.type, bf16)
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from twinsight.layers import GlobalBatchNorm1d, mean_over_ranks, mlp, standardize
+from twinsight.layers import GlobalBatchNorm1d, each_view, mean_over_ranks, mlp, standardize
 
 
 def test_mean_over_one_rank_is_the_tensor():
@@ -45,3 +45,21 @@ def test_mlp():
     ]
     assert all(layer.bias is None for layer in layers if isinstance(layer, nn.Linear))
     assert [type(layer) for layer in mlp([3, 2])] == [nn.Linear]
+
+
+def test_views_at_once_are_views_one_after_another():
+    torch.manual_seed(0)
+    one, other = mlp([6, 10, 10, 4]).double(), mlp([6, 10, 10, 4]).double()
+    other.load_state_dict(one.state_dict())
+    first = torch.randn(2, 5, 6, dtype=torch.float64, requires_grad=True)
+    second = first.detach().clone().requires_grad_()
+    together, apart = each_view(one, list(first)), [other(view) for view in second]
+    for found, expected in zip(together, apart, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    (together[0] * together[1]).sum().backward()
+    (apart[0] * apart[1]).sum().backward()
+    torch.testing.assert_close(first.grad, second.grad, rtol=1e-10, atol=1e-12)
+    for (name, value), expected in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, expected, msg=name)
+    for value, expected in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(value.grad, expected.grad, rtol=1e-10, atol=1e-12)

@@ -1,6 +1,7 @@
 """Small pieces that methods, heads and training share."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -81,6 +82,20 @@ def mlp(widths: list[int]) -> nn.Sequential:
         if i < len(widths) - 2:
             layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def each_view(layers: nn.Sequential, views: Sequence[Tensor]) -> Sequence[Tensor]:
+    """What the layers make of some (B, D) batches one after another.
+
+    Batch norm has each batch's own statistics; all else takes them at once, which spares the weights of a wide
+    projector, and their gradients, a second journey through memory.
+    """
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm1d):
+            views = [layer(view) for view in views]
+        else:
+            views = layer(torch.cat(list(views))).chunk(len(views))
+    return views
 
 
 def cosine(start: float, end: float, progress: float) -> float:

@@ -72,12 +72,12 @@ def reference_gradient(z1, z2):
     return back(b @ g.T / n, a, s1), back(a @ g / n, b, s2)
 
 
-@pytest.fixture
-def pair():
-    """Correlated, off center, of several scales."""
+@pytest.fixture(params=[(9, 7), (7, 7), (6, 40)], ids=str)
+def pair(request):
+    """Correlated, off center, of several scales; more images than features, and fewer."""
     rng = np.random.default_rng(0)
-    z1 = rng.normal(size=(9, 7)) * np.linspace(0.1, 5, 7) + 3
-    return z1, z1 * 0.7 + rng.normal(size=(9, 7))
+    z1 = rng.normal(size=request.param) * np.linspace(0.1, 5, request.param[1]) + 3
+    return z1, z1 * 0.7 + rng.normal(size=request.param)
 
 
 def test_loss_and_gradients_equal_the_reference_in_float32(pair):
@@ -98,7 +98,7 @@ def test_gradcheck(pair):
 
 def test_equals_the_batch_norm_of_the_official_code(pair):
     z1, z2 = (torch.tensor(z) for z in pair)
-    norm = nn.BatchNorm1d(7, affine=False, dtype=torch.float64)
+    norm = nn.BatchNorm1d(z1.shape[1], affine=False, dtype=torch.float64)
     torch.testing.assert_close(cross_correlation(z1, z2), norm(z1).T @ norm(z2) / len(z1))
 
 

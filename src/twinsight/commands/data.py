@@ -45,7 +45,7 @@ def check(options: DataCheck) -> None:
 
 
 def read(dataset: Dataset, title: str) -> Verdict:
-    with Progress(console=notes, transient=True) as progress:
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         task = progress.add_task(title, total=len(dataset))
         return check_dataset(dataset, lambda done, total: progress.update(task, completed=done))
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import track
 
 from twinsight.commands import setup
 from twinsight.commands.judging import judge
 from twinsight.config import Evaluate
-from twinsight.console import notes
+from twinsight.console import tracked
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix, Scores
@@ -45,7 +44,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
         )
     confusion = ConfusionMatrix(len(classes))
     loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers))
-    for batch in track(loader, "evaluating", total=len(loader), console=notes, transient=True):
+    for batch in tracked(loader, "evaluating", len(loader)):
         for images, masks in same_size(batch):
             with torch.inference_mode():
                 confusion.update(inference(model, images.to(device)).argmax(1), masks.to(device))

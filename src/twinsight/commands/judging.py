@@ -6,7 +6,6 @@ from itertools import tee
 from typing import Any
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
@@ -15,7 +14,7 @@ from twinsight.commands.judging_tables import by_class, classified, explain, seg
 from twinsight.commands.models import open_model
 from twinsight.commands.setup import percent
 from twinsight.config import Evaluate
-from twinsight.console import notes
+from twinsight.console import tracked
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.data.samples import Dataset
@@ -71,7 +70,7 @@ class Bench:
     def samples(self, dataset: Dataset, size: int, title: str) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Images and masks, one after another, brought down to `size`."""
         loader = eval_loader(Pairs(dataset), 1, self.workers)
-        for images, masks, *_ in track(loader, title, total=len(loader), console=notes, transient=True):
+        for images, masks, *_ in tracked(loader, title, len(loader)):
             image = to_tensor(images[0].permute(1, 2, 0).numpy(), size)
             yield image, None if masks is None else mask_to_tensor(masks[0].numpy(), image)
 

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 
 from twinsight.commands import setup
 from twinsight.commands.streaming import ahead, batches, threads
 from twinsight.config import Predict
-from twinsight.console import notes, told
+from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.voc import find_images
 from twinsight.errors import UserError
@@ -86,7 +85,7 @@ def run(options: Predict) -> None:
 
     with threads() as pool:
         written = ahead(pool, write, predicted(), AHEAD)
-        for _ in track(written, "predicting", len(images), console=notes, transient=True):
+        for _ in tracked(written, "predicting", len(images)):
             pass
     told(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
     if broken:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import mean_over_ranks, mlp, standardize
+from twinsight.layers import each_view, mean_over_ranks, mlp, standardize, world_size
 
 
 class BarlowTwins(nn.Module):
@@ -38,7 +38,7 @@ class BarlowTwins(nn.Module):
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: two (B, 3, H, W) batches, uint8 or float in [0, 1]; progress: 0 to 1 over the run."""
-        z1, z2 = map(self.project, views)
+        z1, z2 = each_view(self.projector, [self.trunk(view) for view in views])
         invariance, redundancy = barlow_twins_loss(z1, z2)
         return {
             "loss": invariance + self.lambd * redundancy,
@@ -57,6 +57,8 @@ def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     C is the cross-correlation (D, D) over the global batch of all processes, in float32 under any autocast
     (in bfloat16 the off-diagonal terms would drown in rounding). Weigh the second term by lambda and add.
     """
+    if len(z1) < z1.shape[1] and world_size() == 1:
+        return loss_of_few_images(z1, z2)
     c = cross_correlation(z1, z2)
     dim = len(c)
     off_diagonal = c.flatten()[1:].view(dim - 1, dim + 1)[:, :-1]  # drops every (dim + 1)-th element
@@ -67,3 +69,16 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
     """(B, D), (B, D) -> (D, D): correlation of every pair of features over the global batch, in [-1, 1]."""
     with torch.autocast(z1.device.type, enabled=False):
         return mean_over_ranks(standardize(z1).T @ standardize(z2) / len(z1))
+
+
+def loss_of_few_images(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
+    """`barlow_twins_loss` of fewer images than features, in one process, without C.
+
+    The sum of all C_ij^2 is the trace of C C^T, and that of (z1 z1^T) (z2 z2^T) / B^2, which are (B, B). C itself has
+    67 million numbers with the paper's projector, and each operation on it passes over all of them.
+    """
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = standardize(z1), standardize(z2)
+        diagonal = (z1 * z2).mean(0)
+        everything = (z1 @ z1.T * (z2 @ z2.T)).sum() / len(z1) ** 2
+    return (1 - diagonal).square().sum(), everything - diagonal.square().sum()

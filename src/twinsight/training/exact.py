@@ -65,4 +65,7 @@ class LargeBatches(Loader):
         while len(several := list(islice(batches, self.parts))) == self.parts:
             views, crops, indices, params = zip(*several)
             todo = None if params[0] is None else HostParams([image for each in params for image in each.images])
-            yield ViewBatch([torch.cat(same) for same in zip(*views)], torch.cat(crops), torch.cat(indices), todo)
+            joined = [torch.cat(same) for same in zip(*views)]
+            if self.pin_memory:
+                joined = [view.pin_memory() for view in joined]
+            yield ViewBatch(joined, torch.cat(crops), torch.cat(indices), todo)
