@@ -23,7 +23,7 @@ def run(quick: bool) -> list[Row]:
     if quick:
         return compare("test_resnet", 4, 2, 32, 1)
     gpu = torch.cuda.is_available()
-    return compare("vit_base_patch16_224", 4096, 256, 224, 3) if gpu else compare("resnet18", 64, 16, 224, 3)
+    return compare("vit_base_patch16_224", 4096, 256, 224, 3) if gpu else compare("resnet18", 32, 8, 224, 3)
 
 
 def compare(name: str, count: int, batch: int, side: int, rounds: int) -> list[Row]:

@@ -76,7 +76,7 @@ class TrainingOptions:
     """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of the
     memory for a second forward, with the same gradients."""
     compile: bool = False
-    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; not timed here."""
+    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; CPUs gain nothing."""
     workers: int | None = None
     """Processes that load data. Default: by the machine."""
     devices: int | None = None
