@@ -31,7 +31,7 @@ def test_deeplabv3_resnet50_equals_torchvisions():
     model.aux.load_state_dict(dict(zip(model.aux.state_dict(), theirs, strict=True)))
 
     images = torch.rand(2, 3, 65, 97)
-    expected = original((images - backbone.mean) / backbone.std)
+    expected = original(backbone.normalize(images))
     logits, auxiliary = model.every_logits(images, [model.head, model.aux])
     torch.testing.assert_close(logits, expected["out"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(auxiliary, expected["aux"], atol=1e-5, rtol=1e-5)

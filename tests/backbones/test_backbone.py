@@ -41,13 +41,13 @@ def test_embedding_is_the_original_models(case):
     pixels = (images / 255 - torch.tensor(config["mean"]).view(3, 1, 1)) / torch.tensor(config["std"]).view(3, 1, 1)
     for given in (images, images.contiguous(memory_format=torch.channels_last), images / 255):
         before = given.clone()
-        torch.testing.assert_close(backbone.normalize(given), pixels, atol=5e-7, rtol=0)
+        normalized = backbone.normalize(given)
+        torch.testing.assert_close(normalized, pixels, atol=5e-7, rtol=0)
         assert torch.equal(given, before)
-    pixels = backbone.normalize(images)  # deep networks make ten times of a difference in the last digit
-    expected = original(pixels)
-    assert expected.shape == (1, backbone.dim)
-    torch.testing.assert_close(backbone(images), expected, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(backbone(images.float() / 255), expected, atol=1e-6, rtol=1e-6)
+        # Of the same pixels: deep networks make thirty times of a difference in the last digit.
+        expected = original(normalized)
+        assert expected.shape == (1, backbone.dim)
+        torch.testing.assert_close(backbone(given), expected, atol=1e-6, rtol=1e-6)
 
 
 @torch.no_grad()
