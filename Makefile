@@ -16,7 +16,7 @@ demo: $(READY)  ## Pretrain, segment and report on the embedded data set, in min
 	$(BIN)/twinsight demo
 
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)  ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
