@@ -34,7 +34,7 @@ class Trunk(nn.Module):
 def method(trunk=None, **options):
     """A student and a teacher that differ, and a center that is not 0."""
     torch.manual_seed(0)
-    made = DINO(trunk or Trunk(), views=None, **HEAD | options)  # type: ignore[arg-type]
+    made = DINO(trunk or Trunk(), views=None, **HEAD | options)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -143,7 +143,7 @@ def test_float32_under_autocast():
 
 def test_the_head_as_it_begins():
     torch.manual_seed(0)
-    made = DINO(Trunk(), None, prototypes=50, hidden=200, bottleneck=100, norm_last_layer=False)  # type: ignore[arg-type]
+    made = DINO(Trunk(), None, prototypes=50, hidden=200, bottleneck=100, norm_last_layer=False)
     for layer in made.projector[:-1:2]:
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
         assert not layer.bias.any()
@@ -162,7 +162,7 @@ def test_the_head_with_batch_norm_tells_images_apart_at_once():
     spread = []
     for batch_norm in (False, True):
         torch.manual_seed(0)
-        z = DINO(Trunk(), views=None, **HEAD, batch_norm=batch_norm).projector(embeddings)  # type: ignore[arg-type]
+        z = DINO(Trunk(), views=None, **HEAD, batch_norm=batch_norm).projector(embeddings)
         spread.append((z @ z.T).mean().item())
     assert spread[0] > 0.99
     assert spread[1] < 0.5
@@ -172,7 +172,7 @@ def test_the_head_with_batch_norm_tells_images_apart_at_once():
 def test_prototypes_are_torchs_weight_norm(normed):
     torch.manual_seed(0)
     linear = nn.utils.parametrizations.weight_norm(nn.Linear(5, 8, bias=False, dtype=torch.float64))
-    length, direction = linear.parametrizations.weight.original0, linear.parametrizations.weight.original1  # type: ignore[union-attr]
+    length, direction = linear.parametrizations.weight.original0, linear.parametrizations.weight.original1
     ours = Prototypes(5, 8, normed).double()
     with torch.no_grad():
         ours.weight.copy_(direction)
@@ -336,7 +336,7 @@ def train(**options):
     """The losses of a short training; what the teacher's answer then tells of an image, in nats, 0 to log 12."""
     torch.manual_seed(0)
     sizes = {"prototypes": 12, "hidden": 32, "bottleneck": 16}
-    made = DINO(Trunk(), None, **sizes, momentum=0.9, teacher_temperature=(0.04, 0.04), **options)  # type: ignore[arg-type]
+    made = DINO(Trunk(), None, **sizes, momentum=0.9, teacher_temperature=(0.04, 0.04), **options)
     optimizer = torch.optim.AdamW(made.student.parameters(), lr=0.01)
     losses = []
     for step in range(300):

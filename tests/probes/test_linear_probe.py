@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from colors import Colors
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import top_k_accuracy_score
 from torch import nn
 
-from twinsight.backbones.backbone import Backbone, Features
+from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.probes.linear_fit import Linear, choose_strength, fit, held_out
 from twinsight.probes.linear_probe import LinearProbe, linear_logits, top
@@ -154,22 +155,6 @@ def test_what_cannot_be_asked():
         LinearProbe(labels=list("abababa"))(model, images)
     with pytest.raises(UserError, match="neither classes of images nor masks"):
         LinearProbe()(model, images)
-
-
-class Colors(nn.Module):
-    """Sees the mean color of every patch of 4 x 4 pixels."""
-
-    name, dims, strides = "colors", (3,), (4,)
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def features(self, images, levels):
-        images = images.float()
-        padded = nn.functional.pad(images, (0, -images.shape[3] % 4, 0, -images.shape[2] % 4))
-        maps = nn.functional.avg_pool2d(padded, 4) * self.weight
-        return Features(maps.mean((2, 3)), [maps], (padded.shape[2], padded.shape[3]))
 
 
 def scenes(count, seed):

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from colors import Colors
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from twinsight.backbones.backbone import Backbone, Features
+from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix
 from twinsight.probes.attention import Look
@@ -16,22 +17,6 @@ from twinsight.probes.votes import Memory, vote
 
 CLASSES = ("background", "Big Cat", "dog")
 PALETTE = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
-
-
-class Colors(nn.Module):
-    """Sees the mean color of every patch of 4 x 4 pixels."""
-
-    name, dims, strides = "colors", (3,), (4,)
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def features(self, images, levels):
-        images = images.float()
-        padded = nn.functional.pad(images, (0, -images.shape[3] % 4, 0, -images.shape[2] % 4))
-        maps = nn.functional.avg_pool2d(padded, 4) * self.weight
-        return Features(maps.mean((2, 3)), [maps], (padded.shape[2], padded.shape[3]))
 
 
 def some(count, seed, height=12, width=20):

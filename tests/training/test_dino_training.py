@@ -126,9 +126,9 @@ def test_the_optimizer_gets_the_student_with_its_depths():
     class Trainer:
         estimated_stepping_batches = 10
 
-    method = DINO(Backbone("test_vit"), None, **HEAD, norm_last_layer=False)  # type: ignore[arg-type]
+    method = DINO(Backbone("test_vit"), None, **HEAD, norm_last_layer=False)
     module = Pretrainer(method, Optimization(lr=1.0, layer_decay=0.5, weight_decay=(0.04, 0.4), warmup=0.0))
-    module._trainer = Trainer()  # type: ignore[assignment]
+    module._trainer = Trainer()
     optimizer = module.configure_optimizers()["optimizer"]
     names = {parameter: name for name, parameter in method.named_parameters()}
     found = {names[p]: group for group in optimizer.param_groups for p in group["params"]}

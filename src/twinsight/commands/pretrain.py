@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
-from twinsight.commands import probing, setup
+from twinsight.commands import planning, probing, setup
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
@@ -56,7 +56,7 @@ def run(options: Pretrain) -> Path | None:
 
     each = None
     if options.dry_run or options.find_batch_size:
-        each = cost(method, loss, setup.optimizer_slots(options), parts, autocast(options.precision))
+        each = cost(method, loss, planning.optimizer_slots(options), parts, autocast(options.precision))
         if options.find_batch_size:
             options.batch_size, options.find_batch_size = largest_batch(each, len(data) // parts), False
             told(f"--find-batch-size: {options.batch_size}")
@@ -75,7 +75,7 @@ def run(options: Pretrain) -> Path | None:
             "data": f"{options.data.name}, {len(data)} images, {workers} workers",
         }  # fmt: skip
         steps = len(loader) * parts // options.accumulate * options.epochs
-        setup.print_plan(method, each, options.batch_size, steps, facts)
+        planning.print_plan(method, each, options.batch_size, steps, facts)
         return None
 
     samples.dataset = setup.cached(data, options.data, options.data.train)  # no earlier: a dry run decodes nothing
@@ -88,7 +88,7 @@ def run(options: Pretrain) -> Path | None:
     directory = setup.open_run(options, "pretrain", f"{options.method.name}-{backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return directory.folder
-    setup.tell_memory(options, method, loss, parts)
+    planning.tell_memory(options, method, loss, parts)
     end = training.fit(module, loader, None, directory, options.resume is not None, watching)
     if RANK == 0:
         save_backbone(backbone, directory.folder / "backbone.safetensors")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from twinsight.choices.build import build
-from twinsight.commands import probing, setup
+from twinsight.commands import planning, probing, setup
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
@@ -41,7 +41,7 @@ def run(options: Segment) -> Scores | None:
 
     each = None
     if options.dry_run or options.find_batch_size:
-        each = cost(model, cost_loss, setup.optimizer_slots(options), autocast=autocast(options.precision))
+        each = cost(model, cost_loss, planning.optimizer_slots(options), autocast=autocast(options.precision))
         if options.find_batch_size:
             options.batch_size, options.find_batch_size = largest_batch(each, len(train)), False
             told(f"--find-batch-size: {options.batch_size}")
@@ -55,7 +55,7 @@ def run(options: Segment) -> Scores | None:
             "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
         }
         steps = len(loader) // options.accumulate * options.epochs
-        setup.print_plan(model, each, options.batch_size, steps, facts)
+        planning.print_plan(model, each, options.batch_size, steps, facts)
         return None
 
     pairs.dataset = setup.cached(train, options.data, options.data.train)  # no earlier: a dry run decodes nothing
@@ -65,7 +65,7 @@ def run(options: Segment) -> Scores | None:
         told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
         module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
     watching = [ClassScores(train.classes), *probing.make_probing(options, module.subjects(), val)]
-    setup.tell_memory(options, model, cost_loss)
+    planning.tell_memory(options, model, cost_loss)
     directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
     if options.resume is not None and finished(directory, options.epochs):
         return None

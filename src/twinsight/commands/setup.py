@@ -1,7 +1,7 @@
 """From options to the objects that several commands share."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +13,11 @@ from lightning.pytorch.tuner.tuning import Tuner
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
-from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone, read_tensors
 from twinsight.choices.build import build
-from twinsight.choices.data import DataOptions
+from twinsight.choices.data import DataOptions, FileOptions
 from twinsight.choices.heads import FcnOptions
 from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, TrainingOptions
 from twinsight.console import console, notes, told
@@ -32,9 +31,8 @@ from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.callbacks import End
-from twinsight.training.estimate import Cost, Loss, available_memory, fits, step_memory
 from twinsight.training.optim import Optimization
-from twinsight.training.trainer import Training, autocast, explained, quiet
+from twinsight.training.trainer import Training, quiet
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
@@ -183,10 +181,9 @@ def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
 
 def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
     """The data set, out of the cache if the options name one; made where it is missing."""
-    cache = getattr(options, "cache", None)
-    if cache is None:
+    if not isinstance(options, FileOptions) or options.cache is None:
         return data
-    folder = cache / split
+    folder = options.cache / split
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         task = progress.add_task("decoding into the cache", total=len(data))
         return Cached(
@@ -195,42 +192,6 @@ def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
             plan=lambda size: told(f"--data.cache: {size / 1e9:.2f} GB in {folder}"),
             report=lambda done, _: progress.update(task, completed=done),
         )
-
-
-def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mapping[str, object]) -> None:
-    """What a dry run prints."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    facts = {
-        **rows,
-        "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
-        "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
-        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, gradients and "
-        f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch",
-        "steps": f"{steps}",
-    }
-    for name, value in facts.items():
-        table.add_row(f"[bold]{name}[/bold]", str(value))
-    console.print(table)
-
-
-def optimizer_slots(options: TrainingOptions) -> int:
-    """Numbers that the optimizer keeps of each parameter."""
-    return 2 if options.optimizer == "adamw" else 1
-
-
-def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1) -> None:
-    """What a step will take of the memory, before the first one; what to do if it does not fit."""
-    slots, dtype = optimizer_slots(options), autocast(options.precision)
-    try:
-        needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
-    except ValueError as error:
-        raise explained(error) from error
-    sharing = 1 if torch.cuda.is_available() else processes(options)
-    free = available_memory() / sharing
-    told(f"memory: about {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free")
-    if not fits(needed, free):
-        exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""
-        told(f"memory: that hardly fits; make room with --find-batch-size, --checkpointing{exact}")
 
 
 def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:

@@ -60,9 +60,12 @@ def cost(
     return Cost(sum(p.numel() for p in parameters), trainable, flops, small - 8 * per_image, per_image)
 
 
-def step_memory(*args: Any, **kwargs: Any) -> int:
+def step_memory(
+    model: nn.Module, loss: Loss, batch: int, optimizer_slots: int = 2, parts: int = 1,
+    autocast: torch.dtype | None = None,
+) -> int:  # fmt: skip
     """Bytes that training takes at the fullest moment of a step; arguments as for `tensor_bytes`."""
-    return round(OVERHEAD * tensor_bytes(*args, **kwargs))
+    return round(OVERHEAD * tensor_bytes(model, loss, batch, optimizer_slots, parts, autocast))
 
 
 def tensor_bytes(
