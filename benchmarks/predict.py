@@ -21,6 +21,7 @@ from twinsight.commands import predict, setup
 from twinsight.config import Predict, Segment
 from twinsight.console import notes
 from twinsight.data.samples import voc_palette
+from twinsight.device import choose_device
 from twinsight.recipe import dump
 from twinsight.segmentation import save_classes
 
@@ -79,7 +80,7 @@ def untrained(run: Path, backbone: str) -> Path:
 
 @torch.inference_mode()
 def plain(run: Path, folder: Path, out: Path, bf16: bool) -> None:
-    device = setup.choose_device("auto")
+    device = choose_device("auto")
     model, _ = setup.load_segmenter(run, "best", device)
     out.mkdir(exist_ok=True)
     for file in sorted(folder.iterdir()):

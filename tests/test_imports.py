@@ -10,9 +10,11 @@ import twinsight
 ROOT = Path(twinsight.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FREE = {"errors"}
+FREE = {"errors", "files"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": {"errors"},
+    "device": FREE,
     "layers": FREE,
     "losses": FREE,
     "ranges": FREE,
@@ -29,15 +31,15 @@ MAY_IMPORT = {
     "probes": FREE | {"probes", "backbones", "layers", "data", "metrics"},
     "segmentation": FREE | {"backbones"},
     "inference": FREE,
-    "training": FREE | {"training", "data", "backbones", "heads", "methods", "probes", "layers", "losses",
+    "training": FREE | {"training", "device", "data", "backbones", "heads", "methods", "probes", "layers", "losses",
                         "metrics", "run", "console", "segmentation", "inference"},
     "cli": FREE | {"config", "recipe", "console"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
-LIGHT = [ROOT / f"{name}.py" for name in ("cli", "config", "recipe", "ranges", "run", "console", "errors")] + sorted(
-    (ROOT / "choices").glob("*.py")
-)
+LIGHT = [
+    ROOT / f"{name}.py" for name in ("cli", "config", "recipe", "ranges", "run", "console", "errors", "files")
+] + sorted((ROOT / "choices").glob("*.py"))
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 
 

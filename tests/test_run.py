@@ -5,7 +5,8 @@ import pytest
 
 from twinsight.config import Pretrain
 from twinsight.errors import UserError
-from twinsight.run import Run, next_folder, write_text
+from twinsight.files import write_text
+from twinsight.run import Run, next_folder
 
 
 def make(folder: Path | None, overwrite: bool = False) -> Run:

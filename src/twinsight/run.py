@@ -15,6 +15,7 @@ import yaml
 
 from twinsight.console import RANK
 from twinsight.errors import UserError
+from twinsight.files import write_text
 from twinsight.recipe import dump
 
 PACKAGES = (
@@ -130,17 +131,6 @@ class Run:
 def next_folder(stem: str) -> Path:
     """runs/STEM-1, or the first number that is free."""
     return next(folder for n in count(1) if not (folder := Path("runs") / f"{stem}-{n}").exists())
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write to a temporary name, then rename: no reader ever meets half a file."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def environment() -> str:

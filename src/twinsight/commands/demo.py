@@ -15,10 +15,11 @@ from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.choices.probes import EmbeddingOptions, FeaturesOptions, NeighborsOptions, ReceptiveFieldOptions
 from twinsight.commands import pretrain, segment
 from twinsight.commands.look import sample, together
-from twinsight.commands.setup import choose_device, load_segmenter, percent
+from twinsight.commands.setup import load_segmenter, percent
 from twinsight.config import Demo, Pretrain, Segment
 from twinsight.console import told
 from twinsight.data.shapes import write
+from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.metrics import Scores
 from twinsight.probes.correlation import Correlation

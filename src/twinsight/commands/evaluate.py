@@ -11,10 +11,11 @@ from twinsight.commands.judging import judge
 from twinsight.config import Evaluate
 from twinsight.console import tracked
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
+from twinsight.device import choose_device
 from twinsight.errors import UserError
+from twinsight.files import without_nan, write_text
 from twinsight.metrics import ConfusionMatrix, Scores
 from twinsight.recipe import read
-from twinsight.run import write_text
 from twinsight.segmentation import load_classes
 from twinsight.training.segmenter import same_size
 
@@ -31,7 +32,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
             f"{options.run}: has no segmenter, being a run of `twinsight pretrain`; judge its backbone with --probe "
             "patches,linear (or attention; of a class-folder knn,linear)"
         )
-    device = setup.choose_device(options.accelerator)
+    device = choose_device(options.accelerator)
     inference = setup.make_inference(options)
     model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
     dataset = setup.with_masks(options.data.open("val"))
@@ -57,12 +58,3 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
 def save(file: Path | None, numbers: dict[str, Any]) -> None:
     if file is not None:
         write_text(file, json.dumps(without_nan(numbers), indent=2) + "\n")
-
-
-def without_nan(value: object) -> object:
-    """NaN (a class that occurs nowhere) as null: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {k: without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [without_nan(v) for v in value]
-    return None if isinstance(value, float) and value != value else value

@@ -18,6 +18,7 @@ from twinsight.console import tracked
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.data.samples import Dataset
+from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.inference import Inference
 from twinsight.probes.attention_scores import AttentionScores, untrained_like
@@ -52,7 +53,7 @@ def judge(options: Evaluate) -> dict[str, Numbers]:
             raise UserError(f"--probe {name}: judges on {wants}; on this data give {' or '.join(judges)}")
     if judges is ON_MASKS:
         setup.with_masks(val)
-    device = setup.choose_device(options.accelerator)
+    device = choose_device(options.accelerator)
     opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
     bench = Bench(opened.name, model, train, val, options.size, choose_workers(options.workers))

@@ -11,15 +11,15 @@ from rich.table import Table
 from twinsight.choices.build import build
 from twinsight.choices.methods import TwoViewsOptions
 from twinsight.choices.probes import PROBES
-from twinsight.commands import setup
-from twinsight.commands.evaluate import without_nan
 from twinsight.commands.models import Opened, open_model
 from twinsight.commands.predict import find
 from twinsight.console import console, told
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
 from twinsight.data.samples import Dataset
+from twinsight.device import choose_device
 from twinsight.errors import UserError
+from twinsight.files import without_nan
 from twinsight.probes.draw import Plot, beside
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.probes.predictions import compare
@@ -56,7 +56,7 @@ def probe_name(options: Any) -> str:
 
 
 def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str, Finding]]:
-    device = setup.choose_device(options.accelerator)
+    device = choose_device(options.accelerator)
     if not options.weights and name != "views":
         raise UserError("--weights: none given; name a run directory, a weights file or a timm model")
     models = [open_model(spec, options.backbone, options.checkpoint, device) for spec in options.weights]

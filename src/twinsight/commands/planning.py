@@ -9,8 +9,9 @@ from torch import nn
 from twinsight.commands.setup import processes
 from twinsight.config import Pretrain, TrainingOptions
 from twinsight.console import console, told
-from twinsight.training.estimate import Cost, Loss, available_memory, fits, step_memory
-from twinsight.training.trainer import autocast, explained
+from twinsight.device import autocast, available_memory
+from twinsight.training.estimate import Cost, Loss, fits, step_memory
+from twinsight.training.trainer import explained
 
 
 def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mapping[str, object]) -> None:

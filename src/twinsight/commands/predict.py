@@ -15,12 +15,12 @@ from twinsight.config import Predict
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.voc import find_images
+from twinsight.device import choose_device, native_bf16
 from twinsight.errors import UserError
 from twinsight.inference import at_once
 from twinsight.metrics import best_class
 from twinsight.probes.draw import overlay
 from twinsight.segmentation import load_classes
-from twinsight.training.trainer import native_bf16
 
 AHEAD = 8
 """Images that are read ahead, and those that wait to be written."""
@@ -41,7 +41,7 @@ def run(options: Predict) -> None:
         raise UserError(f"--opacity {options.opacity}: must lie between 0 and 1")
     if options.batch_size is not None and options.batch_size < 1:
         raise UserError(f"--batch-size {options.batch_size}: must be at least 1")
-    device = setup.choose_device(options.accelerator)
+    device = choose_device(options.accelerator)
     inference = setup.make_inference(options)
     images = find(options.images)
     suffixes = (".png", ".overlay.jpg") if options.overlay else (".png",)

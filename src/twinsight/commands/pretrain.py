@@ -13,13 +13,14 @@ from twinsight.commands import planning, probing, setup
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
+from twinsight.device import autocast, choose_device
 from twinsight.errors import UserError
 from twinsight.report.runs import report_run
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.exact import LargeBatches
 from twinsight.training.pretrainer import Pretrainer, losses
-from twinsight.training.trainer import autocast, finished
+from twinsight.training.trainer import finished
 
 
 def run(options: Pretrain) -> Path | None:
@@ -31,7 +32,7 @@ def run(options: Pretrain) -> Path | None:
     if options.checkpointing:
         checkpoint_blocks(backbone)
     method = build(options.method, backbone)
-    on_gpu = setup.choose_device(options.accelerator).type == "cuda"
+    on_gpu = choose_device(options.accelerator).type == "cuda"
     color = options.augment_on == "workers" or (options.augment_on == "auto" and not on_gpu)
     samples = Views(data, method.views(), options.seed, color)
     processes = setup.processes(options)

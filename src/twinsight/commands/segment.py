@@ -12,6 +12,7 @@ from twinsight.commands import planning, probing, setup
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
+from twinsight.device import autocast
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
@@ -20,7 +21,7 @@ from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
-from twinsight.training.trainer import autocast, export_best, finished
+from twinsight.training.trainer import export_best, finished
 
 
 def run(options: Segment) -> Scores | None:

@@ -23,6 +23,7 @@ from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, Tr
 from twinsight.console import console, notes, told
 from twinsight.data.cache import Cached
 from twinsight.data.samples import Dataset
+from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.inference import Inference
 from twinsight.metrics import Scores
@@ -145,15 +146,6 @@ def make_model(options: Segment, num_classes: int) -> SegmentationModel:
         if getattr(options, name) and hasattr(model.head, "attention"):
             raise UserError(f"--{name}: goes without --head {options.head.name}, which records attention; leave it out")
     return model
-
-
-def choose_device(accelerator: str) -> torch.device:
-    """Raises UserError for one that this machine has not."""
-    present = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = next(name for name, there in present.items() if there) if accelerator == "auto" else accelerator
-    if not present[name]:
-        raise UserError(f"--accelerator {name}: this machine has none; leave it out")
-    return torch.device({"gpu": "cuda"}.get(name, name))
 
 
 def print_scores(scores: Scores, classes: Sequence[str]) -> None:

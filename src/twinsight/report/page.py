@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jinja2
 
+from twinsight.files import write_text
 from twinsight.report.embed import embed
-from twinsight.run import write_text
 
 MISSING = ("", "-")
 """Cells without a value, which sort last."""

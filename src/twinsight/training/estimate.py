@@ -1,10 +1,8 @@
 """What a training step costs, before the first one: operations and memory."""
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -15,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from twinsight.device import available_memory
 from twinsight.training.exact import in_parts
 
 
@@ -152,14 +151,3 @@ def largest_batch(each: Cost, most: int) -> int:
     while batch * 2 <= most and fits(each.memory(batch * 2), free):
         batch *= 2
     return batch
-
-
-def available_memory() -> int:
-    """Free bytes: of the GPU where there is one, else of the machine, what caches would give back included."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # no Linux
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

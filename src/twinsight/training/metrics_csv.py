@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from twinsight.run import write_text
+from twinsight.files import write_text
 
 
 class MetricsCsv(Logger):

@@ -21,10 +21,12 @@ from safetensors.torch import save_file
 
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
+from twinsight.device import precision
 from twinsight.errors import UserError
 from twinsight.run import Run
 from twinsight.training.blocks import Compiling
-from twinsight.training.callbacks import End, LastCheckpoint, StopOnNan
+from twinsight.training.callbacks import End, LastCheckpoint
+from twinsight.training.finite import StopOnNan
 from twinsight.training.metrics_csv import MetricsCsv
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
@@ -207,29 +209,6 @@ def export_best(module: Segmenter, run: Run) -> None:
     temporary = run.folder / "model.tmp"
     save_file({name: value.contiguous() for name, value in module.model.state_dict().items()}, temporary)
     temporary.rename(run.folder / "model.safetensors")
-
-
-def precision(name: str) -> Any:
-    """Lightning's name for a precision."""
-    return {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[chosen_precision(name)]
-
-
-def autocast(name: str) -> torch.dtype | None:
-    """What a precision computes in, where that is not float32."""
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(chosen_precision(name))
-
-
-def chosen_precision(name: str) -> str:
-    """ "auto" is bfloat16 where the processor computes in it natively."""
-    if name == "auto":
-        return "bf16" if native_bf16() else "fp32"
-    return name
-
-
-def native_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_capability() >= (8, 0)
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def wandb_mode() -> str:
