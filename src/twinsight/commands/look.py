@@ -75,7 +75,10 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
         if asked.subject not in model.subjects and model.subjects:
             raise UserError(f"--weights {model.name}: `look {name}` needs a {asked.subject}; {NEEDS[asked.subject]}")
         told(f"look: {name} of {model.name}")
-        findings[unique(model.name, findings)] = asked(model.subjects.get(asked.subject), seen.images, seen.masks)
+        finding = asked(model.subjects.get(asked.subject), seen.images, seen.masks)
+        for remark in finding.remarks:
+            told(f"look: {model.name}: {remark}")
+        findings[unique(model.name, findings)] = finding
     return together(findings, models[0].palette), findings
 
 

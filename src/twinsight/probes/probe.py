@@ -37,7 +37,7 @@ class Finding:
 
     figures: by a name fit for a file ("block12"). numbers: by a name fit for a column ("block12/entropy"); NaN where
     there is nothing to measure. arrays: what the figures show. history: what a training keeps of every look, to be
-    drawn over time. scenes: see `Scene`.
+    drawn over time. scenes: see `Scene`. remarks: what a reader must know about how it was measured, a sentence each.
     """
 
     figures: Mapping[str, Plot]
@@ -45,15 +45,17 @@ class Finding:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     scenes: Sequence[Scene] = ()
+    remarks: Sequence[str] = ()
 
     def _repr_html_(self) -> str:
-        """In a notebook: the figures, then the numbers."""
+        """In a notebook: the figures, then remarks and numbers."""
         images = "".join(
             f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(plot._repr_png_()).decode()}">'
             for name, plot in self.figures.items()
         )
         cells = "".join(f"<tr><td>{escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in self.numbers.items())
-        return f"{images}<table>{cells}</table>"
+        remarks = "".join(f"<p>{escape(remark)}</p>" for remark in self.remarks)
+        return f"{images}{remarks}<table>{cells}</table>"
 
 
 class Probe(Protocol):

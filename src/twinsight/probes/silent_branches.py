@@ -1,0 +1,47 @@
+"""Residual branches that an initialization has switched off, so that they do not show in an untrained network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+GAINS = ("gamma", "skipinit_gain")
+"""What timm calls the factors of layer scale (ConvNeXt, CaiT, DINOv2) and of skip-init (NFNet)."""
+
+SILENT = 1e-3
+"""A factor of all entries alike and below this is an initial value: trained factors differ from one another."""
+
+
+def silent_gains(model: nn.Module) -> list[Tensor]:
+    """The factors by which residual branches are switched off, or as good as.
+
+    The last norm of a branch starts at 0 in timm's ResNets (Goyal et al., 2017) and Swin V2, layer scale at 1e-6 to
+    1e-5 (Touvron et al., 2021), skip-init at 0 (De and Smith, 2020).
+    """
+    return [
+        value
+        for module in model.modules()
+        for name, value in module.named_parameters(recurse=False)
+        if (name in GAINS or (name == "weight" and isinstance(module, NORMS)))
+        and bool((value == value.flatten()[0]).all())
+        and abs(value.flatten()[0].item()) < SILENT
+    ]
+
+
+@contextmanager
+def branches_on(model: nn.Module) -> Iterator[int]:
+    """While open, silent branches count in full (a factor of 1); gives their number."""
+    gains = silent_gains(model)
+    before = [gain.detach().clone() for gain in gains]
+    try:
+        with torch.no_grad():
+            for gain in gains:
+                gain.fill_(1)
+        yield len(gains)
+    finally:
+        with torch.no_grad():
+            for gain, value in zip(gains, before):
+                gain.copy_(value)
