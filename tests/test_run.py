@@ -1,4 +1,5 @@
-import fcntl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,12 +55,43 @@ def test_overwrite_deletes_run_directories_only(tmp_path):
 def test_in_use(tmp_path):
     run = make(tmp_path / "run")
     run.last.write_text("")
-    with open(tmp_path / "run/.lock") as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(UserError, match="another process"):
         make(tmp_path / "run", overwrite=True)
     with pytest.raises(UserError, match="another process"):
         Run.reopen(tmp_path / "run", Pretrain(), "pretrain")
+
+
+RESUME = """
+import sys, warnings
+warnings.simplefilter("ignore")
+for name in sys.argv[2:]:
+    sys.modules[name] = None
+from pathlib import Path
+import twinsight.data.cache
+from twinsight.config import Pretrain
+from twinsight.run import Run
+run = Run.reopen(Path(sys.argv[1]), Pretrain(), "pretrain")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("hidden", [[], ["fcntl"]], ids=["fcntl", "without fcntl"])
+def test_killed_process_frees_its_run(tmp_path, hidden):
+    """Also where fcntl does not exist, as on Windows."""
+    make(tmp_path / "run").last.write_text("")
+    (tmp_path / "run/.lock").unlink()
+    command = [sys.executable, "-c", RESUME, str(tmp_path / "run"), *hidden]
+
+    def resume() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert "another process is training" in resume().stderr
+        holder.kill()
+        holder.wait()
+    assert resume().stdout == "held\n"
 
 
 def test_reopen(tmp_path):

@@ -1,6 +1,5 @@
 """A run directory: config, checkpoints, metrics, figures; made, resumed, opened again."""
 
-import fcntl
 import os
 import platform
 import shlex
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from twinsight.console import RANK
 from twinsight.errors import UserError
@@ -119,10 +119,10 @@ class Run:
 
     def lock(self) -> None:
         """Hold the directory until this process ends. Raises UserError if another process holds it."""
-        self._lock = open(self.folder / ".lock", "w")  # noqa: SIM115 (held open on purpose)
+        self._lock = FileLock(self.folder / ".lock")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
             raise UserError(
                 f"{self.folder}: another process is training in this run directory; wait for it or choose another --run"
             ) from error

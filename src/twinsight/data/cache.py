@@ -1,6 +1,5 @@
 """Decoded images in one file that is mapped into memory: every later epoch reads pixels instead of JPEGs."""
 
-import fcntl
 import mmap
 import os
 import shutil
@@ -11,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from twinsight.data.decode import image_size
 from twinsight.data.samples import Dataset, Entry
@@ -49,8 +49,7 @@ class Cached(Dataset):
         self.dataset, self.folder = dataset, folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with open(folder / "lock", "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with FileLock(folder / "lock"):
                 self.sizes = self._check_in()
                 depth = [3 + (entry.mask is not None) for entry in self.entries]
                 self.starts = np.append(0, np.cumsum(depth * self.sizes.prod(axis=1, dtype=np.int64)))
