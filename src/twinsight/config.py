@@ -187,6 +187,9 @@ class Evaluate(InferenceOptions):
     size: int | None = None
     """With --probe: bring images down to so many pixels on the shorter side. Default: 480 with masks, else 224, of
     which the middle square is taken."""
+    protocol: Literal["foreground", "public"] = "foreground"
+    """With --probe attention: what heads are compared with. foreground: all that is not background, as one region.
+    public: each class with its own best head, as the public script for DINO on VOC does."""
     checkpoint: Literal["best", "last"] = "best"
     """Of a run of `twinsight segment`."""
     json: Path | None = None

@@ -271,3 +271,35 @@ def test_what_cannot_be_asked():
         AttentionScores(CLASSES, blocks=(5,))(make(), [image], [mask])
     with pytest.raises(UserError, match="twinsight look erf"):
         AttentionScores(CLASSES)(Backbone("test_resnet"), [image], [mask])
+
+
+def test_the_public_protocol_pixel_by_pixel():
+    """Each class has its own best head, images are cropped, and void under a mask counts against it."""
+    backbone = make().eval()
+    images = [torch.rand(3, 64, 80), torch.rand(3, 50, 45)]
+    masks = masks_like(images)
+    finding = AttentionScores(CLASSES, blocks=(-1,), protocol="public")(backbone, images, masks)
+    scores = []
+    for image, mask in zip(images, masks):
+        height, width = image.shape[1] // 16 * 16, image.shape[2] // 16 * 16
+        with torch.no_grad():
+            maps = attention_maps(backbone, image[None, :, :height, :width], (-1,)).maps[0][0].double()
+        heads = []
+        for one in maps:
+            ascending = one.flatten().sort()
+            dropped = (ascending.values / ascending.values.sum()).cumsum(0) <= 1 - 0.6
+            held = torch.ones(one.numel(), dtype=torch.bool)
+            held[ascending.indices[dropped]] = False
+            heads.append(held.view_as(one).repeat_interleave(16, 0).repeat_interleave(16, 1))
+        truth = mask[:height, :width]
+        best = [
+            max(((head & (truth == label)).sum() / (head | (truth == label)).sum()).item() for head in heads)
+            for label in truth.unique().tolist()
+            if label not in (0, 255)
+        ]
+        scores.append(np.mean(best))
+    assert finding.numbers["best_head_jaccard"] == pytest.approx(np.mean(scores), rel=1e-6)
+    foreground = AttentionScores(CLASSES, blocks=(-1,))(backbone, images, masks)
+    assert foreground.numbers["best_head_jaccard"] != pytest.approx(np.mean(scores), rel=0.05)
+    with pytest.raises(UserError, match="smaller than a patch"):
+        AttentionScores(CLASSES, protocol="public")(backbone, [torch.rand(3, 12, 64)], [torch.zeros(12, 64).byte()])

@@ -55,6 +55,9 @@ class AttentionScoresOptions(ProbeOptions):
     """Share of a head's attention that its mask holds."""
     seed: int = 0
     """Of the attention in random places."""
+    protocol: Literal["foreground", "public"] = "foreground"
+    """foreground: all that is not background is one region, and void counts nowhere. public: as the public script for
+    DINO on VOC, each class with its own best head, images cropped to whole patches, void under a mask a mistake."""
 
 
 @dataclass

@@ -21,7 +21,7 @@ from twinsight.data.samples import Dataset
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.inference import Inference
-from twinsight.probes.attention_scores import AttentionScores, untrained_like
+from twinsight.probes.attention_scores import AttentionScores, Protocol, untrained_like
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.probes.knn import KS, knn_predictions
 from twinsight.probes.linear_probe import linear_logits, top
@@ -56,17 +56,21 @@ def judge(options: Evaluate) -> dict[str, Numbers]:
     device = choose_device(options.accelerator)
     opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
-    bench = Bench(opened.name, model, train, val, options.size, choose_workers(options.workers))
+    workers = choose_workers(options.workers)
+    bench = Bench(opened.name, model, train, val, options.size, workers, options.protocol)
     return {name: judges[name](bench) for name in dict.fromkeys(names)}
 
 
 class Bench:
     """A backbone ("model") and the same network untrained, with their data; titles: what they are called in tables."""
 
-    def __init__(self, name: str, model: Backbone, train: Any, val: Any, size: int | None, workers: int):
+    def __init__(
+        self, name: str, model: Backbone, train: Any, val: Any, size: int | None, workers: int, protocol: Protocol
+    ):
         self.models = {"model": model, "untrained": untrained_like(model)}
         self.titles = {"model": name}
         self.train, self.val, self.size, self.workers = train, val, size, workers
+        self.protocol: Protocol = protocol
 
     def samples(self, dataset: Dataset, size: int, title: str) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Images and masks, one after another, brought down to `size`."""
@@ -101,14 +105,13 @@ class Bench:
 
 def attention(bench: Bench) -> Numbers:
     classes = bench.val.classes
-    probe = AttentionScores(classes, untrained=bench.models["untrained"])
+    probe = AttentionScores(classes, untrained=bench.models["untrained"], protocol=bench.protocol)
     found = probe.measure(bench.models["model"], *bench.pairs(bench.val, "attention"))
-    region = "the foreground" if "background" in classes else "each class"
     explain(
         "attention",
         f"{len(bench.val)} images of val, in percent. A head's mask is the fewest patches that hold 60 % of its "
-        f"attention. Jaccard: its overlap with {region}; pointing: the chance that its maximum lies inside; best: of "
-        "the best head of each image. NMI: information on the class; entropy: 100 is uniform; diversity: 0 if all "
+        f"attention. Jaccard: its overlap with {probe.region()}; pointing: the chance that its maximum lies inside; best: "
+        "of the best head of each image. NMI: information on the class; entropy: 100 is uniform; diversity: 0 if all "
         "heads are alike.",
     )
     columns = ("best Jaccard", "mean Jaccard", "best pointing", "NMI", "entropy", "diversity")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from twinsight.probes.predictions import check
 from twinsight.probes.probe import Finding, Subject, inspecting
 from twinsight.probes.regions import center_prior, class_pixels, column, shuffled
 
+Protocol = Literal["foreground", "public"]
+"""See `AttentionScores`."""
+
 
 class Measured(NamedTuple):
     """blocks: by name ("block12"). rows: the last of them ("model"), "untrained", "random" and "center". pixels: (C,),
@@ -33,14 +36,20 @@ class Measured(NamedTuple):
 class AttentionScores:
     """Attention measured against masks, per head and block.
 
-    As DINO has it (Caron et al., 2021, section 4.2.2, and visualize_attention.py): a head's mask is the fewest patches
-    that hold `mass` of its attention, upsampled to the image by nearest neighbor; an image counts with its best head.
-    The foreground is every labeled pixel that is not "background". Where no class has that name, each class that is in
-    an image is a region of its own, and their mean counts. Void counts nowhere.
+    After DINO (Caron et al., 2021, section 4.2.2, and visualize_attention.py): a head's mask is the fewest patches that
+    hold `mass` of its attention, upsampled to the image by nearest neighbor; an image counts with its best head. The
+    paper does not say what a region is, so there are two protocols, whose numbers do not compare:
+
+    "foreground": every labeled pixel that is not "background" is one region. Where no class has that name, each class
+    in an image is a region of its own, and their mean counts. Void counts nowhere.
+    "public": the script with which DINO's Jaccard on VOC is usually reproduced (Naseer et al., "Intriguing Properties
+    of Vision Transformers", NeurIPS 2021, evaluate_segmentation.py). Each class in an image but the background is a
+    region with a best head of its own; images are cropped to whole patches instead of padded; a void pixel under a
+    head's mask counts as a mistake. The script also squashes images to 480 x 480 pixels, which is left to the caller.
 
     classes: names of the masks' classes. blocks: from 0, negative ones count from the last; none: all. query: as for
     `Attention`. mass: above 0 to 1. seed: of chance. untrained: the network to compare with; default a new one of the
-    model's name and options.
+    model's name and options. protocol: as above.
 
     Beside the model stand "random", each head's own values in random places (as sharp, as many heads to choose from),
     "center", a Gaussian of a quarter of the image's sides at its center, and "untrained"; all of the last block chosen.
@@ -75,7 +84,10 @@ class AttentionScores:
         mass: float = 0.6,
         seed: int = 0,
         untrained: Backbone | None = None,
+        protocol: Protocol = "foreground",
     ):
+        if protocol not in ("foreground", "public"):
+            raise UserError(f"--protocol {protocol}: unknown; give foreground or public")
         if not 0 < mass <= 1:
             raise UserError(f"--mass {mass:g}: must lie between 0 and 1, 0 excluded")
         if seed < 0:
@@ -83,6 +95,7 @@ class AttentionScores:
         self.classes, self.blocks = tuple(classes), tuple(blocks)
         self.query: Query = query
         self.mass, self.seed, self.untrained = mass, seed, untrained
+        self.protocol: Protocol = protocol
 
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         if masks is None or not self.classes:
@@ -90,9 +103,8 @@ class AttentionScores:
         check(images, masks)
         blocks, rows, pixels = measured = self.measure(model, images, masks)
         background = self.background()
-        region = "the classes" if background is None else "the foreground"
         figures = {
-            "heads": heads_figure(blocks, rows, region),
+            "heads": heads_figure(blocks, rows, self.region()),
             "masses": masses_figure(rows, MASSES, self.mass),
             "classes": classes_figure(rows, self.classes, pixels, background, self.mass),
         }
@@ -105,33 +117,47 @@ class AttentionScores:
     def background(self) -> int | None:
         return self.classes.index("background") if "background" in self.classes else None
 
+    def region(self) -> str:
+        """What heads are compared with, in words."""
+        if self.protocol == "public":
+            return "each class (public protocol)"
+        return "each class" if self.background() is None else "the foreground"
+
     def measure(self, model: Backbone, images: Iterable[Tensor], masks: Iterable[Tensor]) -> Measured:
         """Of one image and mask or more that come one after another; only a batch of them and its maps are held."""
         fresh = self.untrained or untrained_like(model)
         blocks: dict[str, Tally] = {}
         rows = {name: self.tally() for name in ("untrained", "random", "center")}
         total, count = torch.zeros(len(self.classes)), 0
-        masks = iter(masks)
-        for batch in batches(images, next(model.parameters()).device):
+        size = model.multiple if self.protocol == "public" else 1
+        masks = (whole_patches(mask, size) for mask in masks)
+        for batch in batches((whole_patches(image, size) for image in images), next(model.parameters()).device):
             seen = self.look(model, batch, self.blocks or None)
             last = list(seen)[-1]
             beside = self.look(fresh, batch, (last,))[last]
             for i, mask in enumerate(islice(masks, len(batch))):
                 for block, looks in seen.items():
-                    pixels = class_pixels(mask, len(self.classes), *grid(looks[i]))
-                    blocks.setdefault(f"block{block + 1}", self.tally()).add(looks[i].maps.double(), pixels)
+                    tally = blocks.setdefault(f"block{block + 1}", self.tally())
+                    tally.add(looks[i].maps.double(), *self.truth(mask, looks[i]))
                 look = seen[last][i]
-                pixels = class_pixels(mask, len(self.classes), *grid(look))
-                rows["untrained"].add(beside[i].maps.double(), pixels)
-                rows["random"].add(shuffled(look.maps, self.seed + count).double(), pixels)
-                rows["center"].add(center_prior(*grid(look), look.size).double(), pixels)
+                truth = pixels, _ = self.truth(mask, look)
+                rows["untrained"].add(beside[i].maps.double(), *truth)
+                rows["random"].add(shuffled(look.maps, self.seed + count).double(), *truth)
+                rows["center"].add(center_prior(*grid(look), look.size).double(), *truth)
                 total += pixels.sum((1, 2))
                 count += 1
         scored, others = ({name: tally.scored() for name, tally in some.items()} for some in (blocks, rows))
         return Measured(scored, {"model": list(scored.values())[-1]} | others, total)
 
     def tally(self) -> Tally:
-        return Tally(self.background(), self.mass)
+        return Tally(self.background(), self.mass, apart=self.protocol == "public")
+
+    def truth(self, mask: Tensor, look: Look) -> tuple[Tensor, Tensor | None]:
+        """The pixels of each class by patch, and those that count where it is not just these; see `Tally.add`."""
+        pixels = class_pixels(mask, len(self.classes), *grid(look))
+        if self.protocol == "foreground":
+            return pixels, None
+        return pixels, torch.full_like(pixels[0], mask.numel() / pixels[0].numel())
 
     def look(self, model: Backbone, batch: Tensor, blocks: tuple[int, ...] | None) -> dict[int, list[Look]]:
         """By block, what it looks at in each image."""
@@ -154,6 +180,17 @@ class AttentionScores:
         for name, value in zip(self.classes, measured.rows["model"].classes.tolist()):
             found[f"class/{column(name)}/best_head_jaccard"] = value
         return found
+
+
+def whole_patches(image: Tensor, size: int) -> Tensor:
+    """(..., H, W) cropped at the right and the bottom to multiples of `size`."""
+    height, width = (side // size * size for side in image.shape[-2:])
+    if not height * width:
+        raise UserError(
+            f"an image of {image.shape[-1]} x {image.shape[-2]} pixels: smaller than a patch, and --protocol public "
+            "crops to whole ones; give --protocol foreground or larger images"
+        )
+    return image[..., :height, :width]
 
 
 def grid(look: Look) -> tuple[tuple[int, int], tuple[float, float]]:

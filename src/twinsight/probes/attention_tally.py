@@ -45,19 +45,23 @@ class Scored:
 
 
 class Tally:
-    """Scores the maps of one block, image by image; background: a class or None.
+    """Scores the maps of one block, image by image.
 
-    Of several regions in an image (no background) the mean counts.
+    background: a class or None. apart: each class is a region of its own, rather than all of the foreground one; so it
+    is without a background. Of several regions in an image the mean counts.
     """
 
-    def __init__(self, background: int | None, mass: float):
-        self.background, self.mass = background, mass
+    def __init__(self, background: int | None, mass: float, apart: bool = False):
+        self.background, self.mass, self.apart = background, mass, apart
         self.images: list[dict[str, Tensor]] = []
         self.joint = torch.zeros(())
 
-    def add(self, maps: Tensor, pixels: Tensor) -> None:
-        """maps: (K, h, w) float64, not negative. pixels: (C, h, w), see `class_pixels`."""
-        wanted, labeled = regions(pixels, self.background), pixels.sum(0)
+    def add(self, maps: Tensor, pixels: Tensor, counted: Tensor | None = None) -> None:
+        """maps: (K, h, w) float64, not negative. pixels: (C, h, w), see `class_pixels`. counted: (h, w), the pixels of
+        each patch that count; by default those of a class.
+        """
+        wanted = regions(pixels, self.background, self.apart)
+        labeled = pixels.sum(0) if counted is None else counted
 
         def best(share: float) -> Tensor:
             return jaccard(mass_mask(maps, share), wanted, labeled).amax(0).mean()

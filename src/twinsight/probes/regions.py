@@ -33,10 +33,13 @@ def patch_of_pixel(grid: tuple[int, int], extent: tuple[float, float], size: tup
     return rows[:, None] * grid[1] + columns
 
 
-def regions(pixels: Tensor, background: int | None) -> Tensor:
-    """(C, h, w) pixels by class -> (R, h, w), R >= 0: the foreground, or, without a background, each class there is."""
+def regions(pixels: Tensor, background: int | None, apart: bool = False) -> Tensor:
+    """(C, h, w) pixels by class -> (R, h, w), R >= 0: the foreground as one region; apart, or without a background,
+    each class that is there.
+    """
     if background is not None:
-        pixels = pixels.sum(0, keepdim=True) - pixels[background]
+        things = torch.cat([pixels[:background], pixels[background + 1 :]])
+        pixels = things if apart else things.sum(0, keepdim=True)
     return pixels[pixels.sum((1, 2)) > 0]
 
 
