@@ -111,8 +111,8 @@ def attention(bench: Bench) -> Numbers:
         "attention",
         f"{len(bench.val)} images of val, in percent. A head's mask is the fewest patches that hold 60 % of its "
         f"attention. Jaccard: its overlap with {probe.region()}; pointing: the chance that its maximum lies inside; "
-        "best: of the best head of each image. NMI: information on the class; entropy: 100 is uniform; diversity: 0 if all "
-        "heads are alike.",
+        "best: of the best head of each image. NMI: information on the class; entropy: 100 is uniform; diversity: 0 if "
+        "all heads are alike.",
     )
     columns = ("best Jaccard", "mean Jaccard", "best pointing", "NMI", "entropy", "diversity")
     values = ("best_head_jaccard", "jaccard", "best_head_pointing", "information", "entropy", "diversity")
