@@ -6,7 +6,6 @@ import pytest
 
 from twinsight.config import Pretrain
 from twinsight.errors import UserError
-from twinsight.files import write_text
 from twinsight.run import Run, next_folder
 
 
@@ -103,18 +102,3 @@ def test_reopen(tmp_path):
         Run.reopen(tmp_path / "run", Pretrain(batch_size=8), "pretrain")
     Run.reopen(tmp_path / "run", Pretrain(epochs=200), "pretrain")
     assert "epochs: 200" in (tmp_path / "run/config.yaml").read_text()
-
-
-def test_write_text_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    file = tmp_path / "a.txt"
-    write_text(file, "old")
-
-    def full(self, text, encoding):
-        self.write_bytes(text[:1].encode())
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space"):
-        write_text(file, "new")
-    assert file.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

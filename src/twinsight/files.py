@@ -1,17 +1,47 @@
 """Files written whole or not at all, and JSON that any reader takes."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[BinaryIO]:
+    """A stream whose content replaces `file` once it is complete and on the disk.
+
+    After any failure `file` is as it was. Writing goes to a temporary name beside it, so on the same disk: no reader
+    ever meets half a file, and no crash of the machine leaves one. Its mode follows the umask. Only a killed process leaves the temporary name,
+    `.FILE.tmp`, which the next writing takes over.
+    """
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, file)
+        sync_folder(file.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the folder's names on the disk: without this a crash may undo a renaming."""
+    if os.name == "posix":  # Windows opens no folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write to a temporary name, then rename: no reader ever meets half a file."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write UTF-8 with line ends as they are, whole or not at all."""
+    with whole(file) as stream:
+        stream.write(text.encode())
 
 
 def without_nan(value: object) -> object:

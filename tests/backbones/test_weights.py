@@ -1,6 +1,8 @@
 import json
+import os
 import pickle
 import random
+import stat
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,28 @@ def test_nothing_there(tmp_path, target):
         load_backbone(target, tmp_path / "missing.pth")
     with pytest.raises(UserError, match=r"no weights here.*backbone\.safetensors"):
         load_backbone(target, tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_exported_files_are_as_readable_as_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_backbone(make(0), tmp_path / "backbone.safetensors")
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == {"backbone.safetensors": 0o644, "backbone.json": 0o644}
+
+
+def test_a_full_disk_leaves_the_export_before(tmp_path, monkeypatch):
+    save_backbone(make(0), tmp_path / "backbone.safetensors")
+    kept = (tmp_path / "backbone.safetensors").read_bytes()
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_backbone(make(0), tmp_path / "backbone.safetensors")
+    assert (tmp_path / "backbone.safetensors").read_bytes() == kept
+    assert len(list(tmp_path.iterdir())) == 2

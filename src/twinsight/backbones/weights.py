@@ -1,11 +1,12 @@
 """Weights on disk: written as safetensors beside a small JSON, read from files, run directories and official names."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from twinsight.backbones.hub import fetch, official
 from twinsight.backbones.layouts import Content, likely, read_layout
 from twinsight.backbones.matching import Match, match
 from twinsight.errors import UserError
+from twinsight.files import whole, write_text
 
 # Where a run keeps its backbone, the best first: pretrained; segmenting; not ended.
 RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt")
@@ -35,9 +37,6 @@ INERT: list[Any] = [
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
     """Write `file` (.safetensors) and, beside it, `file`.json that says what it is."""
-    temporary = file.with_suffix(".tmp")
-    save_file({k: v.contiguous() for k, v in backbone.network.state_dict().items()}, temporary)
-    temporary.rename(file)
     about = {
         "backbone": backbone.name,
         "options": {name: value for name, value in backbone.options.items() if value is not None},
@@ -45,7 +44,15 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
         "dims": backbone.dims,
         "strides": backbone.strides,
     }
-    file.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+    # First, since weights without it could not be loaded.
+    write_text(file.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
+    save_tensors(backbone.network.state_dict(), file)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Write `file` (.safetensors), whole or not at all."""
+    with whole(file) as stream:  # safetensors' own save_file makes files that nobody else may read
+        stream.write(save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_backbone(backbone: Backbone, source: Path) -> list[str]:

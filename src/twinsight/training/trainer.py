@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from safetensors.torch import save_file
 
+from twinsight.backbones.weights import save_tensors
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
 from twinsight.device import precision
@@ -206,9 +206,7 @@ def export_best(module: Segmenter, run: Run) -> None:
     if kept:
         best = max(kept, key=lambda file: float(file.stem.rsplit("-", 1)[-1]))  # the score ends the name
         module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    temporary = run.folder / "model.tmp"
-    save_file({name: value.contiguous() for name, value in module.model.state_dict().items()}, temporary)
-    temporary.rename(run.folder / "model.safetensors")
+    save_tensors(module.model.state_dict(), run.folder / "model.safetensors")
 
 
 def wandb_mode() -> str:
