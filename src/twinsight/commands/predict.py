@@ -1,6 +1,6 @@
 """twinsight predict: images -> masks, and masks over the images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from twinsight.commands.streaming import ahead, batches, threads
 from twinsight.config import Predict
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
-from twinsight.data.voc import find_images
+from twinsight.data.masks import write_mask
+from twinsight.data.search import find_images
 from twinsight.device import choose_device, native_bf16
 from twinsight.errors import UserError
 from twinsight.inference import at_once
@@ -64,10 +65,10 @@ def run(options: Predict) -> None:
         mask = classes.cpu().numpy()  # here, so that a GPU is not waited for before it has its next batch
         target = options.out / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        save(mask_image(mask, palette), target)
+        whole(target, lambda file: write_mask(file, mask, palette))
         if options.overlay:
             painted = Image.fromarray(overlay(pixels, mask, palette, options.opacity))
-            save(painted, options.out / f"{name}.overlay.jpg")
+            whole(options.out / f"{name}.overlay.jpg", lambda file: painted.save(file, format="JPEG"))
 
     def pictures() -> Iterator[Picture]:
         for found in ahead(pool, read, images.items(), AHEAD):
@@ -124,20 +125,11 @@ def find(given: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def mask_image(mask: np.ndarray, palette: np.ndarray) -> Image.Image:
-    """(H, W) class indices as a palette image, which viewers show in the classes' colors."""
-    image = Image.fromarray(mask, mode="P")
-    image.putpalette(palette.ravel().tolist())
-    return image
-
-
-def save(image: Image.Image, file: Path) -> None:
+def whole(file: Path, write: Callable[[Path], None]) -> None:
     """Write to a temporary name, then rename."""
     temporary = file.with_name(f".{file.name}.tmp")
     try:
-        # zlib's best for masks: a third of the time of Pillow's default, files a third larger.
-        options = {"format": "PNG", "compress_level": 1} if file.suffix == ".png" else {"format": "JPEG"}
-        image.save(temporary, **options)
+        write(temporary)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

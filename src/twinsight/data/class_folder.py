@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twinsight.data.folder import hold_out
 from twinsight.data.samples import Dataset, Entry
-from twinsight.data.voc import find_images
+from twinsight.data.search import find_images
 from twinsight.errors import UserError
 
 

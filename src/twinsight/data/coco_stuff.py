@@ -9,7 +9,7 @@ import numpy as np
 
 from twinsight.data.decode import decode_mask, unreadable
 from twinsight.data.samples import VOID, Dataset, Entry
-from twinsight.data.voc import find_by_name
+from twinsight.data.search import find_by_name
 from twinsight.errors import UserError
 
 # The official labels 1 to 182; label 0, unlabeled, is void.

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from twinsight.data.samples import VOID, Dataset, Entry
-from twinsight.data.voc import find_by_name, find_images, is_layout, read_layout
+from twinsight.data.search import find_by_name, find_images
+from twinsight.data.voc import is_layout, read_layout
 from twinsight.errors import UserError
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from twinsight.data.masks import write_mask
 from twinsight.data.samples import Dataset, Entry, Sample
 from twinsight.errors import UserError
 
@@ -235,8 +236,6 @@ def write_split(folder: Path, dataset: Shapes) -> None:
     for index, entry in enumerate(dataset.entries):
         image, labels = dataset.render(index)
         Image.fromarray(image).save(folder / "JPEGImages" / f"{entry.id}.jpg", quality=95)
-        mask = Image.fromarray(labels, mode="P")
-        mask.putpalette(dataset.palette.tobytes())
-        mask.save(folder / "SegmentationClass" / f"{entry.id}.png")
+        write_mask(folder / "SegmentationClass" / f"{entry.id}.png", labels, dataset.palette)
     ids = "".join(f"{entry.id}\n" for entry in dataset.entries)
     (folder / "ImageSets" / "Segmentation" / f"{dataset.split}.txt").write_text(ids)

@@ -3,13 +3,12 @@
 Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 2015.
 """
 
-import os
 from pathlib import Path
 
-from twinsight.data.decode import EXTENSIONS
 from twinsight.data.download import download as fetch
 from twinsight.data.download import extract
 from twinsight.data.samples import Dataset, Entry
+from twinsight.data.search import find_by_name
 from twinsight.errors import UserError
 
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
@@ -82,30 +81,3 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
                     "add the file or take the line out"
                 )
     return [Entry(name, images[name], masks[name]) for name in names]
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Every image below a folder in sorted order; hidden files and folders are skipped, links followed."""
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if os.path.splitext(name)[1].lower() in EXTENSIONS and not name.startswith(".")
-        ]
-    return sorted(found)
-
-
-def find_by_name(folder: Path) -> dict[str, Path]:
-    """Images below a folder by their path in it without extension, which is what pairs an image and its mask.
-
-    Raises UserError if two files differ in nothing but their extension.
-    """
-    found: dict[str, Path] = {}
-    for path in find_images(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{path}: has the same name as {found[name].name}; remove or rename one of them")
-        found[name] = path
-    return found

@@ -1,0 +1,76 @@
+"""Folders searched for images, strange ones included."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from twinsight.data.search import find_by_name, find_images
+from twinsight.errors import UserError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("b.PNG", "a/c.jpg", "a/.hidden.jpg", ".cache/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def found(folder):
+    return [path.relative_to(folder).as_posix() for path in find_images(folder)]
+
+
+def test_images_in_order_without_what_is_hidden(photos):
+    assert found(photos) == ["a/c.jpg", "b.PNG"]
+    assert list(find_by_name(photos)) == ["a/c", "b"]
+
+
+def test_links_are_followed_but_never_in_a_circle(photos, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "e.jpg").symlink_to(photos / "b.PNG")
+    (photos / "f").symlink_to(elsewhere)
+    (photos / "itself").symlink_to(photos)
+    (photos / "a/up").symlink_to("..")
+    (photos / "a/turn").symlink_to("turn")
+    (elsewhere / "back").symlink_to(photos)
+    assert found(photos) == ["a/c.jpg", "b.PNG", "f/e.jpg"]
+
+
+def test_a_folder_with_several_names_is_read_under_each(photos):
+    (photos / "again").symlink_to(photos / "a")
+    assert found(photos) == ["a/c.jpg", "again/c.jpg", "b.PNG"]
+
+
+def test_nothing_but_regular_files(photos):
+    os.mkfifo(photos / "pipe.png")
+    (photos / "to-pipe.png").symlink_to("pipe.png")
+    (photos / "folder.png").mkdir()
+    assert found(photos) == ["a/c.jpg", "b.PNG"]
+
+
+def test_a_link_to_nothing_is_left_for_its_reader_to_name(photos):
+    (photos / "gone.png").symlink_to("nowhere.png")
+    assert found(photos) == ["a/c.jpg", "b.PNG", "gone.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(photos, monkeypatch):
+    scan = os.scandir
+
+    def denied(folder):
+        if folder.endswith("photos/a"):
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(UserError, match=r"photos/a: cannot be read \(Permission denied\)"):
+        find_images(photos)
+
+
+def test_two_files_of_one_name(photos):
+    Image.new("RGB", (4, 4)).save(photos / "b.jpg")
+    with pytest.raises(UserError, match="has the same name as"):
+        find_by_name(photos)
