@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from twinsight.config import COMMANDS
 from twinsight.errors import UserError
-from twinsight.ranges import check
+from twinsight.ranges import check_ranges
 from twinsight.recipe import CONTROL, dump, fill, parse, read
 
 
@@ -157,4 +157,4 @@ def test_out_of_range_views(flags):
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("evaluate", "predict", "data make")])
 def test_defaults_are_in_range(command):
-    check(COMMANDS[command]())
+    check_ranges(COMMANDS[command]())

@@ -67,7 +67,7 @@ def dispatch(argv: list[str]) -> int:
         for library, name in SLOW.items():
             told(f"loading {name}")
             import_module(library)
-    name = function if module == "data" else "run"
+    name = f"{function}_data" if module == "data" else "run"
     getattr(import_module(f"twinsight.commands.{module}"), name)(options)
     return 0
 

@@ -14,6 +14,20 @@ from twinsight.choices.data import DATA, PairOptions, ShapesOptions
 from twinsight.choices.heads import HEADS, LinearOptions
 from twinsight.choices.methods import METHODS, AttentionTermOptions, BarlowTwinsOptions
 from twinsight.choices.probes import PROBES
+from twinsight.ranges import (
+    BelowOne,
+    Count,
+    Factor,
+    Images,
+    NotNegative,
+    Pixels,
+    Positive,
+    PositiveShare,
+    Range,
+    Seed,
+    Share,
+    Whole,
+)
 
 
 @dataclass
@@ -28,47 +42,47 @@ class RunOptions:
     """Delete the run directory first if it exists."""
     dry_run: bool = False
     """Build everything, print what it is and what it costs, train nothing."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass
 class TrainingOptions:
     """How a training goes."""
 
-    epochs: int = 100
-    max_minutes: float | None = None
+    epochs: Count = 100
+    max_minutes: Annotated[float, Range(0, 10**6, above=True)] | None = None
     """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Images a step and process."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
     optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
-    lr: float = 5e-4
+    lr: NotNegative = 5e-4
     """Peak learning rate."""
-    bias_lr: float | None = None
+    bias_lr: NotNegative | None = None
     """Peak learning rate of biases and norms. Default: that of the weights."""
-    weight_decay: float | tuple[float, float] = 0.05
+    weight_decay: NotNegative | tuple[NotNegative, NotNegative] = 0.05
     """Of weights; biases, norms, tokens and position embeddings have none. Two numbers: from the first to the second
     by a cosine over the run."""
-    momentum: float = 0.9
+    momentum: BelowOne = 0.9
     """Of sgd and lars; beta 1 of adamw."""
-    warmup_epochs: float | None = None
+    warmup_epochs: NotNegative | None = None
     """Epochs of linear warm-up, followed by a cosine. Default: a tenth of them, at most 10."""
-    final_lr: float = 0.001
+    final_lr: Share = 0.001
     """What the cosine ends at, as a share of the peak."""
-    layer_decay: float = 1.0
+    layer_decay: PositiveShare = 1.0
     """Factor of the learning rate from each of the backbone's layers to the one before it."""
-    clip: float | None = None
+    clip: Positive | None = None
     """Largest norm of the gradient."""
-    ema: float | None = None
+    ema: BelowOne | None = None
     """Validate and export an exponential moving average of the weights, of this decay."""
-    swa: float | None = None
+    swa: BelowOne | None = None
     """Validate and export the mean of the weights from this share of the epochs on (Izmailov, 2018)."""
-    early_stopping: int | None = None
+    early_stopping: Count | None = None
     """Stop after so many validations without improvement."""
-    keep: int = 1
+    keep: Count = 1
     """How many of the best checkpoints to keep, beside the last."""
-    val_every: int = 1
+    val_every: Count = 1
     """Epochs between validations."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the processor has it natively, else fp32."""
@@ -77,9 +91,9 @@ class TrainingOptions:
     memory for a second forward, with the same gradients."""
     compile: bool = False
     """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; CPUs gain nothing."""
-    workers: int | None = None
+    workers: Annotated[int, Range(0, 1024)] | None = None
     """Processes that load data. Default: by the machine."""
-    devices: int | None = None
+    devices: Annotated[int, Range(1, 1024)] | None = None
     """How many GPUs (or CPU processes) to train on. Default: all GPUs, or one CPU process."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     find_lr: bool = False
@@ -88,17 +102,17 @@ class TrainingOptions:
     """Search the largest batch size that fits first, print it and use it."""
     log: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between two rows of metrics.csv."""
     probe: str = "auto"
     """Looks inside while training, separated by commas: NAME, or NAME@5 for every 5 epochs, NAME@500steps, NAME@5:16
     on 16 images; auto chooses by the network, none looks at nothing. `twinsight look --help` names them."""
     probe_images: Path | None = None
     """Look at the images of this folder. Default: at images of --data, evenly chosen."""
-    probe_size: int | None = None
+    probe_size: Pixels | None = None
     """Bring probes' images down to so many pixels on the shorter side. Default: by the probe, 224 at most to pretrain.
     """
-    probe_budget: float = 0.05
+    probe_budget: Share = 0.05
     """Share of the training's time that probes may take; what is due waits. The first and last look are always taken.
     """
 
@@ -115,7 +129,7 @@ class Pretrain(RunOptions, TrainingOptions):
     """With --accumulate N the loss sees the images of all N steps at once: the gradient of one large batch in the
     memory of a small one, for a second forward (gradient caching; Gao et al., 2021). Only batch norm within the
     backbone still sees one step's, and with few images a step that undoes most of it: for ViTs, Swins, ConvNeXts."""
-    lr_batch: int = 256
+    lr_batch: Count = 256
     """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
     augment_on: Literal["auto", "workers", "device"] = "auto"
     """What colors, blurs and solarizes views: the workers, or the device that trains; auto: that device, if a GPU."""
@@ -129,11 +143,11 @@ class Pretrain(RunOptions, TrainingOptions):
 class InferenceOptions:
     """How a whole image is segmented."""
 
-    window: int | None = None
+    window: Pixels | None = None
     """Side of sliding windows in pixels. Default: the whole image at once."""
-    overlap: float = 0.5
+    overlap: Annotated[float, Range(0, 0.9)] = 0.5
     """Share by which neighboring windows overlap, 0 to 0.9."""
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[Factor, ...] = (1.0,)
     """Sizes of the image over which predictions are averaged."""
     flip: bool = False
     """Average with the prediction of the mirrored image."""
@@ -144,28 +158,28 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
     """Train a segmentation head on a backbone, frozen or fine-tuned."""
 
     choices: ClassVar = {"head": HEADS, "backbone": BACKBONES, "data": DATA}
-    epochs: int = 50
-    batch_size: int = 16
-    lr: float = 1e-4
+    epochs: Count = 50
+    batch_size: Count = 16
+    lr: NotNegative = 1e-4
     """Peak learning rate of the backbone."""
-    head_lr: float = 1e-3
+    head_lr: NotNegative = 1e-3
     """Peak learning rate of the head."""
-    warmup_epochs: float | None = 1
-    weight_decay: float | tuple[float, float] = 0.01
+    warmup_epochs: NotNegative | None = 1
+    weight_decay: NotNegative | tuple[NotNegative, NotNegative] = 0.01
     weights: Path | None = None
     """Weights of the backbone: a run directory, a file or an official name (`twinsight weights` lists them). Default:
     as --backbone.pretrained says."""
-    freeze: int | Literal["all"] = 0
+    freeze: Whole | Literal["all"] = 0
     """Freeze the whole backbone (all), or its stem and first blocks."""
     loss: str = "cross-entropy"
     """A weighted sum, such as cross-entropy+0.5*dice, of cross-entropy, dice, focal, jaccard, lovasz."""
-    class_weights: tuple[float, ...] | None = None
+    class_weights: tuple[NotNegative, ...] | None = None
     """Weight of each class in the cross-entropy and focal losses."""
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     """Of the cross-entropy."""
-    focal_gamma: float = 2.0
+    focal_gamma: NotNegative = 2.0
     """Exponent of the focal loss."""
-    aux_weight: float = 0.0
+    aux_weight: NotNegative = 0.0
     """Weight of an auxiliary FCN head on a shallower level; 0 for none."""
     augment: PairOptions = field(default_factory=PairOptions)
     head: Any = field(default_factory=LinearOptions)
@@ -184,7 +198,7 @@ class Evaluate(InferenceOptions):
     probe: str | None = None
     """Judge the backbone without a decoder, beside the same network untrained. Names separated by commas: attention,
     patches, linear on data with masks; knn, linear on a class-folder."""
-    size: int | None = None
+    size: Pixels | None = None
     """With --probe: bring images down to so many pixels on the shorter side. Default: 480 with masks, else 224, of
     which the middle square is taken."""
     protocol: Literal["foreground", "public"] = "foreground"
@@ -194,7 +208,7 @@ class Evaluate(InferenceOptions):
     """Of a run of `twinsight segment`."""
     json: Path | None = None
     """Write all numbers to this file too."""
-    workers: int | None = None
+    workers: Annotated[int, Range(0, 1024)] | None = None
     """Processes that load data. Default: by the machine."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     backbone: Any = field(default_factory=TimmOptions)
@@ -216,12 +230,12 @@ class Predict(InferenceOptions):
     checkpoint: Literal["best", "last"] = "best"
     overlay: bool = True
     """Write the overlays too."""
-    opacity: float = 0.6
+    opacity: Share = 0.6
     """Of the mask in the overlay, 0 to 1."""
     overwrite: bool = False
     """Replace predictions that are there already."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    batch_size: int | None = None
+    batch_size: Count | None = None
     """Images of one size that are segmented at once. Default: as many as pay, by their size."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 where the processor has it natively, else fp32."""
@@ -245,10 +259,10 @@ class Look:
     format: Literal["png", "svg", "pdf", "jpg"] = "png"
     numbers: bool = False
     """Print all numbers as JSON."""
-    size: int | None = None
+    size: Pixels | None = None
     """Bring images down to so many pixels on the shorter side. Default: 480 for what is shown pixel by pixel, 224 for
     embeddings, none for predictions."""
-    sample: int | None = None
+    sample: Images | None = None
     """How many images of --data. Default: by the probe."""
     split: Literal["train", "val"] | None = None
     """Of --data. Default: val for a segmenter, else train."""
@@ -296,7 +310,7 @@ class Demo:
 
     out: Path = Path("runs/demo")
     """Directory for the data, the runs and index.html."""
-    seed: int = 0
+    seed: Seed = 0
     overwrite: bool = False
     """Delete the directory first if it exists."""
     quick: bool = False
@@ -324,9 +338,9 @@ class DataShow:
 
     choices: ClassVar = {"data": DATA}
     split: Literal["train", "val"] = "train"
-    count: int = 24
+    count: Images = 24
     """Number of images, chosen at random by the seed."""
-    seed: int = 0
+    seed: Seed = 0
     out: Path = Path("contact-sheet.png")
     """PNG, PDF or SVG file."""
     data: Any = field(default_factory=ShapesOptions)

@@ -1,66 +1,86 @@
-"""Which numbers make sense, said before anything is built."""
+"""Which numbers an option takes, written at its type: `epochs: Count`. Checked before anything is built."""
 
-from dataclasses import fields, is_dataclass
-from math import inf
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from math import inf, isfinite
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from twinsight.errors import UserError
 
-COUNT = (1, inf)
-SHARE = (0, 1)
-NUMBER = (0, inf)
-ABOVE_ZERO = (5e-324, inf)  # the least number above zero
-BELOW_ONE = (0, 1 - 2**-53)
 
-RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("epochs", "batch_size", "accumulate", "val_every", "log_every", "keep", "early_stopping"), COUNT),
-    **dict.fromkeys(
-        ("devices", "lr_batch", "size", "val_count", "count", "patch_size", "image_size", "img_size"), COUNT
-    ),
-    **dict.fromkeys(("channels", "projector", "rates", "dim", "depth", "heads", "mlp_dim", "window"), COUNT),
-    **dict.fromkeys(("prototypes", "hidden", "bottleneck", "local_size", "sample", "probe_size"), COUNT),
-    **dict.fromkeys(("lr", "bias_lr", "head_lr", "weight_decay", "warmup_epochs", "lambd", "seed"), NUMBER),
-    **dict.fromkeys(("focal_gamma", "aux_weight", "class_weights", "local_views"), NUMBER),
-    **dict.fromkeys(("brightness", "contrast", "saturation"), NUMBER),
-    **dict.fromkeys(("student_temperature", "teacher_temperature"), ABOVE_ZERO),
-    **dict.fromkeys(("center_momentum", "temperature_warmup", "freeze_last_layer", "probe_budget"), SHARE),
-    **dict.fromkeys(("max_minutes", "clip", "ratio", "sigma", "scales", "augment.scale"), ABOVE_ZERO),
-    **dict.fromkeys(("flip", "jitter", "gray", "blur", "solarize", "mix", "invert"), SHARE),
-    **dict.fromkeys(("final_lr", "label_smoothing", "val_fraction", "opacity"), SHARE),
-    **dict.fromkeys(("momentum", "swa", "ema", "dropout", "emb_dropout", "drop_path_rate"), BELOW_ONE),
-    "overlap": (0, 0.9),
-    "layer_decay": (ABOVE_ZERO[0], 1),
-    **dict.fromkeys(("views.scale", "local_scale"), (ABOVE_ZERO[0], 1)),
-    "hue": (0, 0.5),
-}
-"""Least and greatest value by the end of the option's name; of a tuple, for each of its numbers."""
+@dataclass(frozen=True)
+class Range:
+    """Finite numbers from `least` to `most`, both included unless `above` or `below` leaves them out."""
 
-ORDERED = {"scale", "local_scale", "ratio", "sigma", "radius"}
-"""Pairs that go from the smaller to the larger."""
+    least: float
+    most: float = inf
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        low = number > self.least if self.above else number >= self.least
+        high = number < self.most if self.below else number <= self.most
+        return low and high and isfinite(number)
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.above else 'at least'} {self.least:.12g}"
+        high = f"{'below' if self.below else 'at most'} {self.most:.12g}"
+        return f"finite and {low}" if self.most == inf else f"{low} and {high}"
 
 
-def check(options: Any, prefix: str = "") -> None:
+Count = Annotated[int, Range(1, 10**9)]
+Whole = Annotated[int, Range(0, 10**9)]
+Images = Annotated[int, Range(1, 10**7)]
+Pixels = Annotated[int, Range(1, 2**15)]
+Width = Annotated[int, Range(1, 2**20)]
+Index = Annotated[int, Range(-1000, 1000)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+NotNegative = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+Share = Annotated[float, Range(0, 1)]
+PositiveShare = Annotated[float, Range(0, 1, above=True)]
+BelowOne = Annotated[float, Range(0, 1, below=True)]
+Factor = Annotated[float, Range(1 / 16, 16)]
+"""Of an image's side."""
+
+
+class Rising:
+    """Of a pair, written at its type: the smaller number comes first."""
+
+
+def check_ranges(options: Any, prefix: str = "--") -> None:
     """Raises UserError for the first option out of its range."""
     for field in fields(options):
-        name, value = f"{prefix}{field.name}", getattr(options, field.name)
+        name, value = f"{prefix}{field.name.replace('_', '-')}", getattr(options, field.name)
         if is_dataclass(value):
-            check(value, f"{name}.")
+            nameless = any(getattr(note, "name", None) == "" for note in notes(field.type))
+            check_ranges(value, prefix if nameless else f"{name}.")
             continue
-        numbers = value if isinstance(value, tuple) else (value,)
-        given = f"--{name.replace('_', '-')} {' '.join(map(str, numbers))}"
-        low, high = RANGES.get(field.name) or RANGES.get(".".join(name.split(".")[-2:]), (-inf, inf))
-        for number in numbers:
-            if isinstance(number, int | float) and not low <= number <= high:
-                raise UserError(f"{given}: must {bounds(low, high)}")
-        if field.name in ORDERED and list(numbers) != sorted(numbers):
+        given = f"{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        if problem := next(problems(value, field.type), None):
+            raise UserError(f"{given}: must be {problem}")
+        if Rising in notes(field.type) and list(value) != sorted(value):
             raise UserError(f"{given}: the smaller comes first")
-    if not prefix and (getattr(options, "warmup_epochs", None) or 0) > getattr(options, "epochs", inf):
+    if (getattr(options, "warmup_epochs", None) or 0) > getattr(options, "epochs", inf):
         raise UserError(f"--warmup-epochs {options.warmup_epochs}: is more than --epochs {options.epochs}")
 
 
-def bounds(low: float, high: float) -> str:
-    least = "be above 0" if low == ABOVE_ZERO[0] else f"be at least {low:g}"
-    if high == inf:
-        return least
-    most = "below 1" if high == BELOW_ONE[1] else f"at most {high:g}"
-    return f"{least} and {most}"
+def notes(kind: Any) -> tuple[Any, ...]:
+    return getattr(kind, "__metadata__", ())
+
+
+def problems(value: Any, kind: Any) -> Iterator[Range]:
+    """The ranges of a type that the value's numbers leave."""
+    inner = get_args(kind)
+    if get_origin(kind) is Annotated:
+        for note in notes(kind):
+            if isinstance(note, Range) and isinstance(value, int | float) and value not in note:
+                yield note
+        yield from problems(value, inner[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for option in inner:
+            yield from problems(value, option)
+    elif get_origin(kind) is tuple and isinstance(value, tuple):
+        for i, number in enumerate(value):
+            yield from problems(number, inner[0] if inner[-1] is ... else inner[i])

@@ -11,7 +11,7 @@ import tyro
 import yaml
 
 from twinsight.errors import UserError
-from twinsight.ranges import check
+from twinsight.ranges import check_ranges
 
 CONTROL = {"run", "resume", "overwrite", "dry_run"}
 """Options about one run rather than about what it computes: never saved, never in a recipe."""
@@ -58,7 +58,7 @@ def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] 
         args=argv,
         default=fill(concrete, recipe, source),
     )
-    check(options)
+    check_ranges(options)
     return options
 
 

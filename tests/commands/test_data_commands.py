@@ -18,7 +18,7 @@ def call(argv: str) -> int:
 
 
 def test_list_names_each(capfd):
-    data.list(DataList())
+    data.list_data(DataList())
     out = capfd.readouterr().out
     assert all(name in out for name in DATA)
 
@@ -43,7 +43,7 @@ def test_check_names_each_broken_file(tmp_path, capfd):
     images[0].write_bytes(images[0].read_bytes()[:200])
     images[1].write_text("no image")
     with pytest.raises(UserError, match="2 samples are broken"):
-        data.check(DataCheck(data=FolderOptions(root=tmp_path / "shapes"), split="train"))
+        data.check_data(DataCheck(data=FolderOptions(root=tmp_path / "shapes"), split="train"))
     out = capfd.readouterr().out.replace("\n", "")
     assert images[0].name in out
     assert images[1].name in out
@@ -52,10 +52,10 @@ def test_check_names_each_broken_file(tmp_path, capfd):
 def test_show_without_masks(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (40, 30)).save(tmp_path / "photos/a.png")
-    data.show(DataShow(data=FolderOptions(root=tmp_path / "photos"), out=tmp_path / "sheet.png"))
+    data.show_data(DataShow(data=FolderOptions(root=tmp_path / "photos"), out=tmp_path / "sheet.png"))
     assert (tmp_path / "sheet.png").is_file()
     with pytest.raises(UserError, match="nothing to validate on"):
-        data.show(DataShow(data=FolderOptions(root=tmp_path / "photos"), split="val", out=tmp_path / "sheet.png"))
+        data.show_data(DataShow(data=FolderOptions(root=tmp_path / "photos"), split="val", out=tmp_path / "sheet.png"))
 
 
 def test_check_of_images_without_masks(tmp_path, capfd):

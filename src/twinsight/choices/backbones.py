@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from twinsight.choices.build import Buildable, named
+from twinsight.ranges import BelowOne, Count, Pixels, Range, Width
 
 BackboneName = Annotated[str, named("backbone")]
 
@@ -18,15 +19,15 @@ class TimmOptions(Buildable):
     """A timm model (resnet50, vit_small_patch16_224, swin_tiny_patch4_window7_224, ...), or vit-pytorch."""
     pretrained: bool = False
     """Start from timm's own weights for that name (downloaded)."""
-    output_stride: int | None = None
+    output_stride: Count | None = None
     """Largest stride of a ResNet, the rest made by dilation: 8 or 16 for DeepLabV3. Default: the network's own."""
-    drop_path_rate: float | None = None
+    drop_path_rate: BelowOne | None = None
     """Stochastic depth. Default: the network's own."""
-    channels: tuple[int, ...] | None = None
+    channels: tuple[Width, ...] | None = None
     """Widths of a ResNet's four stages. Default: the network's own."""
-    stem_width: int | None = None
+    stem_width: Width | None = None
     """Width of a ResNet's stem. Default: the network's own."""
-    img_size: int | None = None
+    img_size: Pixels | None = None
     """Image size of networks whose position embeddings are made for one. Default: the network's own."""
 
 
@@ -37,15 +38,15 @@ class VitPytorchOptions(Buildable):
     target: ClassVar = "twinsight.backbones.backbone:Backbone"
     not_arguments: ClassVar = ()
     name: BackboneName = "vit-pytorch"
-    image_size: int = 224
+    image_size: Pixels = 224
     """Image size that the position embeddings are made for; others are interpolated."""
-    patch_size: int = 16
-    dim: int = 384
-    depth: int = 12
-    heads: int = 6
-    mlp_dim: int = 1536
-    dropout: float = 0.0
-    emb_dropout: float = 0.0
+    patch_size: Pixels = 16
+    dim: Width = 384
+    depth: Annotated[int, Range(1, 1000)] = 12
+    heads: Width = 6
+    mlp_dim: Width = 1536
+    dropout: BelowOne = 0.0
+    emb_dropout: BelowOne = 0.0
 
 
 BACKBONES = {"vit-pytorch": VitPytorchOptions}

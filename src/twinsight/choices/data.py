@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, build, named
+from twinsight.ranges import Factor, Images, NotNegative, Pixels, Range, Rising, Seed, Share
 
 DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder", "class-folder")]
+
+Radius = Annotated[float, Range(0, 0.5, above=True)]
 
 
 @dataclass
@@ -29,21 +32,21 @@ class ShapesOptions(DataOptions):
     target: ClassVar = "twinsight.data.shapes:Shapes"
     name: DataName = "shapes"
     not_arguments: ClassVar = ("name", "train", "val", "val_count")
-    count: int = 2000
+    count: Images = 2000
     """Number of training images."""
-    val_count: int = 500
+    val_count: Images = 500
     """Number of validation images."""
-    size: int = 96
+    size: Annotated[int, Range(16, 2**15)] = 96
     """Side of an image in pixels."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the scenes (not of the training)."""
-    objects: int = 2
+    objects: Annotated[int, Range(1, 100)] = 2
     """Most objects in an image."""
-    crowding: float = 0.25
+    crowding: Share = 0.25
     """Probability of each object after the first."""
-    radius: tuple[float, float] = (0.3, 0.45)
+    radius: Annotated[tuple[Radius, Radius], Rising] = (0.3, 0.45)
     """Radius of an object, smallest and largest, as a share of the image's side."""
-    texture: float = 0.25
+    texture: Share = 0.25
     """Loudness of the background, 0 to 1."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
@@ -95,7 +98,7 @@ class FolderOptions(FileOptions):
     """Folder of masks: one PNG of class indices an image, of the same name; 255 is void."""
     classes: Path | None = None
     """File with one class name a line. Default: classes.txt in root or in the masks' folder."""
-    val_fraction: float = 0.2
+    val_fraction: Share = 0.2
     """Share held out for validation where no split files say it."""
 
 
@@ -107,7 +110,7 @@ class ClassFolderOptions(FileOptions):
     name: DataName = "class-folder"
     root: Path = Path(".")
     """Folder that holds train/CLASS and val/CLASS, or CLASS, with images in each."""
-    val_fraction: float = 0.2
+    val_fraction: Share = 0.2
     """Share held out for validation where there is no folder train."""
 
 
@@ -126,15 +129,15 @@ class PairOptions(Buildable):
 
     target: ClassVar = "twinsight.data.pairs:PairAugmentation"
     not_arguments: ClassVar = ()
-    size: int = 512
+    size: Pixels = 512
     """Side of a training crop in pixels."""
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: Annotated[tuple[Factor, Factor], Rising] = (0.5, 2.0)
     """Factor by which the image is resized before the crop, smallest and largest."""
-    flip: float = 0.5
+    flip: Share = 0.5
     """Probability of a horizontal flip."""
-    jitter: float = 0.5
+    jitter: Share = 0.5
     """Probability of color jitter."""
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.1
+    brightness: NotNegative = 0.4
+    contrast: NotNegative = 0.4
+    saturation: NotNegative = 0.4
+    hue: Annotated[float, Range(0, 0.5)] = 0.1

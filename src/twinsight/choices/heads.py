@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, named
+from twinsight.ranges import BelowOne, Index, Pixels, Range, Width
 
 HeadName = Annotated[
     str,
@@ -20,9 +21,9 @@ class LinearOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.linear:Linear"
     name: HeadName = "linear"
-    levels: tuple[int, ...] = (-1,)
+    levels: tuple[Index, ...] = (-1,)
     """Levels of the backbone to read, -1 the deepest; several are resized to the finest and concatenated."""
-    dropout: float = 0.0
+    dropout: BelowOne = 0.0
 
 
 @dataclass
@@ -31,7 +32,7 @@ class SetrNaiveOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.setr:SetrNaive"
     name: HeadName = "setr-naive"
-    channels: int = 256
+    channels: Width = 256
 
 
 @dataclass
@@ -40,7 +41,7 @@ class SetrPupOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.setr:SetrPup"
     name: HeadName = "setr-pup"
-    channels: int = 256
+    channels: Width = 256
 
 
 @dataclass
@@ -49,7 +50,7 @@ class SetrMlaOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.setr:SetrMla"
     name: HeadName = "setr-mla"
-    channels: int = 256
+    channels: Width = 256
 
 
 @dataclass
@@ -58,10 +59,10 @@ class DeepLabV3Options(Buildable):
 
     target: ClassVar = "twinsight.heads.deeplab:DeepLabV3"
     name: HeadName = "deeplabv3"
-    rates: tuple[int, ...] | None = None
+    rates: tuple[Pixels, ...] | None = None
     """Dilations of the 3x3 branches. Default: 12 24 36 up to stride 8, else 6 12 18."""
-    channels: int = 256
-    dropout: float = 0.5
+    channels: Width = 256
+    dropout: BelowOne = 0.5
 
 
 @dataclass
@@ -70,10 +71,10 @@ class FcnOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.fcn:Fcn"
     name: HeadName = "fcn"
-    channels: int | None = None
+    channels: Width | None = None
     """Default: a quarter of the level's channels."""
-    dropout: float = 0.1
-    level: int = -1
+    dropout: BelowOne = 0.1
+    level: Index = -1
     """Level of the backbone to read, -1 the deepest."""
 
 
@@ -83,18 +84,18 @@ class UNetOptions(Buildable):
 
     target: ClassVar = "twinsight.heads.unet:UNet"
     name: HeadName = "unet"
-    channels: tuple[int, ...] = (256, 128, 64, 32)
+    channels: tuple[Width, ...] = (256, 128, 64, 32)
     """Widths of the decoder's steps, deepest first."""
 
 
 @dataclass
 class FusionOptions(Buildable):
     name: HeadName
-    blocks: tuple[int, ...] = (-1,)
+    blocks: tuple[Index, ...] = (-1,)
     """Blocks whose attention is used, from 0; -1 is the last."""
     source: Literal["attention", "uniform", "shuffled"] = "attention"
     """What the head is fed: attention, or one of the controls of the same size, for what attention adds."""
-    channels: int = 256
+    channels: Width = 256
 
 
 @dataclass
@@ -119,7 +120,7 @@ class FusionAffinityOptions(FusionOptions):
 
     target: ClassVar = "twinsight.heads.fusion:FusionAffinity"
     name: HeadName = "fusion-affinity"
-    steps: int = 1
+    steps: Annotated[int, Range(1, 100)] = 1
     """How often the logits spread."""
 
 

@@ -4,8 +4,23 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, named
+from twinsight.ranges import (
+    BelowOne,
+    Factor,
+    Index,
+    NotNegative,
+    Pixels,
+    Positive,
+    PositiveShare,
+    Range,
+    Rising,
+    Share,
+    Width,
+)
 
 MethodName = Annotated[str, named("method", "barlow-twins", "dino")]
+
+Sigma = Annotated[float, Range(0, 100, above=True)]
 
 
 @dataclass
@@ -13,29 +28,29 @@ class ViewOptions(Buildable):
     """What the views of an image share."""
 
     not_arguments: ClassVar = ()
-    size: int = 224
+    size: Pixels = 224
     """Side of a view in pixels; of a large one where there are small ones."""
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ratio: Annotated[tuple[Factor, Factor], Rising] = (3 / 4, 4 / 3)
     """Aspect ratio of the crop, smallest and largest."""
-    flip: float = 0.5
+    flip: Share = 0.5
     """Probability of a horizontal flip."""
-    jitter: float = 0.8
+    jitter: Share = 0.8
     """Probability of color jitter."""
-    brightness: float = 0.4
+    brightness: NotNegative = 0.4
     """Jitter: factor 1 - x to 1 + x."""
-    contrast: float = 0.4
+    contrast: NotNegative = 0.4
     """Jitter: factor 1 - x to 1 + x."""
-    saturation: float = 0.2
+    saturation: NotNegative = 0.2
     """Jitter: factor 1 - x to 1 + x."""
-    hue: float = 0.1
+    hue: Annotated[float, Range(0, 0.5)] = 0.1
     """Jitter: shift of -x to x of the color circle, at most 0.5."""
-    gray: float = 0.2
+    gray: Share = 0.2
     """Probability of gray."""
-    sigma: tuple[float, float] = (0.1, 2.0)
+    sigma: Annotated[tuple[Sigma, Sigma], Rising] = (0.1, 2.0)
     """Deviation of the blur in pixels, smallest and largest."""
-    mix: float = 0.0
+    mix: Share = 0.0
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
-    invert: float = 0.0
+    invert: Share = 0.0
     """Probability of inverting all colors (not in the paper)."""
 
 
@@ -44,11 +59,11 @@ class TwoViewsOptions(ViewOptions):
     """Two views of an image, as in BYOL and Barlow Twins; pairs of numbers are for the first and the second view."""
 
     target: ClassVar = "twinsight.data.views:two_views"
-    scale: tuple[float, float] = (0.08, 1.0)
+    scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.08, 1.0)
     """Share of the image's area that is cropped, smallest and largest."""
-    blur: tuple[float, float] = (1.0, 0.1)
+    blur: tuple[Share, Share] = (1.0, 0.1)
     """Probability of a Gaussian blur, for each view."""
-    solarize: tuple[float, float] = (0.0, 0.2)
+    solarize: tuple[Share, Share] = (0.0, 0.2)
     """Probability of solarization (values of 128 and more inverted), for each view."""
 
 
@@ -57,17 +72,17 @@ class MultiCropOptions(ViewOptions):
     """Two large views of an image and some small ones, as in DINO; of three numbers, the last is for the small ones."""
 
     target: ClassVar = "twinsight.data.views:multi_crop"
-    scale: tuple[float, float] = (0.4, 1.0)
+    scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.4, 1.0)
     """Share of the image's area that a large view shows, smallest and largest."""
-    local_views: int = 8
+    local_views: Annotated[int, Range(0, 100)] = 8
     """How many small views; without any, the paper's scale is 0.14 to 1."""
-    local_size: int = 96
+    local_size: Pixels = 96
     """Side of a small view in pixels."""
-    local_scale: tuple[float, float] = (0.05, 0.4)
+    local_scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.05, 0.4)
     """Share of the image's area that a small view shows, smallest and largest."""
-    blur: tuple[float, float, float] = (1.0, 0.1, 0.5)
+    blur: tuple[Share, Share, Share] = (1.0, 0.1, 0.5)
     """Probability of a Gaussian blur."""
-    solarize: tuple[float, float, float] = (0.0, 0.2, 0.0)
+    solarize: tuple[Share, Share, Share] = (0.0, 0.2, 0.0)
     """Probability of solarization (values of 128 and more inverted)."""
 
 
@@ -77,9 +92,9 @@ class BarlowTwinsOptions(Buildable):
 
     target: ClassVar = "twinsight.methods.barlow_twins:BarlowTwins"
     name: MethodName = "barlow-twins"
-    projector: tuple[int, ...] = (8192, 8192, 8192)
+    projector: tuple[Width, ...] = (8192, 8192, 8192)
     """Widths of the projector's layers."""
-    lambd: float = 0.0051
+    lambd: NotNegative = 0.0051
     """Weight of the off-diagonal terms."""
     views: TwoViewsOptions = field(default_factory=TwoViewsOptions)
 
@@ -90,30 +105,30 @@ class DinoOptions(Buildable):
 
     target: ClassVar = "twinsight.methods.dino:DINO"
     name: MethodName = "dino"
-    prototypes: int = 65536
+    prototypes: Width = 65536
     """Width of the head's output."""
-    hidden: int = 2048
+    hidden: Width = 2048
     """Width of the head's hidden layers."""
-    bottleneck: int = 256
+    bottleneck: Width = 256
     """Width of what is compared with the prototypes."""
     batch_norm: bool = False
     """In the head's hidden layers: not in the paper, an option of its code. Small batches and short runs learn with it
     where they do not without."""
     norm_last_layer: bool = True
     """Fix the prototypes' length at 1: stabler; learnt, it can be better."""
-    momentum: float = 0.996
+    momentum: BelowOne = 0.996
     """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
     centering: Literal["mean", "sinkhorn-knopp"] = "mean"
     """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2,
     which small batches bear better."""
-    center_momentum: float = 0.9
+    center_momentum: Share = 0.9
     """Of the moving mean, at each step."""
-    student_temperature: float = 0.1
-    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    student_temperature: Positive = 0.1
+    teacher_temperature: tuple[Positive, Positive] = (0.04, 0.07)
     """At first, and after a linear warm-up."""
-    temperature_warmup: float = 0.1
+    temperature_warmup: Share = 0.1
     """Share of the run that this warm-up takes: 30 epochs of 300 in the paper."""
-    freeze_last_layer: float = 0.01
+    freeze_last_layer: Share = 0.01
     """Share of the run at whose start the prototypes stay as they are, 1 epoch of 100 in the official code; more where
     the loss does not fall."""
     views: MultiCropOptions = field(default_factory=MultiCropOptions)
@@ -125,13 +140,13 @@ class AttentionTermOptions(Buildable):
 
     target: ClassVar = "twinsight.methods.attention_term:AttentionTerm"
     not_arguments: ClassVar = ()
-    sharpness: float = 0.0
+    sharpness: NotNegative = 0.0
     """Each head looks at few patches: normalized entropy."""
-    diversity: float = 0.0
+    diversity: NotNegative = 0.0
     """Heads look at different patches: 1 - their Jensen-Shannon divergence."""
-    consistency: float = 0.0
+    consistency: NotNegative = 0.0
     """A head looks at the same place in both views: Jensen-Shannon divergence where their crops overlap."""
-    blocks: tuple[int, ...] = (-1,)
+    blocks: tuple[Index, ...] = (-1,)
     """Blocks whose heads are meant, from 0; -1 is the last."""
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from twinsight.choices.build import Buildable
+from twinsight.ranges import Count, Images, Index, Positive, PositiveShare, Seed, Share, Whole
 
 
 class ProbeOptions(Buildable):
@@ -27,13 +28,13 @@ class AttentionOptions(ProbeOptions):
     """Where each attention head looks: the class token's attention, or that of any patch."""
 
     target: ClassVar = "twinsight.probes.attention:Attention"
-    blocks: tuple[int, ...] = (-1,)
+    blocks: tuple[Index, ...] = (-1,)
     """Blocks to look at, counted from 0 (figures count from 1); negative ones from the last."""
     query: Literal["auto", "class", "mean"] = "auto"
     """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
-    at: tuple[float, float] | None = None
+    at: tuple[Share, Share] | None = None
     """The attention of the patch at x y, shares of the image's width and height, instead."""
-    mass: float = 0.6
+    mass: Share = 0.6
     """Share of a head's attention that its mask holds."""
     rollout: bool = False
     """Attention rollout over all blocks too (Abnar and Zuidema, 2020)."""
@@ -47,13 +48,13 @@ class AttentionScoresOptions(ProbeOptions):
     given: ClassVar = ("classes",)
     wants: ClassVar = ("masks",)
     images: ClassVar = 32
-    blocks: tuple[int, ...] = ()
+    blocks: tuple[Index, ...] = ()
     """Blocks to score, counted from 0; negative ones from the last. Default: all."""
     query: Literal["auto", "class", "mean"] = "auto"
     """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
-    mass: float = 0.6
+    mass: Share = 0.6
     """Share of a head's attention that its mask holds."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the attention in random places."""
     protocol: Literal["foreground", "public"] = "foreground"
     """foreground: all that is not background is one region, and void counts nowhere. public: as the public script for
@@ -67,9 +68,9 @@ class ReceptiveFieldOptions(ProbeOptions):
     target: ClassVar = "twinsight.probes.receptive_field:ReceptiveField"
     layers: tuple[str, ...] = ()
     """Names of layers, as named_modules() has them. Default: --count of them, evenly spaced."""
-    count: int = 8
+    count: Count = 8
     """How many layers where none is named, first and last included."""
-    threshold: float = 0.0455
+    threshold: PositiveShare = 0.0455
     """Share of the maximum above which a pixel counts to the field's area."""
 
 
@@ -81,9 +82,9 @@ class CorrelationOptions(ProbeOptions):
     given: ClassVar = ("transform",)
     images: ClassVar = 128
     size: ClassVar = 224
-    shown: int = 256
+    shown: Count = 256
     """Show so many of the features; the numbers are of all."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the views."""
 
 
@@ -95,7 +96,7 @@ class HealthOptions(ProbeOptions):
     given: ClassVar = ("transform", "history")
     images: ClassVar = 128
     size: ClassVar = 224
-    seed: int = 0
+    seed: Seed = 0
     """Of the views."""
 
 
@@ -106,9 +107,9 @@ class ViewsOptions(ProbeOptions):
     target: ClassVar = "twinsight.probes.views:AugmentedViews"
     given: ClassVar = ("transform",)
     once: ClassVar = True
-    draws: int = 1
+    draws: Images = 1
     """How many times the views are drawn for each image."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the views."""
 
 
@@ -127,7 +128,7 @@ class FeaturesOptions(ProbeOptions):
 
     target: ClassVar = "twinsight.probes.features:PatchFeatures"
     images: ClassVar = 8
-    level: int = -1
+    level: Index = -1
     """Level of the backbone, a stage or a block; negative ones count from the deepest."""
 
 
@@ -140,15 +141,15 @@ class PatchNeighborsOptions(ProbeOptions):
     wants: ClassVar = ("masks",)
     images: ClassVar = 64
     size: ClassVar = 224
-    k: int = 20
+    k: Count = 20
     """Neighbors that vote."""
-    level: int = -1
+    level: Index = -1
     """Level of the backbone, a stage or a block; negative ones count from the deepest."""
-    memory: int = 20_000
+    memory: Count = 20_000
     """Most patches to compare with."""
-    shown: int = 4
+    shown: Count = 4
     """Images in the figure."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the choice of patches."""
 
 
@@ -162,11 +163,11 @@ class EmbeddingOptions(ProbeOptions):
     size: ClassVar = 224
     projection: Literal["pca", "tsne"] = "pca"
     """Principal components, or t-SNE (pip install 'twinsight[tsne]')."""
-    perplexity: float = 30.0
+    perplexity: Positive = 30.0
     """Of t-SNE: about how many neighbors a point has."""
-    thumbnails: int = 60
+    thumbnails: Whole = 60
     """Most images to draw."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass
@@ -177,9 +178,9 @@ class NeighborsOptions(ProbeOptions):
     given: ClassVar = ("classes", "labels")
     images: ClassVar = 300
     size: ClassVar = 224
-    queries: int = 4
+    queries: Count = 4
     """How many images, the first, are queries."""
-    k: int = 6
+    k: Count = 6
     """Neighbors of each."""
 
 
@@ -192,9 +193,9 @@ class KnnOptions(ProbeOptions):
     wants: ClassVar = ("labels", "masks")
     images: ClassVar = 300
     size: ClassVar = 224
-    ks: tuple[int, ...] = (10, 20, 100, 200)
+    ks: tuple[Count, ...] = (10, 20, 100, 200)
     """Numbers of neighbors that vote."""
-    temperature: float = 0.07
+    temperature: Positive = 0.07
     """A vote weighs exp(cosine similarity / temperature)."""
 
 
@@ -207,7 +208,7 @@ class LinearProbeOptions(ProbeOptions):
     wants: ClassVar = ("labels", "masks")
     images: ClassVar = 300
     size: ClassVar = 224
-    seed: int = 0
+    seed: Seed = 0
     """Of the images that the regularization is chosen on."""
 
 
@@ -217,7 +218,7 @@ class FiltersOptions(ProbeOptions):
 
     target: ClassVar = "twinsight.probes.filters:Filters"
     images: ClassVar = 0
-    count: int = 64
+    count: Count = 64
     """How many, the strongest."""
 
 

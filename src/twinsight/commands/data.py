@@ -9,15 +9,15 @@ from rich.table import Table
 from twinsight.choices.data import DATA
 from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
-from twinsight.data.check import Verdict, render
-from twinsight.data.check import check as check_dataset
+from twinsight.data.check import Verdict, check, render
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.probes.draw import contact_sheet
+from twinsight.ranges import check_ranges
 
 
-def list(options: DataList) -> None:
+def list_data(options: DataList) -> None:
     table = Table("--data", "what it is", "options")
     for name, cls in DATA.items():
         names = [field.name for field in fields(cls) if field.name != "name"]
@@ -26,8 +26,9 @@ def list(options: DataList) -> None:
     console.print(table)
 
 
-def check(options: DataCheck) -> None:
+def check_data(options: DataCheck) -> None:
     """Raises UserError at the end if any sample is broken."""
+    check_ranges(options)
     broken = 0
     for split in ("train", "val") if options.split is None else (options.split,):
         dataset = options.data.open(split)
@@ -47,10 +48,11 @@ def check(options: DataCheck) -> None:
 def read(dataset: Dataset, title: str) -> Verdict:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         task = progress.add_task(title, total=len(dataset))
-        return check_dataset(dataset, lambda done, total: progress.update(task, completed=done))
+        return check(dataset, lambda done, total: progress.update(task, completed=done))
 
 
-def show(options: DataShow) -> None:
+def show_data(options: DataShow) -> None:
+    check_ranges(options)
     dataset = options.data.open(options.split)
     chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
     samples = [dataset[int(index)] for index in sorted(chosen)]
@@ -58,8 +60,9 @@ def show(options: DataShow) -> None:
     told(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
 
 
-def make(options: DataMake) -> None:
+def make_data(options: DataMake) -> None:
     from twinsight.data.shapes import write
 
+    check_ranges(options)
     write(options.folder, options.data.open("train"), options.data.open("val"))
     told(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")

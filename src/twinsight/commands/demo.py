@@ -27,6 +27,7 @@ from twinsight.probes.draw import Plot, curves
 from twinsight.probes.images import to_tensor
 from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.probes.predictions import Predictions, compare
+from twinsight.ranges import check_ranges
 from twinsight.report.page import Picture, Section, Table, write_page
 from twinsight.run import environment
 from twinsight.training.metrics_csv import read_rows
@@ -46,6 +47,7 @@ INSIDE = {
 
 
 def run(options: Demo) -> None:
+    check_ranges(options)
     start = time.monotonic()
     out = options.out
     if out.exists() and any(out.iterdir()):

@@ -15,6 +15,7 @@ from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
 from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.ranges import check_ranges
 from twinsight.recipe import read
 from twinsight.segmentation import load_classes
 from twinsight.training.segmenter import same_size
@@ -22,6 +23,7 @@ from twinsight.training.segmenter import same_size
 
 def run(options: Evaluate) -> Scores | dict[str, Any]:
     """The segmenter's scores; with --probe the numbers of each judge, by its name."""
+    check_ranges(options)
     if options.probe is not None:
         numbers = judge(options)
         save(options.json, numbers)

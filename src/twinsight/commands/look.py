@@ -24,6 +24,7 @@ from twinsight.probes.draw import Plot, beside
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.probes.predictions import compare
 from twinsight.probes.probe import Finding
+from twinsight.ranges import check_ranges
 from twinsight.training.metrics_csv import read_rows
 
 
@@ -38,6 +39,7 @@ class Seen(NamedTuple):
 
 
 def run(options: Any) -> dict[str, Finding]:
+    check_ranges(options)
     probe, name = options.probe, probe_name(options)
     plots, findings = curves(options) if name == "curves" else look(options, probe, name)
     files = {figure: options.out / f"{name}-{figure}.{options.format}" for figure in plots}

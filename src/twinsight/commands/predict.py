@@ -21,6 +21,7 @@ from twinsight.errors import UserError
 from twinsight.inference import at_once
 from twinsight.metrics import best_class
 from twinsight.probes.draw import overlay
+from twinsight.ranges import check_ranges
 from twinsight.segmentation import load_classes
 
 AHEAD = 8
@@ -38,10 +39,7 @@ class Picture(NamedTuple):
 
 
 def run(options: Predict) -> None:
-    if not 0 <= options.opacity <= 1:
-        raise UserError(f"--opacity {options.opacity}: must lie between 0 and 1")
-    if options.batch_size is not None and options.batch_size < 1:
-        raise UserError(f"--batch-size {options.batch_size}: must be at least 1")
+    check_ranges(options)
     device = choose_device(options.accelerator)
     inference = setup.make_inference(options)
     images = find(options.images)

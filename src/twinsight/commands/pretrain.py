@@ -15,6 +15,7 @@ from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.device import autocast, choose_device
 from twinsight.errors import UserError
+from twinsight.ranges import check_ranges
 from twinsight.report.runs import report_run
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.estimate import cost, largest_batch
@@ -25,6 +26,7 @@ from twinsight.training.trainer import finished
 
 def run(options: Pretrain) -> Path | None:
     """The run's directory; None of a dry run. Raises KeyboardInterrupt after Ctrl-C."""
+    check_ranges(options)
     pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, "pretraining")
     data = options.data.open("train")

@@ -16,6 +16,7 @@ from twinsight.device import autocast
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
+from twinsight.ranges import check_ranges
 from twinsight.report.runs import report_run
 from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
@@ -26,6 +27,7 @@ from twinsight.training.trainer import export_best, finished
 
 def run(options: Segment) -> Scores | None:
     """The scores of the last validation; None if there was none. Raises KeyboardInterrupt after Ctrl-C."""
+    check_ranges(options)
     pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
     train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))

@@ -48,7 +48,7 @@ class PairAugmentation:
     brightness: float = 0.4
     contrast: float = 0.4
     saturation: float = 0.4
-    hue: float = 0.05
+    hue: float = 0.1
     fill: tuple[int, int, int] = (124, 116, 104)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

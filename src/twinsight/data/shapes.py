@@ -90,7 +90,7 @@ class Shapes(Dataset):
         objects: int = 2,
         crowding: float = 0.25,
         radius: tuple[float, float] = (0.3, 0.45),
-        texture: float = 0.1,
+        texture: float = 0.25,
     ):
         if split not in SPLITS:
             raise UserError(f"split: shapes has no '{split}'; choose one of {', '.join(SPLITS)}")

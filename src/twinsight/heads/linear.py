@@ -14,7 +14,7 @@ class Linear(nn.Module):
     the features of different backbones (and levels) differ in scale by orders of magnitude: without it one
     learning rate would not suit them all, and a comparison of frozen backbones would compare learning rates.
 
-    levels: indices into the backbone's levels, negative from the end; None reads the last.
+    levels: indices into the backbone's levels, negative from the end.
     dropout: 0 to 1, of whole channels.
     Raises UserError for a level that the backbone lacks.
     """
@@ -24,11 +24,11 @@ class Linear(nn.Module):
         dims: tuple[int, ...],
         strides: tuple[int, ...],
         num_classes: int,
-        levels: tuple[int, ...] | None = None,
+        levels: tuple[int, ...] = (-1,),
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.levels = index_levels(levels or (-1,), len(dims))
+        self.levels = index_levels(levels, len(dims))
         dim = sum(dims[level] for level in self.levels)
         self.norm = nn.BatchNorm2d(dim, affine=False)
         self.dropout = nn.Dropout2d(dropout)

@@ -1,0 +1,133 @@
+"""Every number that an option takes has a range, which holds whoever starts a command."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
+from math import inf, nan
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+
+from twinsight.choices.methods import TwoViewsOptions
+from twinsight.config import COMMANDS, Pretrain, Segment
+from twinsight.errors import UserError
+from twinsight.ranges import Range, check_ranges
+from twinsight.recipe import parse
+
+CHOSEN = [(command, "") for command in COMMANDS] + [
+    (command, f"--{kind} {name}")
+    for command in ("pretrain", "segment")  # between them they have every choice
+    for kind, table in COMMANDS[command].choices.items()
+    for name in table
+]
+
+NEEDED = {"evaluate": "run", "predict": "run images", "report": "run", "data make": "shapes folder"}
+
+
+def chosen(command: str, choice: str) -> Any:
+    return parse(COMMANDS[command], command, [*choice.split(), *NEEDED.get(command, "").split()])
+
+
+def numbers(kind: Any, default: Any, ranged: Range | None = None) -> Iterator[tuple[Any, Range | None]]:
+    """The numbers within a type, each as (value of that type with `...` for the number, its range)."""
+    if kind in (int, float):
+        yield ..., ranged
+    elif get_origin(kind) is Annotated:
+        notes = [note for note in kind.__metadata__ if isinstance(note, Range)]
+        yield from numbers(get_args(kind)[0], default, notes[0] if notes else None)
+    elif get_origin(kind) is tuple:
+        inner = [kind for kind in get_args(kind) if kind is not ...]
+        for i, each in enumerate(inner):
+            for value, found in numbers(each, default):
+                rest = default if isinstance(default, tuple) and len(default) == len(inner) else (1,) * len(inner)
+                yield (*rest[:i], value, *rest[i + 1 :]), found
+    else:
+        for each in get_args(kind):
+            yield from numbers(each, default)
+
+
+def every_number(options: Any) -> Iterator[tuple[Any, str, Any, Range | None]]:
+    """(dataclass, field, value with `...`, range) of an options' numbers, those of nested dataclasses too."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            yield from every_number(value)
+        else:
+            for pattern, ranged in numbers(field.type, value):
+                yield options, field.name, pattern, ranged
+
+
+def put(pattern: Any, number: float) -> Any:
+    return number if pattern is ... else tuple(number if part is ... else part for part in pattern)
+
+
+@pytest.mark.parametrize(("command", "choice"), CHOSEN)
+def test_every_number_has_a_range(command, choice):
+    options = chosen(command, choice)
+    check_ranges(options)
+    for owner, name, pattern, ranged in every_number(options):
+        assert ranged is not None, f"{name}: write a range at its type, as twinsight.ranges has them"
+        before = getattr(owner, name)
+        outside = [inf, -inf, nan, ranged.least - 1, ranged.most + 1]
+        for number in outside + [ranged.least] * ranged.above + [ranged.most] * ranged.below:
+            setattr(owner, name, put(pattern, number))
+            with pytest.raises(UserError, match=rf"^--[a-z.-]*{name.replace('_', '-')} .*: must be .*{ranged}$"):
+                check_ranges(options)
+        setattr(owner, name, before)
+
+
+@pytest.mark.parametrize(
+    ("ranged", "words"),
+    [
+        (Range(1, 10), "at least 1 and at most 10"),
+        (Range(0), "finite and at least 0"),
+        (Range(0, above=True), "finite and above 0"),
+        (Range(0, 1, below=True), "at least 0 and below 1"),
+        (Range(0, 2**32 - 1), "at least 0 and at most 4294967295"),
+    ],
+)
+def test_a_range_in_words(ranged, words):
+    assert str(ranged) == words
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "sentence"),
+    [
+        ("pretrain", "--lr inf", "--lr inf: must be finite and at least 0"),
+        ("pretrain", "--data.objects -3", "--data.objects -3: must be at least 1 and at most 100"),
+        ("pretrain", "--data.crowding 7", "--data.crowding 7.0: must be at least 0 and at most 1"),
+        ("pretrain", "--seed 4294967296", "--seed 4294967296: must be at least 0 and at most 4294967295"),
+        ("look erf", "--count 0", "--count 0: must be at least 1 and at most 1000000000"),
+        ("segment", "--data.count 10000000000000", "--data.count 10000000000000: must be at least 1"),
+    ],
+)
+def test_the_option_is_named_as_it_was_given(command, flags, sentence):
+    with pytest.raises(UserError) as error:
+        parse(COMMANDS[command], command, flags.split())
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Pretrain(epochs=0), Pretrain(lr=-1.0), Pretrain(batch_size=0), Segment(epochs=0), Segment(head_lr=nan),
+     Pretrain(method=replace(Pretrain().method, views=TwoViewsOptions(scale=(1.0, 0.5))))],
+)  # fmt: skip
+def test_ranges_hold_for_python_too(options):
+    module = import_module(f"twinsight.commands.{type(options).__name__.lower()}")
+    with pytest.raises(UserError, match="--"):
+        module.run(options)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if list(every_number(chosen(command, "")))])
+def test_each_command_checks_its_ranges_first(command, monkeypatch):
+    class Checked(Exception):
+        pass
+
+    def stop(options: Any) -> None:
+        raise Checked
+
+    module, _, word = command.partition(" ")
+    imported = import_module(f"twinsight.commands.{module}")
+    monkeypatch.setattr(imported, "check_ranges", stop)
+    with pytest.raises(Checked):
+        getattr(imported, f"{word}_data" if module == "data" else "run")(chosen(command, ""))
