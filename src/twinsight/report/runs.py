@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from twinsight.errors import UserError
 from twinsight.probes.learning_curves import LearningCurves
+from twinsight.report import evaluations
 from twinsight.report.page import Fold, Gallery, Part, Picture, Section, write_page
 from twinsight.report.record import Record, natural
 from twinsight.report.tables import machines, numbers, overview, per_class, scores, settings
@@ -38,6 +39,7 @@ def report_runs(folders: Sequence[Path], file: Path, captions: Captions) -> Path
         sections = [
             overview(runs),
             scores(runs),
+            evaluations.section(runs),
             Section("Learning curves", parts=[gallery] if training else []),
             per_class(runs),
             *probes(runs, captions, drawn),
