@@ -12,8 +12,8 @@ def whole(file: Path) -> Iterator[BinaryIO]:
     """A stream whose content replaces `file` once it is complete and on the disk.
 
     After any failure `file` is as it was. Writing goes to a temporary name beside it, so on the same disk: no reader
-    ever meets half a file, and no crash of the machine leaves one. Its mode follows the umask. Only a killed process leaves the temporary name,
-    `.FILE.tmp`, which the next writing takes over.
+    ever meets half a file, and no crash of the machine leaves one. Its mode follows the umask. Only a killed
+    process leaves the temporary name, `.FILE.tmp`, which the next writing takes over.
     """
     temporary = file.with_name(f".{file.name}.tmp")
     try:
