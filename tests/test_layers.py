@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
-from twinsight.layers import GlobalBatchNorm1d, each_view, mean_over_ranks, mlp, standardize
+from twinsight.layers import GlobalBatchNorm1d, cosine, each_view, mean_over_ranks, mlp, standardize
 
 
 def test_mean_over_one_rank_is_the_tensor():
@@ -63,3 +64,8 @@ def test_views_at_once_are_views_one_after_another():
         torch.testing.assert_close(value, expected, msg=name)
     for value, expected in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(value.grad, expected.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_cosine_stays_at_its_end():
+    assert cosine(2.0, 1.0, 0.5) == pytest.approx(1.5)
+    assert cosine(2.0, 1.0, 1.17) == cosine(2.0, 1.0, 1.0) == 1.0

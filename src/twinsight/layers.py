@@ -99,7 +99,8 @@ def each_view(layers: nn.Sequential, views: Sequence[Tensor]) -> Sequence[Tensor
 
 
 def cosine(start: float, end: float, progress: float) -> float:
-    """From `start` to `end` along half a cosine, while progress goes from 0 to 1."""
+    """From `start` to `end` along half a cosine, while progress goes from 0 to 1; `end` from there on."""
+    progress = min(progress, 1.0)
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 

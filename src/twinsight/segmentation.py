@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.files import write_text
 
 
 class SegmentationModel(nn.Module):
@@ -69,7 +70,7 @@ class SegmentationModel(nn.Module):
 
 def save_classes(file: Path, classes: tuple[str, ...], palette: np.ndarray) -> None:
     """What the channels of the logits mean, beside the weights."""
-    file.write_text(json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n", encoding="utf-8")
+    write_text(file, json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n")
 
 
 def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:

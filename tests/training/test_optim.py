@@ -218,3 +218,31 @@ def test_a_schedule_resumes_and_takes_the_new_length(decay):
     after.step()
     assert second.param_groups[0]["weight_decay"] == optimization.decay(2, 8)
     assert second.param_groups[0]["lr"] == pytest.approx(optimization.lr * optimization.factor(2, 8))
+
+
+def test_resumed_with_more_epochs_the_rate_is_at_once_that_of_the_new_schedule():
+    weight = nn.Linear(2, 2)
+
+    def begin(steps: int):
+        how = Optimization(lr=1.0, weight_decay=(0.0, 1.0), warmup=0.25)
+        optimizer = how.optimizer(how.groups(weight))
+        return optimizer, how.scheduler(optimizer, steps), how
+
+    optimizer, schedule, _ = begin(8)
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+    longer, resumed, how = begin(16)
+    longer.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(schedule.state_dict())
+    assert {group["lr"] for group in longer.param_groups} == {how.factor(6, 16)}
+    assert how.factor(6, 16) > 2 * how.factor(6, 8)
+    assert {group["weight_decay"] for group in longer.param_groups} == {how.decay(6, 16), 0.0}
+    assert resumed.get_last_lr() == [group["lr"] for group in longer.param_groups]
+
+    same, again, _ = begin(8)
+    same.load_state_dict(optimizer.state_dict())
+    again.load_state_dict(schedule.state_dict())
+    assert [dict(group, params=[]) for group in same.param_groups] == [
+        dict(group, params=[]) for group in optimizer.param_groups
+    ]

@@ -30,6 +30,15 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mappi
     console.print(table)
 
 
+def updates(images: int, options: TrainingOptions, parts: int = 1) -> int:
+    """Updates of a whole training: an epoch ends with one, however few steps it adds up.
+
+    parts: steps that a loss sees at once.
+    """
+    batches = images // processes(options) // options.batch_size // parts
+    return -(-batches * parts // options.accumulate) * options.epochs
+
+
 def optimizer_slots(options: TrainingOptions) -> int:
     """Numbers that the optimizer keeps of each parameter."""
     return 2 if options.optimizer == "adamw" else 1

@@ -77,7 +77,7 @@ def run(options: Pretrain) -> Path | None:
             "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
             "data": f"{options.data.name}, {len(data)} images, {workers} workers",
         }  # fmt: skip
-        steps = len(loader) * parts // options.accumulate * options.epochs
+        steps = planning.updates(len(data), options, parts)
         planning.print_plan(method, each, options.batch_size, steps, facts)
         return None
 

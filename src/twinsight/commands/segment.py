@@ -57,7 +57,7 @@ def run(options: Segment) -> Scores | None:
             "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
             "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
         }
-        steps = len(loader) // options.accumulate * options.epochs
+        steps = planning.updates(len(train), options)
         planning.print_plan(model, each, options.batch_size, steps, facts)
         return None
 

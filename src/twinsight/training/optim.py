@@ -99,6 +99,16 @@ class Schedule(LambdaLR):
             if group["adapt"]:
                 group["weight_decay"] = self.decay(self.last_epoch)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rates are at once those of this schedule, not those that the optimizer was saved with."""
+        super().load_state_dict(state_dict)
+        shares = [share(self.last_epoch) for share in self.lr_lambdas]
+        self._last_lr = [base * share for base, share in zip(self.base_lrs, shares)]
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr):
+            group["lr"] = rate
+            if group["adapt"]:
+                group["weight_decay"] = self.decay(self.last_epoch)
+
     def state_dict(self) -> dict[str, Any]:
         """Without the schedule itself, which is another where a run goes on with more epochs."""
         return {key: value for key, value in super().state_dict().items() if key != "decay"}

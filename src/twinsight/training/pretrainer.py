@@ -37,7 +37,7 @@ class Pretrainer(pl.LightningModule):
     @property
     def progress(self) -> float:
         """Share of the run that is done, 0 to 1."""
-        return self.global_step / self.trainer.estimated_stepping_batches
+        return min(1.0, self.global_step / self.trainer.estimated_stepping_batches)
 
     def subjects(self) -> dict[str, nn.Module]:
         """The modules that probes can ask."""

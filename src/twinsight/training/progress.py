@@ -76,9 +76,9 @@ class TrainingProgress(pl.Callback):
         )
         self.bar.update(self.task, facts=facts)
         if not self.console.is_terminal:
-            done = trainer.global_step / self.steps
+            done = min(1.0, trainer.global_step / self.steps)
             rate = (len(self.recent) - 1) / max(now - since, 1e-9)
-            left = (self.steps - trainer.global_step) / max(rate, 1e-9) * trainer.accumulate_grad_batches
+            left = max(0, self.steps - trainer.global_step) / max(rate, 1e-9) * trainer.accumulate_grad_batches
             self.say(f"{done:4.0%}  {facts}  {timedelta(seconds=round(left))} left")
 
     def busy(self, what: str) -> None:

@@ -1,7 +1,6 @@
 """Lightning's Trainer as this project uses it."""
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     WeightAveraging,
 )
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from twinsight.backbones.weights import save_tensors
 from twinsight.console import RANK, told
@@ -27,7 +25,7 @@ from twinsight.run import Run
 from twinsight.training.blocks import Compiling
 from twinsight.training.callbacks import End, LastCheckpoint
 from twinsight.training.finite import StopOnNan
-from twinsight.training.metrics_csv import MetricsCsv
+from twinsight.training.loggers import loggers
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
 from twinsight.training.segmenter import Segmenter
@@ -90,7 +88,7 @@ class Training:
             gradient_clip_val=self.clip,
             check_val_every_n_epoch=self.val_every,
             log_every_n_steps=min(self.log_every, len(train)),
-            logger=self.loggers(run),
+            logger=loggers(run, self.log),
             callbacks=[*self.callbacks(run), *watching, last],
             enable_checkpointing=self.monitor is not None,
             enable_progress_bar=False,
@@ -137,20 +135,6 @@ class Training:
         if self.swa is not None:
             chosen.append(StochasticWeightAveraging(start=int(self.swa * self.epochs)))
         return chosen
-
-    def loggers(self, run: Run) -> Sequence[Logger]:
-        loggers: list[Logger] = [MetricsCsv(run.folder / "metrics.csv")]
-        for name in self.log:
-            try:
-                if name == "tensorboard":
-                    loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
-                else:
-                    loggers.append(
-                        WandbLogger(run.folder.name, save_dir=run.folder, project="twinsight", mode=wandb_mode())
-                    )
-            except (ImportError, ModuleNotFoundError) as error:
-                raise UserError(f"--log {name}: not installed; run: pip install 'twinsight[{name}]'") from error
-        return loggers
 
 
 class StochasticWeightAveraging(WeightAveraging):
@@ -207,14 +191,6 @@ def export_best(module: Segmenter, run: Run) -> None:
         best = max(kept, key=lambda file: float(file.stem.rsplit("-", 1)[-1]))  # the score ends the name
         module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     save_tensors(module.model.state_dict(), run.folder / "model.safetensors")
-
-
-def wandb_mode() -> str:
-    """What the user has set, else online where there is a login. Asks neither the user nor the network."""
-    import wandb
-
-    there = "online" if wandb.login(prompt=False, verify=False) else "offline"
-    return os.environ.get("WANDB_MODE", there)
 
 
 def quiet() -> None:
