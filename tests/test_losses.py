@@ -174,6 +174,19 @@ def test_all_void_is_zero_with_zero_gradients(name, smoothing):
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"label_smoothing": 1.0}, r"--label-smoothing 1: must be at least 0 and below 1"),
+        ({"label_smoothing": -0.1}, r"--label-smoothing -0\.1: must be"),
+        ({"class_weights": torch.zeros(3)}, "--class-weights: are all 0"),
+    ],
+)
+def test_a_loss_that_says_nothing_is_refused(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        SegmentationLoss({"cross-entropy": 1.0}, **options)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_certain_logits_give_finite_gradients(name, gamma):

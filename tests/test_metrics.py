@@ -142,6 +142,14 @@ def test_perfect_and_empty():
     assert all(math.isnan(value) for value in void.scalars().values())
 
 
+def test_means_are_over_the_classes_that_occur():
+    prediction, target = problem()
+    assert scores_of(prediction, target).occurring == 4
+    one = scores_of(torch.zeros(1, 2, 2, dtype=torch.long), torch.tensor([[[0, VOID], [VOID, 0]]]), 2)
+    assert (one.occurring, one.scalars()["mean_iou"]) == (1, 1.0)
+    assert scores_of(prediction, torch.full_like(target, VOID)).occurring == 0
+
+
 def test_table_is_plain_data():
     prediction, target = problem()
     scores = scores_of(prediction, target)

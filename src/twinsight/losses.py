@@ -90,7 +90,10 @@ class SegmentationLoss(nn.Module):
     """A weighted sum of losses, such as {"cross-entropy": 1.0, "dice": 0.5}.
 
     terms: weight of each loss, by its name in LOSSES.
-    class_weights: (C,), of cross-entropy and focal. label_smoothing: of cross-entropy. focal_gamma: of focal.
+    class_weights: (C,), of cross-entropy and focal, one of them above 0. label_smoothing: of cross-entropy, below 1.
+    focal_gamma: of focal.
+
+    Raises UserError for a smoothing or weights with which the loss says nothing about the classes.
     """
 
     class_weights: Tensor | None
@@ -103,6 +106,13 @@ class SegmentationLoss(nn.Module):
         focal_gamma: float = 2.0,
     ):
         super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise UserError(
+                f"--label-smoothing {label_smoothing:g}: must be at least 0 and below 1, where every class is as "
+                "right as any other; 0.1 is usual"
+            )
+        if class_weights is not None and not class_weights.any():
+            raise UserError("--class-weights: are all 0, so no pixel counts; give at least one class a weight above 0")
         self.terms = dict(terms)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing

@@ -59,6 +59,11 @@ class Scores:
         return self._per_class(self._hits, self._actual + self._predicted - self._hits)
 
     @cached_property
+    def occurring(self) -> int:
+        """How many classes the means are taken over: those in the target or the prediction."""
+        return int((self._actual + self._predicted > 0).sum())
+
+    @cached_property
     def frequency(self) -> Tensor:
         """The share of each class in the target's pixels; NaN where there are none at all."""
         return self._actual / self._actual.sum()

@@ -85,12 +85,36 @@ def test_a_name_and_photos_of_any_size(photos, tmp_path, capsys):
     assert all(value is None or np.isfinite(value) for value in json.loads(printed)["test_vit, untrained"].values())
 
 
-def test_folders_are_labels(photos, tmp_path, capsys):
-    code, printed, told = look(
-        capsys, "embedding", photos, "--weights", "random:test_resnet", "--out", tmp_path / "out", "--numbers"
-    )
-    assert code == 0, told
-    assert "knn" in json.loads(printed)["test_resnet, untrained"]
+ASKS_CLASSES = {"embedding": "knn", "neighbors": "agreement"}
+
+
+@pytest.mark.parametrize("probe", ASKS_CLASSES)
+def test_folders_are_classes_only_of_a_class_folder(photos, tmp_path, capsys, probe):
+    """Folders by year or by camera are no classes: agreement with them would be measured of nothing."""
+    asked = [
+        probe,
+        "--weights",
+        "random:test_resnet",
+        "--numbers",
+        *(["--k", 2, "--queries", 2] * (probe == "neighbors")),
+    ]
+    of = {
+        "files": [photos],
+        "folder": ["--data", "folder", "--data.root", photos],
+        "classes": ["--data", "class-folder", "--data.root", photos, "--data.val-fraction", 0],
+    }
+    for name, data in of.items():
+        code, printed, told = look(capsys, *asked, *data, "--out", tmp_path / name)
+        assert code == 0, told
+        numbers = json.loads(printed)["test_resnet, untrained"]
+        assert (ASKS_CLASSES[probe] in numbers) == (name == "classes")
+
+
+def test_knn_of_photos_in_folders_has_no_classes_to_vote_for(photos, tmp_path, capsys):
+    for data in ([photos], ["--data", "folder", "--data.root", photos]):
+        code, _, told = look(capsys, "knn", *data, "--weights", "random:test_resnet", "--out", tmp_path / "out")
+        assert code == 2
+        assert "take --data class-folder" in told
 
 
 def test_a_weights_file_says_itself_what_it_is(pretrained, tmp_path, capsys):

@@ -53,7 +53,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
                 confusion.update(inference(model, images.to(device)).argmax(1), masks.to(device))
     scores = confusion.compute()
     setup.print_scores(scores, classes)
-    save(options.json, scores.scalars() | {"classes": scores.table(classes)})
+    save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
     return scores
 
 

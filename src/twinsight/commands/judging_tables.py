@@ -49,10 +49,9 @@ def segmented(scores: Mapping[str, Scores], classes: Sequence[str], titles: Mapp
     numbers: dict[str, Any] = {name: one.scalars() for name, one in scores.items()}
     by_class("IoU of", listed, titles)
     rows = {"mean IoU": "mean_iou", "pixel accuracy": "pixel_accuracy"}
-    table(
-        ["", *(titles.get(name, name) for name in scores)],
-        [[what, *(one[key] for one in numbers.values())] for what, key in rows.items()],
-    )
+    totals = [[what, *(one[key] for one in numbers.values())] for what, key in rows.items()]
+    over = [f"{one.occurring} of {len(classes)}" for one in scores.values()]
+    table(["", *(titles.get(name, name) for name in scores)], [*totals, ["mean over classes", *over]])
     return numbers | {"classes": listed}
 
 

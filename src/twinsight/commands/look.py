@@ -118,8 +118,7 @@ def read_images(options: Any, segmenter: bool) -> Seen:
     if options.images:
         files = find(options.images)
         images = [to_tensor(decode_image(file), size) for file in files.values()]
-        parents = [file.parent.name for file in files.values()]
-        return Seen(images, None, parents if len(set(parents)) > 1 else None, (), None)
+        return Seen(images, None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)
 

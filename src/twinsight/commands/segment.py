@@ -98,8 +98,13 @@ def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:
     weights = options.class_weights
     if weights is not None and len(weights) != len(classes):
         raise UserError(f"--class-weights: {len(weights)} given, but the data set has {len(classes)} classes")
+    terms = parse(options.loss)
+    if weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
+        raise UserError(f"--class-weights: only cross-entropy and focal use them, and --loss {options.loss} is neither")
+    if options.label_smoothing and "cross-entropy" not in terms:
+        raise UserError(f"--label-smoothing: only cross-entropy uses it, and --loss is {options.loss}; leave it out")
     return SegmentationLoss(
-        parse(options.loss),
+        terms,
         class_weights=None if weights is None else torch.tensor(weights),
         label_smoothing=options.label_smoothing,
         focal_gamma=options.focal_gamma,

@@ -159,6 +159,8 @@ def print_scores(scores: Scores, classes: Sequence[str]) -> None:
     console.print(table)
     totals = scores.scalars().items()
     console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
+    if scores.occurring < len(classes):
+        console.print(f"Means are over {scores.occurring} of {len(classes)} classes: the others occur nowhere.")
 
 
 def percent(value: float) -> str:

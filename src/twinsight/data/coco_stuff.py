@@ -10,6 +10,7 @@ import numpy as np
 from twinsight.data.decode import decode_mask, unreadable
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_by_name
+from twinsight.data.text import lines
 from twinsight.errors import UserError
 
 # The official labels 1 to 182; label 0, unlabeled, is void.
@@ -98,9 +99,9 @@ def entries_10k(root: Path, split: str) -> list[Entry]:
     file = root / "imageLists" / ("train.txt" if split == "train" else "test.txt")
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; unpack cocostuff-10k-v1.1.zip into {root}")
+    names = lines(file)
     images = find_by_name(root / "images")
     masks = {path.stem: path for path in (root / "annotations").glob("*.mat")}
-    names = file.read_text().split()
     for name in names:
         if name not in images or name not in masks:
             lacks = root / ("annotations" if name in images else "images") / name

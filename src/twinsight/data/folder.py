@@ -9,6 +9,7 @@ from PIL import Image
 
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_by_name, find_images
+from twinsight.data.text import lines
 from twinsight.data.voc import is_layout, read_layout
 from twinsight.errors import UserError
 
@@ -119,7 +120,7 @@ def read_classes(file: Path) -> tuple[str, ...]:
     """The names of the classes, one a line; the first is class 0."""
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; write the names of the classes there, one a line")
-    names = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    names = tuple(lines(file))
     if not 0 < len(names) <= VOID or len(set(names)) < len(names):
         raise UserError(
             f"{file}: names {len(names)} classes, {len(set(names))} of them different; "

@@ -9,6 +9,7 @@ from twinsight.data.download import download as fetch
 from twinsight.data.download import extract
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_by_name
+from twinsight.data.text import lines
 from twinsight.errors import UserError
 
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
@@ -69,9 +70,9 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
         raise UserError(f"{file}: there is no such split; the splits of {folder} are: {known}")
-    names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    names = lines(file)
     if not names:
-        raise UserError(f"{file}: names no image; write one name a line, without extension")
+        raise UserError(f"{file}: names no image; write one name per line, without extension")
     images, masks = (find_by_name(folder / kind) for kind in ("JPEGImages", "SegmentationClass"))
     for name in names:
         for kind, found in (("JPEGImages", images), ("SegmentationClass", masks)):
