@@ -41,6 +41,17 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     return total / world_size()
 
 
+@torch.no_grad()
+def logsumexp_over_ranks(x: Tensor) -> Tensor:
+    """(B, D) -> (D,): the logarithm of the sum of exp(x) over the global batch, without a gradient."""
+    sums = x.logsumexp(0)
+    if world_size() == 1:
+        return sums
+    gathered = [torch.empty_like(sums) for _ in range(world_size())]
+    dist.all_gather(gathered, sums)
+    return torch.stack(gathered).logsumexp(0)
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 

@@ -48,26 +48,36 @@ def batches(count=8, sizes=(6, 6, 4, 4, 4)):
     return [torch.rand(count, 3, size, size, generator=generator, dtype=torch.float64) for size in sizes]
 
 
-def head(x, weights):
-    """The official head a vector at a time: linear, GELU, linear, GELU, linear, length 1, weight-normed linear."""
-    gelu = np.vectorize(lambda v: v * 0.5 * (1 + math.erf(v / math.sqrt(2))))
-    w1, b1, w2, b2, w3, b3, v, *g = weights
-    found = []
-    for row in x:
-        row = w3 @ gelu(w2 @ gelu(w1 @ row + b1) + b2) + b3
-        row = row / math.sqrt(sum(row**2))
-        rows = v / np.sqrt((v**2).sum(1, keepdims=True)) * (g[0] if g else 1.0)
-        found.append(rows @ row)
-    return np.array(found)
+def head(x, parameters, batch_norm=False):
+    """The official head (DINOHead): linear, batch norm, GELU, twice; linear; length 1; linear of normed weights.
+
+    x: the embeddings of all crops, whatever their size: its MultiCropWrapper runs the head once, over all of them.
+    """
+    parameters = iter([p.detach().numpy() for p in parameters])
+    for _ in range(2):
+        x = x @ next(parameters).T + next(parameters)
+        if batch_norm:
+            x = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * next(parameters) + next(parameters)
+        x = x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    x = x @ next(parameters).T + next(parameters)
+    x = x / np.sqrt((x**2).sum(1, keepdims=True))
+    v, *g = parameters
+    return x @ (v / np.sqrt((v**2).sum(1, keepdims=True)) * (g[0] if g else 1.0)).T
 
 
-def reference(made, views, progress, tps=0.1, c_momentum=0.9):
+def reference(made, views, progress, batch_norm=False, tps=0.1, c_momentum=0.9):
     """The paper's pseudocode with multi-crop, in float64 -> loss, the teacher's entropy, the new center."""
     student, teacher = (
-        [head(network[0](view).detach().numpy(), [p.detach().numpy() for p in list(network.parameters())[2:]])
-         for view in views]
-        for network in (made.student, made.teacher)
-    )  # fmt: skip
+        np.split(
+            head(
+                np.concatenate([network[0](view).detach().numpy() for view in seen]),
+                list(network.parameters())[2:],
+                batch_norm,
+            ),
+            len(seen),
+        )
+        for network, seen in ((made.student, views), (made.teacher, views[:2]))
+    )
     center = made.center.numpy().copy()
     tpt = 0.04 + (0.07 - 0.04) * min(1.0, progress / 0.2)
 
@@ -87,15 +97,16 @@ def reference(made, views, progress, tps=0.1, c_momentum=0.9):
                     p, q = softmax((t - center) / tpt), softmax(s / tps)
                     per_image.append(-sum(p * np.log(q)))
                 losses.append(np.mean(per_image))
-    batch = np.concatenate(teacher[:2]).mean(0)
+    batch = np.concatenate(teacher).mean(0)
     return np.mean(losses), np.mean(entropies), c_momentum * center + (1 - c_momentum) * batch
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("progress", [0.0, 0.1, 0.2, 0.9])
 @pytest.mark.parametrize("norm_last_layer", [True, False])
-def test_loss_and_center_equal_the_reference(progress, norm_last_layer):
-    made = method(norm_last_layer=norm_last_layer, temperature_warmup=0.2).double()
-    loss, entropy, center = reference(made, batches(), progress)
+def test_loss_and_center_equal_the_reference(progress, norm_last_layer, batch_norm):
+    made = method(norm_last_layer=norm_last_layer, batch_norm=batch_norm, temperature_warmup=0.2).double()
+    loss, entropy, center = reference(made, batches(), progress, batch_norm)
     out = made(batches(), progress)
     assert set(out) == {"loss", "entropy", "kl", "temperature", "momentum"}
     torch.testing.assert_close(out["loss"].item(), loss, rtol=1e-12, atol=0)
@@ -104,27 +115,62 @@ def test_loss_and_center_equal_the_reference(progress, norm_last_layer):
     torch.testing.assert_close(made.center, torch.tensor(center), rtol=1e-12, atol=1e-14)
 
 
-def test_sinkhorn_knopp_gives_the_nearest_equal_shares():
-    """Against alternating normalization written out; after many rounds every prototype has its share."""
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_gradient_is_the_slope_of_the_reference(batch_norm):
+    made = method(batch_norm=batch_norm, temperature_warmup=0.2).double()
+    made(batches(), 0.5)["loss"].backward()
+    generator = torch.Generator().manual_seed(3)
+    parameters = list(made.student.parameters())
+    directions = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
+    made = method(batch_norm=batch_norm, temperature_warmup=0.2).double()  # the center has moved
+    losses = []
+    with torch.no_grad():
+        for step in (-1e-6, 1e-6):
+            for p, d in zip(made.student.parameters(), directions):
+                p.add_(d, alpha=step)
+            losses.append(reference(made, batches(), 0.5, batch_norm)[0])
+            for p, d in zip(made.student.parameters(), directions):
+                p.sub_(d, alpha=step)
+    slope = sum((p.grad * d).sum().item() for p, d in zip(parameters, directions) if p.grad is not None)
+    assert slope == pytest.approx((losses[1] - losses[0]) / 2e-6, rel=1e-6)
+
+
+def official_sinkhorn(logits, iterations=3):
+    """facebookresearch/dinov2 (sinkhorn_knopp_teacher) and, equal to it, facebookresearch/swav: (B, K) -> (B, K)."""
+    q = np.exp(logits.numpy().astype(np.float64)).T
+    count, images = q.shape
+    q /= q.sum()
+    for _ in range(iterations):
+        q /= q.sum(1, keepdims=True) * count
+        q /= q.sum(0, keepdims=True) * images
+    return torch.from_numpy(q.T * images)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.07, 0.02])
+def test_sinkhorn_knopp_is_the_official_one(temperature):
+    """Confident logits too, most of whose images are nearest to one prototype."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.rand(24, 5, dtype=torch.float64, generator=generator) + torch.linspace(0, 1, 5, dtype=torch.float64)
+    logits = logits / temperature
+    torch.testing.assert_close(sinkhorn_knopp(logits), official_sinkhorn(logits), rtol=1e-10, atol=1e-14)
+    # Whatever is added to an image's logits is taken off again, beyond float32's exponents too.
+    found = sinkhorn_knopp((logits + 600).float())
+    torch.testing.assert_close(found, official_sinkhorn(logits).float(), rtol=0.01, atol=1e-5)
+
+
+def test_sinkhorn_knopp_comes_to_equal_shares():
     logits = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) / 0.3
-    for rounds in (3, 500):
-        q = np.exp(logits.numpy())
-        q = q / q.sum(1)[:, None]
-        for _ in range(rounds):
-            q = q / q.sum(0)
-            q = q / q.sum(1)[:, None]
-        torch.testing.assert_close(sinkhorn_knopp(logits, rounds), torch.tensor(q), rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(q.sum(0), 6 / 4, rtol=1e-9)
-    # Far beyond float32's exponents it stays finite, and each image has probabilities.
-    extreme = sinkhorn_knopp(torch.tensor([[1000.0, 0.0], [900.0, 0.0], [0.0, 1000.0]]))
-    torch.testing.assert_close(extreme.sum(1), torch.ones(3))
+    torch.testing.assert_close(sinkhorn_knopp(logits, 500).sum(0), torch.full((4,), 6 / 4, dtype=torch.float64))
+    extreme = sinkhorn_knopp(torch.tensor([[1e4, 0.0], [9e3, 0.0], [0.0, 1e4], [-1e4, -1e4]]))
+    torch.testing.assert_close(extreme.sum(1), torch.ones(4))
 
 
 def test_sinkhorn_knopp_in_the_place_of_the_center():
     made = method(centering="sinkhorn-knopp").double()
     views, center = batches(), made.center.clone()
     out = made(views, 0.5)
-    t = sinkhorn_knopp(made.teacher(torch.cat(views[:2])) / 0.07).chunk(2)
+    with torch.no_grad():
+        t = official_sinkhorn(made.teacher(torch.cat(views[:2])) / 0.07).chunk(2)
     s = [(made.student(view) / 0.1).log_softmax(1) for view in views]
     terms = [-(t[i] * s[j]).sum(1).mean() for i in range(2) for j in range(len(views)) if i != j]
     torch.testing.assert_close(out["loss"], torch.stack(terms).mean(), rtol=1e-12, atol=0)

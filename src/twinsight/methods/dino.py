@@ -1,6 +1,6 @@
 """DINO: a student learns what its own moving average, the teacher, says of other crops of the image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from itertools import groupby
 from typing import Literal
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, mean_over_ranks
+from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, logsumexp_over_ranks, mean_over_ranks
 
 
 class DINO(nn.Module):
@@ -21,11 +21,12 @@ class DINO(nn.Module):
     backbone: becomes the teacher's, `trunk`, which is worth keeping after training; the student is a copy.
     views: two large ones, which the teacher sees, then any number of small ones for the student alone.
     prototypes, hidden, bottleneck: widths of the head, 65536, 2048 and 256 in the paper.
-    batch_norm: in the head's hidden layers; not in the paper, an option of its code.
+    batch_norm: in the head's hidden layers, over all crops together; not in the paper, an option of its code.
     norm_last_layer: fixes the length of each prototype at 1, which is stabler; else it is learnt.
     momentum: of the teacher at first; a cosine takes it to 1.
-    centering: lest one prototype win all, "mean" takes a moving mean from the teacher's outputs; "sinkhorn-knopp" gives
-        all prototypes equal shares of each batch (Caron et al., 2020; as in DINOv2), which small batches bear better.
+    centering: what keeps one prototype from winning all: "mean" subtracts a moving mean from the teacher's outputs;
+        "sinkhorn-knopp" gives all prototypes equal shares of each batch (Caron et al., 2020; as in DINOv2), which suits
+        small batches better.
     center_momentum: of that moving mean.
     student_temperature: divides the student's outputs.
     teacher_temperature: divides the teacher's, at first and after the warm-up, linear in between.
@@ -93,13 +94,14 @@ class DINO(nn.Module):
         temperature = self.temperature(progress)
         with torch.no_grad():
             teacher = at_least_float32(self.teacher(torch.cat(list(views[:2]))))
-        student = [self.student(torch.cat(list(same))) for _, same in groupby(views, lambda view: view.shape[2:])]
+        # The head once for all crops, as the official code: its batch norm has the statistics of all sizes together.
+        student = at_least_float32(self.student[1:](torch.cat(list(self.embeddings(views)))))
         if self.centering == "mean":
             t = F.softmax((teacher - self.center) / temperature, dim=1)
             self.center.lerp_(mean_over_ranks(teacher.mean(0)).to(self.center), 1 - self.center_momentum)
         else:
             t = sinkhorn_knopp(teacher / temperature)
-        log_s = F.log_softmax(at_least_float32(torch.cat(student)) / self.student_temperature, dim=1)
+        log_s = F.log_softmax(student / self.student_temperature, dim=1)
         loss = cross_entropy(t.chunk(2), log_s.chunk(len(views)))
         entropy = torch.special.entr(t).sum(1).mean()
         return {
@@ -109,6 +111,11 @@ class DINO(nn.Module):
             "temperature": loss.new_full((), temperature),
             "momentum": loss.new_full((), cosine(self.momentum, 1.0, progress)),
         }
+
+    def embeddings(self, views: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The student's, of neighboring views of one size at once."""
+        for _, same in groupby(views, lambda view: view.shape[2:]):
+            yield self.student[0](torch.cat(list(same)))
 
     def after_backward(self, progress: float) -> None:
         """At first the student's prototypes stay as they are."""
@@ -164,15 +171,15 @@ def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Se
 
 
 def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
-    """(B, K) -> (B, K) probabilities: those nearest to the softmax that over the global batch use all K alike.
+    """(B, K) -> (B, K) probabilities: those nearest to exp(logits) that over the global batch use all K alike.
 
-    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): rows and columns
-    of exp(logits) are normalized in turn, rows, the images, first and last.
+    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): prototypes, then
+    images, are normalized in turn. The official code, and DINOv2's, does so to exp(logits), which overflows float32
+    beyond 88; here it is done to the logarithms.
     """
-    log_q = logits.log_softmax(1)
+    log_q = logits
     for _ in range(iterations):
-        shares = mean_over_ranks(log_q.exp().mean(0))
-        log_q = (log_q - shares.clamp_min(torch.finfo(shares.dtype).tiny).log()).log_softmax(1)
+        log_q = (log_q - logsumexp_over_ranks(log_q)).log_softmax(1)
     return log_q.exp()
 
 
