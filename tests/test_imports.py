@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "methods": FREE | {"methods", "backbones", "layers", "data.views"},
     "probes": FREE | {"probes", "backbones", "layers", "data", "metrics"},
     "segmentation": FREE | {"backbones"},
-    "inference": FREE,
+    "inference": FREE | {"losses", "metrics"},
     "training": FREE | {"training", "device", "data", "backbones", "heads", "methods", "probes", "layers", "losses",
                         "metrics", "run", "console", "segmentation", "inference"},
     "cli": FREE | {"config", "recipe", "console"},

@@ -211,6 +211,8 @@ class Evaluate(InferenceOptions):
     workers: Annotated[int, Range(0, 1024)] | None = None
     """Processes that load data. Default: by the machine."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
+    """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else fp32."""
     backbone: Any = field(default_factory=TimmOptions)
     """Of a weights file that does not say it itself."""
     data: Any = field(default_factory=ShapesOptions)
@@ -237,8 +239,8 @@ class Predict(InferenceOptions):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     batch_size: Count | None = None
     """Images of one size that are segmented at once. Default: as many as pay, by their size."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bf16 where the processor has it natively, else fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
+    """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else fp32."""
 
 
 @dataclass

@@ -1,52 +1,78 @@
 """The device that computes, the precision it computes in, and the memory it has."""
 
-import os
-from pathlib import Path
+import sys
 from typing import Any
 
+import psutil
 import torch
 
 from twinsight.errors import UserError
 
 
 def choose_device(accelerator: str) -> torch.device:
-    """Raises UserError for one that this machine has not."""
-    present = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = next(name for name, there in present.items() if there) if accelerator == "auto" else accelerator
-    if not present[name]:
-        raise UserError(f"--accelerator {name}: this machine has none; leave it out")
-    return torch.device({"gpu": "cuda"}.get(name, name))
+    """Raises UserError for one that this machine lacks."""
+    return Device(accelerator).torch
 
 
-def precision(name: str) -> Any:
-    """Lightning's name for a precision."""
-    return {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[chosen_precision(name)]
+class Device:
+    """What --accelerator stands for on this machine: one place to ask what it can do.
+
+    torch: the device, as PyTorch names it. Raises UserError for one that this machine lacks.
+    """
+
+    def __init__(self, accelerator: str = "auto"):
+        present = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        name = next(name for name, there in present.items() if there) if accelerator == "auto" else accelerator
+        if not present[name]:
+            raise UserError(f"--accelerator {name}: this machine has none; leave it out")
+        self.torch = torch.device({"gpu": "cuda"}.get(name, name))
+        self.cuda = name == "gpu"
+
+    def precision(self, asked: str) -> str:
+        """ "auto" is bfloat16 where the device computes in it natively, else float32."""
+        if asked != "auto":
+            return asked
+        return "bf16" if self.native_bf16() else "fp32"
+
+    def native_bf16(self) -> bool:
+        if self.cuda:
+            return torch.cuda.get_device_capability() >= (8, 0)
+        return self.torch.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # nothing public says it
+
+    def autocast_dtype(self, asked: str) -> torch.dtype | None:
+        """What mixed precision computes in; None for float32 throughout."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision(asked))
+
+    def autocast(self, asked: str) -> torch.autocast:
+        """A context in which networks compute as they do in a training of this precision."""
+        dtype = self.autocast_dtype(asked)
+        return torch.autocast(self.torch.type, dtype, enabled=dtype is not None)
+
+    def processes(self, asked: int | None = None) -> int:
+        """How many processes train here: as many as asked for, else one per GPU, else one."""
+        return asked or (torch.cuda.device_count() if self.cuda else 1)
+
+    def sync_batchnorm(self, asked: int | None = None) -> bool:
+        """Whether batch norms count over all processes: PyTorch has it for GPUs alone."""
+        return self.cuda and self.processes(asked) > 1
+
+    def free_memory(self, sharing: int = 1) -> float:
+        """Free bytes for each of `sharing` processes: of a GPU, which each has to itself, else their share of the
+        machine's memory, including what caches would give back.
+        """
+        return torch.cuda.mem_get_info()[0] if self.cuda else psutil.virtual_memory().available / sharing
+
+    def peak_memory(self) -> int:
+        """Most bytes that this process has held at once: of the GPU where it computes on one, else of the machine."""
+        return torch.cuda.max_memory_allocated() if self.cuda else resident_peak()
 
 
-def autocast(name: str) -> torch.dtype | None:
-    """What a precision computes in, where that is not float32."""
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(chosen_precision(name))
-
-
-def chosen_precision(name: str) -> str:
-    """ "auto" is bfloat16 where the processor computes in it natively."""
-    if name == "auto":
-        return "bf16" if native_bf16() else "fp32"
-    return name
-
-
-def native_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_capability() >= (8, 0)
-    return torch.cpu._is_avx512_bf16_supported()
-
-
-def available_memory() -> int:
-    """Free bytes: of the GPU where there is one, else of the machine, what caches would give back included."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
+def resident_peak() -> int:
+    """Most bytes of the machine's memory that this process has held at once."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # no Linux
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        import resource
+    except ImportError:  # Windows, where psutil knows it
+        memory: Any = psutil.Process().memory_info()
+        return getattr(memory, "peak_wset", memory.rss)
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

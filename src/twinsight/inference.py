@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from twinsight.errors import UserError
+from twinsight.metrics import best_class
 
 Segmenter = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) -> logits (B, classes, H, W)."""
@@ -51,9 +52,15 @@ class Inference:
 
     @torch.inference_mode()
     def scores(self, model: Segmenter, images: Tensor) -> Tensor:
-        """Whose highest is the class of each pixel, (B, classes, H, W): logits do where there is nothing to average."""
+        """Scores (B, classes, H, W) whose highest is a pixel's class: logits suffice where nothing is averaged."""
         averages = self.window is not None or self.scales != (1.0,) or self.flip
         return self(model, images) if averages else model(images)
+
+    @torch.inference_mode()
+    def classes(self, model: Segmenter, images: Tensor) -> Tensor:
+        """The class of each pixel, (B, H, W) uint8; few images at a time, so that memory follows their size."""
+        few = images.split(at_once(images[0, 0].numel(), images.device))
+        return torch.cat([best_class(self.scores(model, part)) for part in few])
 
     def windows(self, model: Segmenter, images: Tensor) -> Tensor:
         """Probabilities of an image at its own scale; where windows overlap, their mean."""
@@ -81,7 +88,7 @@ class Inference:
 
 
 def at_once(pixels: int, device: torch.device) -> int:
-    """How many pictures of so many pixels to give a model at a time: what more there were would gain nothing."""
+    """How many images of so many pixels to give a model at a time: more would gain nothing."""
     return max(1, (2**19 if device.type == "cpu" else 2**22) // pixels)
 
 

@@ -1,17 +1,20 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
+from conftest import DATA, segment_options
+from PIL import Image
 
+from twinsight.choices.backbones import TimmOptions
 from twinsight.choices.data import FolderOptions, ShapesOptions
 from twinsight.cli import main
-from twinsight.commands import evaluate
+from twinsight.commands import evaluate, predict, segment
 from twinsight.commands.setup import load_segmenter
-from twinsight.config import Evaluate
+from twinsight.config import Evaluate, Predict
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 
@@ -90,3 +93,65 @@ def test_json_that_cannot_be_written(segmenter_run, tmp_path, capfd):
 
 def test_all_of_the_data_is_default_shapes():
     assert isinstance(Evaluate(run=Path("x")).data, ShapesOptions)
+
+
+SIZES = [(40, 48), (40, 48), (56, 40), (40, 48), (64, 64)]
+
+
+@pytest.fixture(scope="module")
+def bf16_run(tmp_path_factory):
+    """A run in bf16 on noisy images of three sizes, its data, and what its last validation found."""
+    folder = tmp_path_factory.mktemp("bf16")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for i, (height, width) in enumerate(SIZES * 4):
+        mask = rng.integers(0, 3, (height // 8, width // 8), np.uint8).repeat(8, 0).repeat(8, 1)
+        image = mask[..., None] * (90, 60, 30) + rng.normal(60, 50, (height, width, 3))
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"images/{i}.png")
+        Image.fromarray(mask).save(folder / f"masks/{i}.png")
+    (folder / "classes.txt").write_text("one\ntwo\nthree\n")
+    data = FolderOptions(
+        root=folder / "images", masks=folder / "masks", classes=folder / "classes.txt", val_fraction=0.5
+    )
+    options = segment_options(
+        folder / "run",
+        data=data,
+        precision="bf16",
+        epochs=1,
+        lr=1e-4,
+        head_lr=1e-3,
+        accelerator="cpu",
+        backbone=TimmOptions(name="test_vit"),
+    )
+    return folder / "run", data, segment.run(options)
+
+
+def test_validation_evaluate_and_predict_agree_to_the_pixel(bf16_run, tmp_path, capfd):
+    run, data, validated = bf16_run
+    given = {"data": data, "checkpoint": "last", "accelerator": "cpu"}
+    evaluated: Any = evaluate.run(options(run, **given))
+    assert "precision: bf16, as in the training" in capfd.readouterr().err
+    assert torch.equal(evaluated.matrix, validated.matrix)
+    assert (evaluated.matrix > 0).sum() >= 6  # several classes are found, so that digits can matter
+
+    found = data.open("val")
+    images = tuple(entry.image for entry in found.entries)
+    predict.run(Predict(run=run, images=images, out=tmp_path, checkpoint="last", accelerator="cpu", overlay=False))
+    assert "precision: bf16, as in the training" in capfd.readouterr().err
+    counted = np.zeros((3, 3), np.int64)
+    for image, sample in zip(images, found):
+        np.add.at(counted, (sample.mask, np.asarray(Image.open(tmp_path / f"{image.stem}.png"))), 1)
+    assert np.array_equal(counted, validated.matrix.numpy())
+
+
+def test_another_precision_on_request(bf16_run, capfd):
+    run, data, validated = bf16_run
+    evaluated: Any = evaluate.run(options(run, data=data, checkpoint="last", accelerator="cpu", precision="fp32"))
+    assert capfd.readouterr().err.count("precision: fp32\n") == 1
+    assert not torch.equal(evaluated.matrix, validated.matrix)
+
+
+def test_judges_know_one_precision(segmenter_run):
+    with pytest.raises(UserError, match="--precision: cannot be combined with --probe"):
+        evaluate.run(options(segmenter_run, probe="patches", precision="bf16"))

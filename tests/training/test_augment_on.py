@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from twinsight.choices.backbones import TimmOptions
 from twinsight.choices.data import ShapesOptions
 from twinsight.choices.methods import BarlowTwinsOptions, DinoOptions, MultiCropOptions, TwoViewsOptions
 from twinsight.commands import pretrain
 from twinsight.config import Pretrain
+from twinsight.device import Device
 from twinsight.training.metrics_csv import read_rows
 from twinsight.training.pretrainer import Pretrainer
 
@@ -61,7 +61,9 @@ def test_the_same_losses(tmp_path, colored, changes):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_by_itself_only_a_gpu_colors(tmp_path, colored, monkeypatch, device):
-    monkeypatch.setattr(pretrain, "choose_device", lambda _: torch.device(device))
+    chosen = Device("cpu")
+    chosen.cuda = device == "cuda"
+    monkeypatch.setattr(pretrain, "Device", lambda _: chosen)
     pretrain.run(options(tmp_path / "run", epochs=1, accelerator="cpu"))
     assert colored == [device == "cuda"] * 10
 

@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from twinsight.commands import setup
 from twinsight.commands.judging import judge
 from twinsight.config import Evaluate
 from twinsight.console import tracked
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
 from twinsight.metrics import ConfusionMatrix, Scores
@@ -25,6 +23,8 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     """The segmenter's scores; with --probe the numbers of each judge, by its name."""
     check_ranges(options)
     if options.probe is not None:
+        if options.precision is not None:
+            raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
         numbers = judge(options)
         save(options.json, numbers)
         return numbers
@@ -34,9 +34,10 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
             f"{options.run}: has no segmenter, being a run of `twinsight pretrain`; judge its backbone with --probe "
             "patches,linear (or attention; of a class-folder knn,linear)"
         )
-    device = choose_device(options.accelerator)
+    device = Device(options.accelerator)
     inference = setup.make_inference(options)
-    model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
+    model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
+    precision = setup.segmenting_precision(options.precision, trained, device)
     dataset = setup.with_masks(options.data.open("val"))
     classes, _ = load_classes(options.run / "classes.json")
     if dataset.classes != classes:
@@ -46,11 +47,11 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
             f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
         )
     confusion = ConfusionMatrix(len(classes))
-    loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers))
+    loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers, gpu=device.cuda))
     for batch in tracked(loader, "evaluating", len(loader)):
         for images, masks in same_size(batch):
-            with torch.inference_mode():
-                confusion.update(inference(model, images.to(device)).argmax(1), masks.to(device))
+            with device.autocast(precision):
+                confusion.update(inference.classes(model, images.to(device.torch)), masks.to(device.torch))
     scores = confusion.compute()
     setup.print_scores(scores, classes)
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-import torch
 from rich.table import Table
 from torch import nn
 
 from twinsight.commands.setup import processes
 from twinsight.config import Pretrain, TrainingOptions
 from twinsight.console import console, told
-from twinsight.device import autocast, available_memory
+from twinsight.device import Device
 from twinsight.training.estimate import Cost, Loss, fits, step_memory
 from twinsight.training.trainer import explained
 
@@ -46,13 +45,13 @@ def optimizer_slots(options: TrainingOptions) -> int:
 
 def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1) -> None:
     """What a step will take of the memory, before the first one; what to do if it does not fit."""
-    slots, dtype = optimizer_slots(options), autocast(options.precision)
+    device = Device(options.accelerator)
+    slots, dtype = optimizer_slots(options), device.autocast_dtype(options.precision)
     try:
         needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
     except ValueError as error:
         raise explained(error) from error
-    sharing = 1 if torch.cuda.is_available() else processes(options)
-    free = available_memory() / sharing
+    free = device.free_memory(device.processes(options.devices))
     told(f"memory: about {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free")
     if not fits(needed, free):
         exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""

@@ -16,7 +16,7 @@ from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.masks import write_mask
 from twinsight.data.search import find_images
-from twinsight.device import choose_device, native_bf16
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import at_once
 from twinsight.metrics import best_class
@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 def run(options: Predict) -> None:
     check_ranges(options)
-    device = choose_device(options.accelerator)
+    device = Device(options.accelerator)
     inference = setup.make_inference(options)
     images = find(options.images)
     suffixes = (".png", ".overlay.jpg") if options.overlay else (".png",)
@@ -48,15 +48,15 @@ def run(options: Predict) -> None:
     there = next((file for file in targets if file.exists()), None)
     if there is not None and not options.overwrite:
         raise UserError(f"{there}: exists; choose another --out or give --overwrite")
-    model, _ = setup.load_segmenter(options.run, options.checkpoint, device)
+    model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
+    precision = setup.segmenting_precision(options.precision, trained, device)
     _, palette = load_classes(options.run / "classes.json")
-    low = options.precision == "bf16" or (options.precision == "auto" and native_bf16())
     broken: list[str] = []
 
     def segmented(batch: list[Picture]) -> Tensor:
         pixels = torch.from_numpy(np.stack([picture.pixels for picture in batch])).permute(0, 3, 1, 2)
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            return best_class(inference.scores(model, pixels.to(device)))
+        with device.autocast(precision):
+            return best_class(inference.scores(model, pixels.to(device.torch)))
 
     def write(predicted: tuple[Picture, Tensor]) -> None:
         (name, pixels), classes = predicted
@@ -80,7 +80,7 @@ def run(options: Predict) -> None:
             yield from zip(batch, segmented(batch))
 
     def size(picture: Picture) -> int:
-        return options.batch_size or at_once(picture.pixels[..., 0].size, device)
+        return options.batch_size or at_once(picture.pixels[..., 0].size, device.torch)
 
     with threads() as pool:
         written = ahead(pool, write, predicted(), AHEAD)

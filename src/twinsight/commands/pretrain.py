@@ -13,7 +13,7 @@ from twinsight.commands import planning, probing, setup
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.loader import Views, choose_workers, train_loader
-from twinsight.device import autocast, choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.ranges import check_ranges
 from twinsight.report.runs import report_run
@@ -34,11 +34,11 @@ def run(options: Pretrain) -> Path | None:
     if options.checkpointing:
         checkpoint_blocks(backbone)
     method = build(options.method, backbone)
-    on_gpu = choose_device(options.accelerator).type == "cuda"
-    color = options.augment_on == "workers" or (options.augment_on == "auto" and not on_gpu)
+    device = Device(options.accelerator)
+    color = options.augment_on == "workers" or (options.augment_on == "auto" and not device.cuda)
     samples = Views(data, method.views(), options.seed, color)
     processes = setup.processes(options)
-    workers = choose_workers(options.workers, processes)
+    workers = choose_workers(options.workers, processes, device.cuda)
     parts = options.accumulate if options.accumulate_exact else 1
 
     term = None
@@ -59,9 +59,12 @@ def run(options: Pretrain) -> Path | None:
 
     each = None
     if options.dry_run or options.find_batch_size:
-        each = cost(method, loss, planning.optimizer_slots(options), parts, autocast(options.precision))
+        each = cost(method, loss, planning.optimizer_slots(options), parts, device.autocast_dtype(options.precision))
         if options.find_batch_size:
-            options.batch_size, options.find_batch_size = largest_batch(each, len(data) // parts), False
+            options.batch_size, options.find_batch_size = (
+                largest_batch(each, len(data) // parts, device.free_memory()),
+                False,
+            )
             told(f"--find-batch-size: {options.batch_size}")
     if options.batch_size < 2:
         raise UserError("--batch-size 1: the loss compares the images of a batch and needs 2 or more")

@@ -12,7 +12,7 @@ from twinsight.commands import planning, probing, setup
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
-from twinsight.device import autocast
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
@@ -33,8 +33,9 @@ def run(options: Segment) -> Scores | None:
     train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
     model = setup.make_model(options, len(train.classes))
     augmentation = build(options.augment)
+    device = Device(options.accelerator)
     loss = make_loss(options, train.classes)
-    workers = choose_workers(options.workers, setup.processes(options))
+    workers = choose_workers(options.workers, setup.processes(options), device.cuda)
     inference = setup.make_inference(options)
     optimization = setup.make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
@@ -44,9 +45,10 @@ def run(options: Segment) -> Scores | None:
 
     each = None
     if options.dry_run or options.find_batch_size:
-        each = cost(model, cost_loss, planning.optimizer_slots(options), autocast=autocast(options.precision))
+        dtype = device.autocast_dtype(options.precision)
+        each = cost(model, cost_loss, planning.optimizer_slots(options), autocast=dtype)
         if options.find_batch_size:
-            options.batch_size, options.find_batch_size = largest_batch(each, len(train)), False
+            options.batch_size, options.find_batch_size = largest_batch(each, len(train), device.free_memory()), False
             told(f"--find-batch-size: {options.batch_size}")
     pairs = Pairs(train, augmentation, options.seed)
     loader = train_loader(pairs, options.batch_size, workers)

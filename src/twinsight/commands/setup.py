@@ -23,7 +23,7 @@ from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, Tr
 from twinsight.console import console, notes, told
 from twinsight.data.cache import Cached
 from twinsight.data.samples import Dataset
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import Inference
 from twinsight.metrics import Scores
@@ -47,8 +47,7 @@ def open_run(options: RunOptions, command: str, what: str) -> Run:
 
 def processes(options: TrainingOptions) -> int:
     """How many processes will train. Raises UserError for what only one can do."""
-    gpus = torch.cuda.device_count() if options.accelerator in ("auto", "gpu") else 0
-    count = options.devices or gpus or 1
+    count = Device(options.accelerator).processes(options.devices)
     for name in ("find_lr", "find_batch_size"):
         if count > 1 and getattr(options, name):
             raise UserError(f"--{name.replace('_', '-')}: one process searches; find it with --devices 1, then give it")
@@ -69,7 +68,7 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
 
 
 def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:
-    choose_device(options.accelerator)
+    Device(options.accelerator)
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: goes without --ema; choose one average")
     exact = isinstance(options, Pretrain) and options.accumulate_exact
@@ -121,6 +120,13 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     except RuntimeError as error:
         raise UserError(f"{file}: not weights of the model that {run / 'config.yaml'} describes") from error
     return model.eval().to(device), options
+
+
+def segmenting_precision(asked: str | None, trained: Segment, device: Device) -> str:
+    """What to segment in: what is asked for, else what the run was trained and validated in. Says which."""
+    precision = device.precision(asked or trained.precision)
+    told(f"precision: {precision}" + ("" if asked else ", as in the training"))
+    return precision
 
 
 def pretrained_off(backbone: Any) -> dict[str, bool]:

@@ -221,7 +221,6 @@ def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, work
         collate_fn=samples.collate,
         worker_init_fn=_start_worker,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
     )
 
 
@@ -230,19 +229,19 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; workers end with it
 
 
-def choose_workers(requested: int | None = None, processes: int = 1) -> int:
+def choose_workers(requested: int | None = None, processes: int = 1, gpu: bool = False) -> int:
     """How many workers load data for each of `processes` trainers on this machine.
 
-    By default one a core, at most 8; without a GPU the trainer keeps a core for itself.
+    By default one per core, at most 8; a trainer that does not compute on a GPU (`gpu`) keeps a core for itself.
     Raises UserError if `requested` is negative or makes more than 4 workers a core.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    default = min(cores // processes - (not torch.cuda.is_available()), 8)
+    default = min(cores // processes - (not gpu), 8)
     if requested is None:
         return max(default, 0)
     if not 0 <= requested * processes <= 4 * cores:
         raise UserError(
-            f"--workers: {requested} is not within 0 to {4 * cores // processes}, what {cores} cores bear; "
+            f"--workers: {requested} is not within 0 to {4 * cores // processes}, what {cores} cores can serve; "
             f"leave it out for {max(default, 0)}"
         )
     return requested

@@ -54,7 +54,7 @@ class LastCheckpoint(pl.Callback):
             # steps.
             self.loader.load_state_dict(self.restored["loader"])
             torch.set_rng_state(self.restored["cpu"])
-            if "cuda" in self.restored and torch.cuda.is_available():
+            if "cuda" in self.restored and torch.cuda.is_initialized():
                 torch.cuda.set_rng_state(self.restored["cuda"])
 
     def on_train_batch_end(
@@ -116,7 +116,7 @@ class LastCheckpoint(pl.Callback):
         self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}
         return {"loader": self.loader.state_dict(), "cpu": torch.get_rng_state()} | cuda
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from twinsight.device import available_memory
 from twinsight.training.exact import in_parts
 
 
@@ -144,9 +143,8 @@ def fits(needed: float, free: float) -> bool:
     return needed <= 0.9 * free
 
 
-def largest_batch(each: Cost, most: int) -> int:
-    """The largest power of two, from 2 to `most`, whose memory fits in what is free."""
-    free = available_memory()
+def largest_batch(each: Cost, most: int, free: float) -> int:
+    """The largest power of two, from 2 to `most`, whose memory fits in `free` bytes."""
     batch = 2
     while batch * 2 <= most and fits(each.memory(batch * 2), free):
         batch *= 2

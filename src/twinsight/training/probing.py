@@ -96,7 +96,7 @@ class Probing(pl.Callback):
             for progress in (c for c in trainer.callbacks if isinstance(c, TrainingProgress)):  # pyright: ignore[reportAttributeAccessIssue]
                 progress.busy(f"looking inside: {one.name}")
             start = time.monotonic()
-            devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+            devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
             try:
                 with torch.random.fork_rng(devices):
                     self.answer(trainer, one)

@@ -1,6 +1,5 @@
 """How far a training is: a bar in a terminal, a line now and then in a pipe."""
 
-import resource
 import sys
 import time
 from collections import deque
@@ -8,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
+
+from twinsight.device import Device
 
 SILENCE = 5.0
 """Most seconds between two signs of life."""
@@ -20,11 +20,13 @@ SILENCE = 5.0
 class TrainingProgress(pl.Callback):
     """Epoch, loss, images/s, memory and time left.
 
-    title: what is being trained, in a word or two. shown: logged scalars to show beside the loss.
+    title: what is being trained, in a word or two. shown: logged scalars to show beside the loss. device: whose
+    memory to show.
     """
 
-    def __init__(self, title: str, shown: tuple[str, ...] = ()):
+    def __init__(self, title: str, shown: tuple[str, ...], device: Device):
         self.title = title
+        self.device = device
         self.shown = shown
         self.console = Console(file=sys.stderr)
         self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (time, images done), to forget slow first steps
@@ -71,7 +73,7 @@ class TrainingProgress(pl.Callback):
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
                 *values,
                 f"{speed:.0f} img/s",
-                memory(),
+                f"{self.device.peak_memory() / 2**30:.1f} GB{' GPU' * self.device.cuda}",
             ]
         )
         self.bar.update(self.task, facts=facts)
@@ -119,11 +121,3 @@ def images_in(batch: Any) -> int:
     """Images of a batch, whatever its shape: views of one image count once."""
     first = batch[0]
     return len(first[0]) if isinstance(first, list) else len(first)
-
-
-def memory() -> str:
-    """Peak memory: of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GB GPU"
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kilobytes elsewhere
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GB"

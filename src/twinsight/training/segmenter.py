@@ -59,7 +59,7 @@ class Segmenter(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         for images, masks in same_size(batch):
-            self.confusion.update(self.inference(self.model, images).argmax(1), masks)
+            self.confusion.update(self.inference.classes(self.model, images), masks)
 
     def on_validation_epoch_end(self) -> None:
         self.scores = self.confusion.compute()

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import (
 from twinsight.backbones.weights import save_tensors
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
-from twinsight.device import precision
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.run import Run
 from twinsight.training.blocks import Compiling
@@ -29,6 +29,9 @@ from twinsight.training.loggers import loggers
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
 from twinsight.training.segmenter import Segmenter
+
+LIGHTNING: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
+"""Its names for precisions."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Training:
     early_stopping: int | None = None
     keep: int = 1
     val_every: int = 1
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    precision: str = "auto"
     recompute: bool = False
     compile: bool = False
     devices: int | None = None
@@ -72,30 +75,32 @@ class Training:
         Raises UserError for what the user can mend, and leaves no new run without a checkpoint behind.
         """
         quiet()
+        device = Device(self.accelerator)
         module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
         last = LastCheckpoint(run.last, train, self.max_minutes)
         for loader in (train, val):
             if loader is not None:
                 # Else the start of each epoch would draw from the training's own.
                 loader.generator = torch.Generator()
+                loader.pin_memory = device.cuda
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
             accelerator=self.accelerator,
-            devices=self.devices or ("auto" if torch.cuda.is_available() else 1),
-            precision=precision(self.precision),
+            devices=device.processes(self.devices),
+            precision=LIGHTNING[device.precision(self.precision)],
             accumulate_grad_batches=self.accumulate,
             gradient_clip_val=self.clip,
             check_val_every_n_epoch=self.val_every,
             log_every_n_steps=min(self.log_every, len(train)),
             logger=loggers(run, self.log),
-            callbacks=[*self.callbacks(run), *watching, last],
+            callbacks=[*self.callbacks(run, device), *watching, last],
             enable_checkpointing=self.monitor is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            sync_batchnorm=torch.cuda.device_count() > 1,
+            sync_batchnorm=device.sync_batchnorm(self.devices),
         )
         try:
             trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
@@ -107,7 +112,7 @@ class Training:
             raise explained(error) from error
         return last.end
 
-    def callbacks(self, run: Run) -> list[pl.Callback]:
+    def callbacks(self, run: Run, device: Device) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
         chosen: list[pl.Callback] = [StopOnNan(self.log_every, run.last)]
         if self.recompute:
@@ -115,7 +120,7 @@ class Training:
         if self.compile:
             chosen.append(Compiling())
         if RANK == 0:
-            chosen.append(TrainingProgress(self.title, shown))
+            chosen.append(TrainingProgress(self.title, shown, device))
         if self.monitor is not None:
             chosen.append(
                 ModelCheckpoint(
