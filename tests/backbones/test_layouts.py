@@ -97,7 +97,7 @@ def test_torchvision_weights_of_old_have_no_counters(tmp_path, images):
     load_backbone(backbone, tmp_path / "resnet.pth")
     assert same_stages(backbone, network, images)
     torch.save({k: v for k, v in state.items() if k != "bn1.running_var"}, tmp_path / "resnet.pth")
-    with pytest.raises(UserError, match=r"lacks 1 of its \d+ tensors, bn1.running_var first, and matches 100.0%"):
+    with pytest.raises(UserError, match=r"lacks 1 of the network's \d+ tensors \(bn1.running_var\)"):
         load_backbone(backbone, tmp_path / "resnet.pth")
 
 
@@ -392,7 +392,7 @@ def test_positions_are_resized(tmp_path):
     assert torch.equal(backbone.network.pos_embed, resample_abs_pos_embed(state["pos_embed"], [6, 6]))
     assert torch.equal(backbone.network.pos_embed[:, :1], state["pos_embed"][:, :1])
     torch.save(state | {"pos_embed": torch.zeros(1, 13, WIDTH)}, tmp_path / "no_square.pth")
-    with pytest.raises(UserError, match="other shapes"):
+    with pytest.raises(UserError, match="of another shape"):
         load_backbone(backbone, tmp_path / "no_square.pth")
 
 
@@ -412,7 +412,7 @@ def test_an_unknown_tensor_is_refused(tmp_path):
     torch.save(randomized(DINO | {"blocks.0.gate": (1,)}), tmp_path / "dino.pth")
     backbone = vit()
     before = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
-    with pytest.raises(UserError, match=r"holds 1 tensor that it has not, blocks.0.gate first, and matches 100.0%"):
+    with pytest.raises(UserError, match=r"holds 1 tensor that the network lacks \(blocks.0.gate\)"):
         load_backbone(backbone, tmp_path / "dino.pth")
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.network.state_dict().items())
 

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.backbones.weights import load_backbone, read_tensors, save_backbone
+from twinsight.backbones.checkpoint import read_tensors
+from twinsight.backbones.weights import load_backbone, save_backbone
 from twinsight.errors import UserError
 
 SMALL = {"image_size": 16, "patch_size": 8, "dim": 8, "depth": 1, "heads": 1, "mlp_dim": 8}
@@ -87,19 +88,19 @@ def test_a_runs_exported_weights_come_before_its_checkpoint(tmp_path, source, ta
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"depth": 2}, "lacks"), ({"dim": 16, "mlp_dim": 8}, "other shapes")],
+    [({"depth": 2}, "lacks"), ({"dim": 16, "mlp_dim": 8}, "of another shape")],
 )
 def test_another_backbone_changes_nothing(tmp_path, source, options, message):
     save_backbone(source, tmp_path / "b.safetensors")
     other, untouched = make(1, **options), make(1, **options)
-    with pytest.raises(UserError, match=f"b.safetensors: not weights of vit-pytorch: the file .*{message}"):
+    with pytest.raises(UserError, match=f"b.safetensors: not weights of vit-pytorch: .*{message}"):
         load_backbone(other, tmp_path / "b.safetensors")
     assert same(other, untouched)
 
 
 def test_tensors_too_many(tmp_path, target):
     save_backbone(make(0, depth=2), tmp_path / "b.safetensors")
-    with pytest.raises(UserError, match=r"holds \d+ tensors? that it has not"):
+    with pytest.raises(UserError, match=r"holds \d+ tensors? that the network lacks \(vit.transformer.layers.1"):
         load_backbone(target, tmp_path / "b.safetensors")
 
 
@@ -193,3 +194,73 @@ def test_a_full_disk_leaves_the_export_before(tmp_path, monkeypatch):
         save_backbone(make(0), tmp_path / "backbone.safetensors")
     assert (tmp_path / "backbone.safetensors").read_bytes() == kept
     assert len(list(tmp_path.iterdir())) == 2
+
+
+# Damaged weights
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_a_number_that_is_not_finite(tmp_path, source, target, value, dtype):
+    state = {name: tensor.clone().to(dtype) for name, tensor in prefixed("", source).items()}
+    save_file(state, tmp_path / "w.safetensors")
+    load_backbone(target, tmp_path / "w.safetensors")
+    before = {name: tensor.clone() for name, tensor in target.network.state_dict().items()}
+    state["vit.pos_embedding"][2, 3] = value
+    save_file(state, tmp_path / "w.safetensors")
+    message = r"w.safetensors: vit.pos_embedding holds 1 of 40 numbers that are NaN or infinite.*earlier checkpoint"
+    with pytest.raises(UserError, match=message):
+        load_backbone(target, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=message):
+        read_tensors(tmp_path / "w.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.network.state_dict().items())
+
+
+def test_large_numbers_are_finite(tmp_path, source, target):
+    state = prefixed("", source) | {"vit.pos_embedding": torch.full((5, 8), 3e38)}
+    save_file(state, tmp_path / "w.safetensors")
+    load_backbone(target, tmp_path / "w.safetensors")
+    assert torch.equal(target.network.vit.pos_embedding, state["vit.pos_embedding"])
+
+
+def test_integers_where_floats_belong(tmp_path, source, target):
+    state = prefixed("", source)
+    save_file(state | {"vit.cls_token": torch.ones(1, 8, dtype=torch.int8)}, tmp_path / "w.safetensors")
+    message = r"holds 1 tensor of another shape or type \(vit.cls_token, int8 1x8 for float32 1x8\)"
+    with pytest.raises(UserError, match=message):
+        load_backbone(target, tmp_path / "w.safetensors")
+    assert same(target, make(1))
+
+
+@pytest.mark.filterwarnings("ignore:(Validating|Sparse|TypedStorage|.*quantize)")
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (lambda: torch.ones(3, device="meta"), "has a shape but no numbers"),
+        (lambda: torch.eye(3).to_sparse(), "is sparse"),
+        (lambda: torch.eye(3).to_sparse_csr(), "is sparse"),
+        (lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "is quantized"),
+        (lambda: torch.ones(3, dtype=torch.complex64), "is complex"),
+        (lambda: torch.ones(1).expand(10**13), "claims 10,000,000,000,000 numbers, more than the file can hold"),
+    ],
+    ids=["meta", "coo", "csr", "quantized", "complex", "expanded"],
+)
+def test_tensors_that_no_network_can_use(tmp_path, target, tensor, message):
+    torch.save(prefixed("", target) | {"vit.norm.weight": tensor()}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=f"w.pth: vit.norm.weight {message}"):
+        load_backbone(target, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=f"w.pth: vit.norm.weight {message}"):
+        read_tensors(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("key", [0, ("a", "b"), None])
+def test_names_that_are_not_text(tmp_path, target, key):
+    torch.save({key: torch.ones(3)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"w.pth: .* is not the name of a tensor"):
+        load_backbone(target, tmp_path / "w.pth")
+
+
+def test_what_is_no_file(tmp_path, target):
+    os.mkfifo(tmp_path / "pipe.pth")  # which nobody writes to: reading would wait for ever
+    with pytest.raises(UserError, match=r"pipe.pth: is no file"):
+        load_backbone(target, tmp_path / "pipe.pth")

@@ -7,36 +7,42 @@ from typing import Any, NamedTuple
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
+from twinsight.backbones.checkpoint import same_kind
 from twinsight.backbones.layouts import Content, by_part, parameters, part_of
+
+NAMED = 3
+"""Tensors that a message names."""
 
 
 class Match(NamedTuple):
     """How the network in a file fits a backbone.
 
     tensors: what can be loaded, by the backbone's names. share: of the backbone's parameters that these are, 0 to 1.
-    missing, misshapen: of the backbone, what the file has not, or in other shapes. unknown: of the file, what the
-    backbone has not. left: of the file, known parts that no backbone has, by part. resized: from which grid of patches
-    to which position embeddings were resized, if they were.
+    missing: of the backbone, what the file lacks. misshapen: of the backbone, what the file has in another shape, or as
+    integers; given: that, of the file. unknown: of the file, what the backbone lacks. left: of the file, known parts
+    that no backbone has, by part. resized: from which grid of patches to which position embeddings were resized.
     """
 
     tensors: dict[str, Tensor]
     share: float
     missing: dict[str, Tensor]
     misshapen: dict[str, Tensor]
+    given: dict[str, Tensor]
     unknown: dict[str, Tensor]
     left: dict[str, dict[str, Tensor]]
     resized: str | None
 
     @property
     def problem(self) -> str | None:
-        """Why it is refused: anything missing, misshapen or unknown; None if it is not."""
+        """Why it is refused, what the file does: anything missing, misshapen or unknown; None if nothing is."""
         total = len(self.tensors) + len(self.missing) + len(self.misshapen)
+        shapes = [f"{name}, {described(self.given[name])} for {described(own)}" for name, own in self.misshapen.items()]
         problems = {
-            f"lacks {len(self.missing)} of its {total} tensors": self.missing,
-            f"holds {count(self.unknown)} that it has not": self.unknown,
-            f"has other shapes for {count(self.misshapen)}": self.misshapen,
+            f"lacks {len(self.missing)} of the network's {total} tensors": list(self.missing),
+            f"holds {count(self.misshapen)} of another shape or type": shapes,
+            f"holds {count(self.unknown)} that the network lacks": list(self.unknown),
         }
-        return next((f"{text}, {next(iter(those))} first" for text, those in problems.items() if those), None)
+        return " and ".join(f"{text} ({first_few(which)})" for text, which in problems.items() if which) or None
 
     @property
     def remarks(self) -> list[str]:
@@ -45,15 +51,23 @@ class Match(NamedTuple):
         return lines + ([f"position embeddings resized {self.resized}"] if self.resized else [])
 
 
+def first_few(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
 def count(tensors: Mapping[str, Tensor]) -> str:
     return "1 tensor" if len(tensors) == 1 else f"{len(tensors)} tensors"
+
+
+def described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {'x'.join(map(str, tensor.shape)) or 'number'}"
 
 
 def match(network: Any, content: Content) -> Match:
     """Which of a file's tensors fit the network."""
     own = network.state_dict()
     tensors, resized = resize_positions(network, content.tensors)
-    fitting = {name: t for name, t in tensors.items() if name in own and own[name].shape == t.shape}
+    fitting = {name: t for name, t in tensors.items() if name in own and same_kind(own[name], t)}
     more = {name: t for name, t in tensors.items() if name not in own}
     lacking = {name: t for name, t in own.items() if name not in fitting}
     return Match(
@@ -61,6 +75,7 @@ def match(network: Any, content: Content) -> Match:
         share=parameters(fitting) / max(1, parameters(own)),
         missing={k: t for k, t in lacking.items() if k not in tensors and not k.endswith("num_batches_tracked")},
         misshapen={name: t for name, t in lacking.items() if name in tensors},
+        given={name: tensors[name] for name in lacking if name in tensors},
         unknown={name: t for name, t in more.items() if part_of(name) is None},
         left=content.beside | by_part({name: t for name, t in more.items() if part_of(name)}),
         resized=resized,

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.checkpoint import not_finite, read_entries
 from twinsight.backbones.hub import fetch, official
 from twinsight.backbones.layouts import Content, likely, read_layout
 from twinsight.backbones.matching import Match, match
@@ -19,20 +19,6 @@ from twinsight.files import whole, write_text
 
 # Where a run keeps its backbone, the best first: pretrained; segmenting; not ended.
 RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt")
-
-# Under what a training writes its network, and DINO its two; the first that is there is the one to take.
-ENTRIES = ("teacher", "student", "state_dict", "model")
-
-
-class Inert:
-    """Stands for what the official checkpoints hold beside tensors, which is never loaded."""
-
-
-INERT: list[Any] = [
-    (Inert, name)
-    for name in ("argparse.Namespace", "__main__.exclude_bias_and_norm", "__mp_main__.exclude_bias_and_norm")
-]
-"""DINO's arguments, and a function that the optimizer of Barlow Twins refers to."""
 
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
@@ -81,16 +67,14 @@ def refusal(backbone: Backbone, source: Path, content: Content, found: Match) ->
     if found.problem:
         fits = known.backbone if known else likely(content)
         hint = f"give --backbone {fits}" if fits and fits != backbone.name else "name the backbone they are of"
-        return (
-            f"{source}: not weights of {backbone.name}: the file {found.problem}, and matches "
-            f"{found.share:.1%} of its parameters; {hint}"
-        )
+        return f"{source}: not weights of {backbone.name}: {found.problem}; {hint}"
     if known and not imagenet(backbone):
         return (
             f"--weights {source}: wants pixels normalized as ImageNet's, and --backbone {backbone.name} does "
             f"otherwise; give --backbone {known.backbone}"
         )
-    return None
+    problem = not_finite(found.tensors)
+    return f"{source}: {problem}" if problem else None
 
 
 def imagenet(backbone: Backbone) -> bool:
@@ -119,30 +103,3 @@ def read_weights(source: Path) -> Content:
     beside = {f"{other} (further network)": entries[other] for other in others}
     ours = content.ours or file.with_suffix(".json").is_file()  # which `save_backbone` writes
     return content._replace(beside=content.beside | beside, ours=ours)
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a weights file, flat. Nothing is unpickled but tensors and plain containers."""
-    return next(iter(read_entries(file).values()))
-
-
-def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
-    """The file's networks, each with its tensors, flat; the one to take first."""
-    try:
-        if file.suffix == ".safetensors":
-            return {"": load_file(file)}
-        with torch.serialization.safe_globals(INERT):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle promises no closed list of what a broken file raises
-        if "Unsupported global" in str(error):
-            problem = "holds more than tensors, and is not loaded for safety; save its state_dict alone"
-        else:
-            problem = f"cannot be read as weights ({type(error).__name__}); is it whole?"
-        raise UserError(f"{file}: {problem}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: holds no dictionary of tensors; save the network's state_dict")
-    entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)} or {"": content}
-    return {
-        entry: {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
-        for entry, tensors in entries.items()
-    }

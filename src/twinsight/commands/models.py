@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.hub import official
-from twinsight.backbones.weights import read_tensors
 from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain, Segment
@@ -109,7 +109,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         last = run / "checkpoints" / "last.ckpt"
         if last.is_file():
             state = {k.removeprefix("method."): v for k, v in read_tensors(last).items() if k.startswith("method.")}
-            method.load_state_dict(state)
+            load_whole(method, state, last)
         setup.load_weights(backbone, run)
     method = method.eval().to(device)
     subjects = {"method": method, "backbone": method.trunk, "network": method.trunk}

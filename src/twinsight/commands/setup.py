@@ -15,7 +15,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.backbones.weights import load_backbone, read_tensors
+from twinsight.backbones.checkpoint import load_whole, read_tensors
+from twinsight.backbones.weights import load_backbone
 from twinsight.choices.build import build
 from twinsight.choices.data import DataOptions, FileOptions
 from twinsight.choices.heads import FcnOptions
@@ -115,10 +116,7 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     model = make_model(options, len(classes))
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""
-    try:
-        model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    except RuntimeError as error:
-        raise UserError(f"{file}: not weights of the model that {run / 'config.yaml'} describes") from error
+    load_whole(model, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
     return model.eval().to(device), options
 
 
