@@ -159,5 +159,5 @@ def state(file: Path) -> tuple[int, int]:
     try:
         found = file.stat()
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); mend or remove the file") from error
+        raise UserError(f"{file}: cannot be read ({error.strerror}); repair or remove the file") from error
     return found.st_size, found.st_mtime_ns

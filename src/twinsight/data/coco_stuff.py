@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twinsight.data.decode import decode_mask, unreadable
+from twinsight.data.masks import decode_mask
+from twinsight.data.reading import unreadable
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_by_name
 from twinsight.data.text import lines

@@ -1,92 +1,108 @@
-"""Image files in, uint8 arrays out: JPEG by OpenCV, which is twice as fast, every other format by Pillow."""
+"""Image files in, uint8 arrays out: each format by the library that reads all of its kinds, JPEG by the fastest."""
 
+import struct
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from twinsight.errors import UserError
+from twinsight.data import tiff
+from twinsight.data.reading import STANDARD, Reading, naming
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".avif", ".jp2", ".j2k", ".tif", ".tiff"}
+)
 """What counts as an image when a folder is searched; compare in lower case."""
 
-# Pillow stretches gray PNGs of 2 and 4 bits over 0..255; a mask wants the indices back.
-STRETCH = {"L;2": 85, "L;4": 17}
+FORMATS = ("PNG", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000")
+"""What Pillow is asked to read beside JPEG and TIFF: no format that runs programs, as EPS does."""
 
+JPEG = b"\xff\xd8\xff"
 ORIENTATION = 0x0112
 """The EXIF tag; its values 5 to 8 turn an image on its side."""
 
+# Pillow's own limit knows no option; `Reading` has one, which is checked before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
 
-def decode_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright as its EXIF orientation says.
 
-    Gray is repeated over the channels, palettes and CMYK are converted, 16 bits keep the upper 8, and alpha
-    is dropped: the colors stay as stored, nothing is painted behind them. Raises UserError, naming the file,
-    if it is missing, truncated or no image, or if its pixels are 32-bit numbers, whose range nobody knows.
+def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, upright as its EXIF orientation says; of an animation, the first picture.
+
+    Gray is repeated over the channels, palettes and CMYK are converted, 9 to 16 bits are brought to 8 as `reading`
+    says, and alpha is dropped: the colors stay as stored, nothing is painted behind them. Raises UserError, naming the
+    file, if it is missing, truncated or no image, has too many pixels, channels that are neither gray nor RGB nor
+    alpha, or pixels of 32 bits, whose range nobody knows.
     """
-    try:
-        data = path.read_bytes()
+    with naming(path):
+        with open(path, "rb") as file:
+            start = file.read(12)
+            data = b"" if start.startswith(tiff.MAGIC) else start + file.read()
+        if start.startswith(tiff.MAGIC):
+            return tiff.decode(path, reading)
         # OpenCV reads JPEGs by libjpeg as Pillow does, and since 4.11 refuses those that end early.
-        if data[:3] == b"\xff\xd8\xff":
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-            if pixels is None:
-                raise ValueError("truncated or corrupt JPEG")
-            return pixels
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-    except Exception as error:  # Decoders of broken files raise nearly anything.
-        raise unreadable(path, error) from error
-    if image.mode in ("I", "F"):
-        raise UserError(f"{path}: has 32-bit pixels, whose range is unknown; convert it to 8 or 16 bits")
-    if image.mode.startswith("I;16"):
-        gray = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
+        if start.startswith(JPEG):
+            reading.check_size(path, *jpeg_size(data))
+            return by_opencv(data, cv2.IMREAD_COLOR_RGB)
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            reading.check_size(path, image.height, image.width)
+            if image.format == "JPEG2000":
+                return reading.eight_bits(path, jpeg_2000(data))
+            if image.format == "PNG" and data[24] == 16:  # of which Pillow keeps but 8 bits
+                return reading.eight_bits(path, by_opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH))
+            return as_rgb(ImageOps.exif_transpose(image))
+
+
+def by_opencv(data: bytes, flags: int) -> np.ndarray:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise ValueError("truncated or corrupt")
+    return pixels
+
+
+def jpeg_2000(data: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 or uint16; Pillow keeps 8 bits of color only, OpenCV refuses gray with alpha."""
+    import imagecodecs
+
+    pixels = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
+    channels = pixels.shape[2]
+    if channels > 4 or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{channels} channels of {pixels.dtype}")
+    return np.repeat(pixels[..., :1], 3, axis=2) if channels < 3 else np.ascontiguousarray(pixels[..., :3])
+
+
+def as_rgb(image: Image.Image) -> np.ndarray:
     # Through RGBA, since Pillow warns about a palette with transparency on its way to RGB.
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """Height and width that are stored in the frame header of a JPEG."""
+    place = 2
+    while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
+        marker, length = struct.unpack_from(">BH", data, place + 1)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return struct.unpack_from(">HH", data, place + 5)
+        # 0 and 0xFF are filling between the segments.
+        place += 1 if marker in (0x00, 0xFF) else 2 + length
+    raise ValueError("truncated or corrupt JPEG")
+
+
+def image_size(path: Path, reading: Reading = STANDARD) -> tuple[int, int]:
     """Height and width of what `decode_image` will give, from the header alone. Raises UserError as it does."""
-    try:
-        with Image.open(path) as file:
-            width, height = file.size
-            # Of a TIFF, Pillow tells the upright size.
-            lies = file.format != "TIFF" and file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception as error:
-        raise unreadable(path, error) from error
-    return (width, height) if lies else (height, width)
-
-
-def decode_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 class indices of a gray or palette image, whatever colors its palette has.
-
-    Raises UserError, naming the file, if it is missing, truncated or no image, if it is a picture (RGB, or
-    any JPEG, whose compression changes the indices), or if an index is beyond 255.
-    """
-    try:
-        with Image.open(path) as file:
-            stretch = STRETCH.get(str(file.tile[0].args), 1) if file.format == "PNG" else 1
-            lossy = file.format == "JPEG"
-            mask = ImageOps.exif_transpose(file)
-    except Exception as error:
-        raise unreadable(path, error) from error
-    if lossy:
-        raise UserError(f"{path}: is a JPEG, whose compression changes class indices; save masks as PNG")
-    if mask.mode not in ("1", "L", "P", "I") and not mask.mode.startswith("I;16"):
-        raise UserError(
-            f"{path}: is an {mask.mode} picture, not class indices; convert it to one channel "
-            "that holds each pixel's class index (0, 1, 2, ... and 255 for void)"
-        )
-    labels = np.asarray(mask)
-    low, high = labels.min(), labels.max()
-    if low < 0 or high > 255:
-        raise UserError(f"{path}: holds values from {low} to {high}; renumber its classes into 0 to 254, void 255")
-    return labels.astype(np.uint8) // stretch
-
-
-def unreadable(path: Path, error: Exception) -> UserError:
-    reason = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
-    return UserError(f"{path}: cannot be read as an image ({reason}); mend or remove the file")
+    with naming(path):
+        with open(path, "rb") as file:
+            start = file.read(4)
+        if start in tiff.MAGIC:
+            with tiff.first_page(path) as page:
+                height, width = tiff.size(page)
+        else:
+            with Image.open(path, formats=(*FORMATS, "JPEG", "MPO")) as image:
+                reading.check_size(path, image.height, image.width)
+                on_its_side = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+                height, width = image.size if on_its_side else image.size[::-1]
+        reading.check_size(path, height, width)
+        return height, width

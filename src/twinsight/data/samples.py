@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinsight.data.decode import decode_image, decode_mask
+from twinsight.data.decode import decode_image
+from twinsight.data.masks import decode_mask
 from twinsight.errors import UserError
 
 VOID = 255
