@@ -10,10 +10,11 @@ import twinsight
 ROOT = Path(twinsight.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FREE = {"errors", "files"}
+FREE = {"errors", "files", "reading"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "reading": {"errors"},
     "device": FREE,
     "layers": FREE,
     "losses": FREE,
@@ -38,7 +39,8 @@ MAY_IMPORT = {
     "__init__": set(),
 }  # fmt: skip
 LIGHT = [
-    ROOT / f"{name}.py" for name in ("cli", "config", "recipe", "ranges", "run", "console", "errors", "files")
+    ROOT / f"{name}.py"
+    for name in ("cli", "config", "recipe", "ranges", "run", "console", "errors", "files", "reading")
 ] + sorted((ROOT / "choices").glob("*.py"))
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 

@@ -117,6 +117,12 @@ def test_another_choice_drops_the_options_of_the_recipes(tmp_path):
         ("- epochs", "holds no options"),
         ("", "holds no options"),
         ("a: [", "no valid YAML"),
+        ("epochs: 3\nhead:\n  name: fcn\n  name: unet", "a.yaml: no valid YAML: line 4: name occurs twice"),
+        ("epochs: 3\nlr: 1\nepochs: 4", "line 3: epochs occurs twice"),
+        ("lr: " + "9" * 500, "line 1: 99"),
+        ("lr: 1" + "0" * 99, "--lr 1e+99: must be"),
+        ("lr: .inf", "--lr inf: must be"),
+        ("epochs: [" + "9, " * 9999 + "9]", "epochs must be a whole number, not [9, 9, 9, 9, 9, 9, ...]"),
         ("command: pretrain\nepochs: 3", "is for `twinsight pretrain`, not for `twinsight segment`"),
     ],
 )
@@ -125,6 +131,44 @@ def test_bad_recipe(tmp_path, text, sentence):
         segment("--config", recipe(tmp_path, text))
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_recipes_are_merged_section_by_section(tmp_path):
+    first = "epochs: 3\nhead: {channels: 64}\nbackbone: {output_stride: 8}\naugment: {size: 64}\n"
+    second = "head: {name: setr-pup}\nbackbone: {name: resnet18}\naugment: {flip: 0.1}\nlr: 1.0\n"
+    (tmp_path / "a.yaml").write_text(first)
+    (tmp_path / "b.yaml").write_text(second)
+    options = segment("--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml"))
+    assert (options.epochs, options.lr, options.head.name, options.head.channels) == (3, 1.0, "setr-pup", 64)
+    assert (options.backbone.name, options.backbone.output_stride) == ("resnet18", 8)
+    assert (options.augment.size, options.augment.flip) == (64, 0.1)
+
+
+def test_a_section_that_chooses_another_name_starts_anew(tmp_path):
+    files = []
+    for name, text in {
+        "a": "head: {name: unet, channels: [9, 8, 7, 6]}",
+        "b": "head: {name: fcn, level: -2}",
+        "c": "head: unet",
+    }.items():
+        (tmp_path / name).write_text(text)
+        files += ["--config", str(tmp_path / name)]
+    assert segment(*files[:2]).head.channels == (9, 8, 7, 6)
+    assert (segment(*files[:4]).head.channels, segment(*files[:4]).head.level) == (None, -2)
+    assert segment(*files).head.channels == (256, 128, 64, 32)
+
+
+def test_a_bad_key_is_blamed_on_its_own_file(tmp_path):
+    (tmp_path / "a.yaml").write_text("epohcs: 3\n")
+    (tmp_path / "b.yaml").write_text("epochs: 3\n")
+    for first, second in (("a", "b"), ("b", "a")):
+        with pytest.raises(UserError, match=r"--config .*/a\.yaml: unknown key epohcs; did you mean epochs\?"):
+            segment("--config", str(tmp_path / f"{first}.yaml"), "--config", str(tmp_path / f"{second}.yaml"))
+
+
+def test_a_bad_value_in_a_run_is_blamed_on_its_file(tmp_path):
+    with pytest.raises(UserError, match=r"^runs/a/config\.yaml: epochs must be a whole number"):
+        parse(COMMANDS["segment"], "segment", [], {"epochs": "x"}, "runs/a/config.yaml")
 
 
 def test_missing_recipe(tmp_path):

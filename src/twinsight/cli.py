@@ -61,7 +61,7 @@ def dispatch(argv: list[str]) -> int:
     elif command not in COMMANDS:
         names = dict.fromkeys(name.split()[0] for name in COMMANDS)
         raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
-    options = parse(COMMANDS[command], command, argv, inherited(command, argv))
+    options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
     if module != "data":
         for library, name in SLOW.items():
@@ -72,22 +72,21 @@ def dispatch(argv: list[str]) -> int:
     return 0
 
 
-def inherited(command: str, argv: list[str]) -> dict[str, object]:
-    """What a run directory on the command line already says: a resumed run's options, an evaluated run's data."""
+def inherited(command: str, argv: list[str]) -> tuple[dict[str, object], Path]:
+    """What a run directory on the command line already says (a resumed run's options, an evaluated run's data), and the
+    file that says it.
+    """
     if command in ("pretrain", "segment"):
         resume = take_flag(list(argv), "--resume")
-        return read(existing(Path(resume)), command) if resume else {}
-    if command == "evaluate":
-        configs = (Path(token.removeprefix("random:")) / "config.yaml" for token in argv)
-        config = next((file for file in configs if file.is_file()), None)
-        tree = read(config) if config else {}
-        return {key: tree[key] for key in ("backbone", "data") if key in tree}
-    if command.startswith("look "):
-        given = take_flag(list(argv), "--weights") or ""
-        config = Path(given.removeprefix("random:")) / "config.yaml"
-        tree = read(config) if config.is_file() else {}
-        return {key: tree[key] for key in ("backbone", "data") if key in tree}
-    return {}
+        config = existing(Path(resume)) if resume else Path()
+        return read(config, command) if resume else {}, config
+    named = argv if command == "evaluate" else [take_flag(list(argv), "--weights") or ""]
+    configs = (Path(token.removeprefix("random:")) / "config.yaml" for token in named)
+    config = next((file for file in configs if file.is_file()), None)
+    if config is None or not command.startswith(("evaluate", "look ")):
+        return {}, Path()
+    tree = read(config)
+    return {key: tree[key] for key in ("backbone", "data") if key in tree}, config
 
 
 def existing(run: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from math import inf, isfinite
+from math import inf
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,22 +11,22 @@ from twinsight.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """Finite numbers from `least` to `most`, both included unless `above` or `below` leaves them out."""
+    """Numbers from `least` to `most`, both included unless `above` or `below` leaves them out."""
 
     least: float
-    most: float = inf
+    most: float
     above: bool = False
     below: bool = False
 
     def __contains__(self, number: float) -> bool:
         low = number > self.least if self.above else number >= self.least
         high = number < self.most if self.below else number <= self.most
-        return low and high and isfinite(number)
+        return low and high
 
     def __str__(self) -> str:
         low = f"{'above' if self.above else 'at least'} {self.least:.12g}"
         high = f"{'below' if self.below else 'at most'} {self.most:.12g}"
-        return f"finite and {low}" if self.most == inf else f"{low} and {high}"
+        return f"{low} and {high}"
 
 
 Count = Annotated[int, Range(1, 10**9)]
@@ -36,8 +36,8 @@ Pixels = Annotated[int, Range(1, 2**15)]
 Width = Annotated[int, Range(1, 2**20)]
 Index = Annotated[int, Range(-1000, 1000)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
-NotNegative = Annotated[float, Range(0)]
-Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0, 10**6)]
+Positive = Annotated[float, Range(0, 10**6, above=True)]
 Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
 BelowOne = Annotated[float, Range(0, 1, below=True)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields, is_dataclass, make_dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as brief
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,6 +13,7 @@ import yaml
 
 from twinsight.errors import UserError
 from twinsight.ranges import check_ranges
+from twinsight.reading import read_yaml
 
 CONTROL = {"run", "resume", "overwrite", "dry_run"}
 """Options about one run rather than about what it computes: never saved, never in a recipe."""
@@ -26,40 +28,65 @@ WORDS = {
 }
 
 
-def parse(cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] | None = None) -> Any:
-    """The command's dataclass, filled from `tree`, then from `--config FILE`, then from the flags, each
-    over the last.
+def parse(
+    cls: type, command: str, argv: Sequence[str], tree: Mapping[str, Any] | None = None, source: object = "config.yaml"
+) -> Any:
+    """The command's dataclass, filled from `tree`, then from each `--config FILE`, then from the flags, each over the
+    last, section by section. A section that names another choice (head: setr-pup) starts anew.
 
-    Prints help or a complaint and exits (code 2) as tyro does; raises UserError for what only we can tell.
+    source: where the tree is from, for errors. Prints help or a complaint and exits (code 2) as tyro does; raises
+    UserError for what only we can tell.
     """
     argv = list(argv)
-    recipe: dict[str, Any] = dict(tree or {})
-    source = "config.yaml"
+    recipes = [(str(source), dict(tree or {}))]
     while (value := take_flag(argv, "--config")) is not None:
-        source = value
-        recipe |= read(Path(value), command)
-    chosen = {}
-    for kind, table in getattr(cls, "choices", {}).items():
-        flag = last_flag(argv, f"--{kind}")
-        section = recipe.get(kind, {})
-        if not isinstance(section, Mapping):  # the short form, `head: setr-pup`
-            section = {"name": section}
-        named = section.get("name")
-        if flag is not None and named not in (None, flag) and table.get(flag) is not table.get(named):
-            section = {}  # the recipe's options are those of another choice
-        recipe[kind] = section
-        chosen[kind] = choose(cls, kind, flag or named)
+        recipes.append((f"--config {value}", read(Path(value), command, f"--config {value}")))
+    kinds = getattr(cls, "choices", {})
+    chosen = {kind: choose_for(cls, kind, recipes, last_flag(argv, f"--{kind}")) for kind in kinds}
     concrete = make_dataclass(cls.__name__, [(k, c, field(default_factory=c)) for k, c in chosen.items()], bases=(cls,))
+    merged: dict[str, Any] = {}
+    for file, recipe in recipes:
+        fill(concrete, recipe, file)  # so that what is wrong is blamed on the file that holds it
+        merged = merge(merged, recipe)
     help_text = f"{cls.__doc__}\n\n--config FILE.yaml fills in any of these options; flags override it."
     options = tyro.cli(
         concrete,
         prog=f"twinsight {command}",
         description=help_text,
         args=argv,
-        default=fill(concrete, recipe, source),
+        default=fill(concrete, merged, ""),
     )
     check_ranges(options)
     return options
+
+
+def choose_for(cls: Any, kind: str, recipes: Sequence[tuple[str, dict[str, Any]]], flag: str | None) -> type:
+    """The dataclass of a choice, by the flag or by the last recipe that names one.
+
+    Gives recipes' sections their long form, and takes out those of a choice that a later name replaces.
+    """
+    named = None
+    for i, (_, recipe) in enumerate([*recipes, ("", {kind: {"name": flag}})]):
+        section = recipe.get(kind, {})
+        if not isinstance(section, Mapping):  # the short form, `head: setr-pup`
+            section = recipe[kind] = {"name": section}
+        name = section.get("name")
+        if name is None:
+            continue
+        if named is not None and choose(cls, kind, name) is not choose(cls, kind, named):
+            for _, replaced in recipes[:i]:
+                replaced.pop(kind, None)
+        named = name
+    return choose(cls, kind, named)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two trees as one: maps are merged, anything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def choose(cls: Any, kind: str, name: object) -> type:
@@ -71,7 +98,7 @@ def choose(cls: Any, kind: str, name: object) -> type:
     if name is None or (kind == "backbone" and isinstance(name, str)):
         default: Any = next(f.default_factory for f in fields(cls) if f.name == kind)
         return default
-    raise UserError(f"--{kind} {name}: unknown; {suggest(str(name), table)}")
+    raise UserError(f"--{kind} {name!s:.60}: unknown; {suggest(str(name), table)}")
 
 
 def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
@@ -99,19 +126,15 @@ def last_flag(argv: Sequence[str], flag: str) -> str | None:
     return found
 
 
-def read(file: Path, command: str | None = None) -> dict[str, Any]:
-    """A recipe's tree. Raises UserError if it is missing, no YAML, or written for another command."""
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--config {file}: {(error.strerror or str(error)).lower()}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {file}: no valid YAML: {' '.join(str(error).split())}") from error
+def read(file: Path, command: str | None = None, source: str | None = None) -> dict[str, Any]:
+    """A recipe's tree. Raises UserError if it is missing, no plain YAML, or written for another command."""
+    source = source or str(file)
+    tree = read_yaml(file, source)
     if not isinstance(tree, dict):
-        raise UserError(f"--config {file}: holds no options; write lines such as 'epochs: 100'")
+        raise UserError(f"{source}: holds no options; write lines such as 'epochs: 100'")
     written_for = tree.pop("command", command)
     if command is not None and written_for != command:
-        raise UserError(f"--config {file}: is for `twinsight {written_for}`, not for `twinsight {command}`")
+        raise UserError(f"{source}: is for `twinsight {written_for}`, not for `twinsight {command}`")
     return tree
 
 
@@ -124,17 +147,17 @@ def fill(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> A
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if key not in kinds or name in CONTROL:
-            raise UserError(f"--config {source}: unknown key {name}; {suggest(str(key), kinds)}")
+            raise UserError(f"{source}: unknown key {name}; {suggest(str(key), kinds)}")
         kind: Any = kinds[key]
         if is_dataclass(kind):
             if not isinstance(value, Mapping):
-                raise UserError(f"--config {source}: {name} needs options below it, not {value!r}")
+                raise UserError(f"{source}: {name} needs options below it, not {brief(value)}")
             values[key] = fill(kind, value, source, f"{name}.")  # type: ignore[arg-type] (a class, as all annotations here are)
             continue
         try:
             values[key] = convert(value, kind)
-        except ValueError as error:
-            raise UserError(f"--config {source}: {name} must be {describe(kind)}, not {value!r}") from error
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"{source}: {name} must be {describe(kind)}, not {brief(value)}") from error
     return cls(**values)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.files import write_text
+from twinsight.reading import read_json
 
 
 class SegmentationModel(nn.Module):
@@ -74,5 +75,13 @@ def save_classes(file: Path, classes: tuple[str, ...], palette: np.ndarray) -> N
 
 
 def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    content = json.loads(file.read_text(encoding="utf-8"))
-    return tuple(content["classes"]), np.array(content["palette"], np.uint8).reshape(-1, 3)
+    """Names and colors (classes, 3) of what the channels of the logits mean. Raises UserError for a damaged file."""
+    content = read_json(file, ("classes", "palette"))
+    try:
+        classes = tuple(map(str, content["classes"]))
+        palette = np.array(content["palette"], np.uint8).reshape(-1, 3)
+        if not 0 < len(classes) <= len(palette):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{file}: holds no classes with a color for each; restore the file") from error
+    return classes, palette

@@ -93,7 +93,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
     if "head" in tree:
         classes, palette = load_classes(run / "classes.json")
         if untrained:
-            options = parse(Segment, "segment", [], tree)
+            options = parse(Segment, "segment", [], tree, run / "config.yaml")
             options = replace(
                 options, weights=None, backbone=replace(options.backbone, **setup.pretrained_off(options.backbone))
             )
@@ -102,7 +102,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
             model, _ = setup.load_segmenter(run, checkpoint, device)
         subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
         return Opened(name, subjects, None, run, classes, palette)
-    options = parse(Pretrain, "pretrain", [], tree)
+    options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **setup.pretrained_off(options.backbone))
     method = build(options.method, backbone)
     if not untrained:

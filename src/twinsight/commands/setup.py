@@ -106,7 +106,7 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml)")
-    options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"))
+    options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"), run / "config.yaml")
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
     if not file.is_file():
         raise UserError(f"{run}: no {file.relative_to(run)}; end the training with: twinsight segment --resume {run}")

@@ -66,7 +66,7 @@ def network_for(file: Path, name: str | None, content: Content) -> Backbone | No
     if config.is_file():
         tree = read(config)
         command, kind = ("segment", Segment) if "head" in tree else ("pretrain", Pretrain)
-        backbone = parse(kind, command, [], tree).backbone
+        backbone = parse(kind, command, [], tree, config).backbone
         return build(backbone, **pretrained_off(backbone))
     if file.suffix == ".safetensors" and about.is_file():
         known = json.loads(about.read_text(encoding="utf-8"))

@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from twinsight.errors import UserError
+from twinsight.reading import read_text, read_yaml
 from twinsight.report.embed import KINDS
 from twinsight.training.metrics_csv import read_rows
 
@@ -31,20 +30,19 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Raises UserError for what is no run directory."""
-        try:
-            options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-            command = options["command"]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        """Raises UserError for what is no run directory, or a damaged one."""
+        config = folder / "config.yaml"
+        options = read_yaml(config) if config.is_file() else None
+        if not isinstance(options, dict) or not isinstance(options.get("command"), str):
             raise UserError(
                 f"{folder}: is no run directory; name one that `twinsight pretrain` or `twinsight segment` has made"
-            ) from error
+            )
         facts = folder / "environment.txt"
-        lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+        lines = read_text(facts).splitlines() if facts.is_file() else []
         environment = {name: fact for name, _, fact in (line.partition(": ") for line in lines)}
         metrics = folder / "metrics.csv"
         rows = read_rows(metrics) if metrics.is_file() else []
-        return cls(folder, {"command": command} | flat(options), environment, rows)
+        return cls(folder, flat(options), environment, rows)
 
     @cached_property
     def figures(self) -> dict[str, dict[str, dict[int, Path]]]:

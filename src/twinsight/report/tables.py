@@ -3,9 +3,13 @@
 import csv
 import math
 from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
+from twinsight.errors import UserError
 from twinsight.probes.learning_curves import LearningCurves, lines
+from twinsight.reading import read_text
 from twinsight.report.page import Fold, Section, Table
 from twinsight.report.record import Record
 
@@ -70,14 +74,13 @@ def per_class(runs: Mapping[str, Record]) -> Section:
     for name, run in runs.items():
         file = run.folder / "figures" / "classes" / "per-class.csv"
         if file.is_file():
-            with file.open(newline="", encoding="utf-8") as stream:
-                tables[name] = {row["class"]: row for row in csv.DictReader(stream)}
+            tables[name] = read_classes(file)
     if not tables:
         return Section("Classes")
     labels = list(dict.fromkeys(label for table in tables.values() for label in table))
     if len(runs) == 1:
         (table,) = tables.values()
-        columns = [column for column in next(iter(table.values()), {}) if column != "class"]
+        columns = list(next(iter(table.values()), {}))
         rows = [[label, *(in_percent(table[label][column]) for column in columns)] for label in labels]
         note = (
             "In percent, at the last validation; pixels: the class's share of them. Missing: the class occurs nowhere."
@@ -138,6 +141,20 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "none" if value is None else str(value)
+
+
+def read_classes(file: Path) -> dict[str, dict[str, str]]:
+    """The row of each class. Raises UserError for what is no such table."""
+    rows = {}
+    try:
+        for row in csv.DictReader(StringIO(read_text(file))):
+            label = row.pop("class")
+            rows[label] = row
+            for cell in row.values():
+                in_percent(cell)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: is no table of numbers for each class; remove it") from error
+    return rows
 
 
 def in_percent(cell: str) -> str:

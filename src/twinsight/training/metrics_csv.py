@@ -1,13 +1,17 @@
 """metrics.csv: every number that a run logs, one row a step."""
 
 import csv
+import math
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from twinsight.errors import UserError
 from twinsight.files import write_text
+from twinsight.reading import read_text
 
 
 class MetricsCsv(Logger):
@@ -52,6 +56,14 @@ class MetricsCsv(Logger):
 
 
 def read_rows(file: Path) -> list[dict[str, float]]:
-    """One dictionary a row, empty cells left out."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+    """One dictionary per row, empty cells left out. Raises UserError for what is no table of numbers by step."""
+    reader = csv.DictReader(StringIO(read_text(file)))
+    rows = []
+    try:
+        for row in reader:
+            rows.append({name: float(value) for name, value in row.items() if value})
+            if not math.isfinite(rows[-1]["step"]):
+                raise ValueError
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise UserError(f"{file}: line {reader.line_num} is no row of numbers with a step; remove it") from error
+    return rows

@@ -1,0 +1,113 @@
+"""Text, JSON and YAML from disk, which anyone may have written: of bounded size and depth, and plain data only."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twinsight.errors import UserError
+
+TEXT, OPTIONS = 1 << 28, 1 << 16
+"""Most bytes of any text, and of a file of options, which holds a few thousand."""
+
+DEPTH = 20
+"""Most levels of maps and lists within one another: options have four."""
+
+
+def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
+    """UTF-8, with or without the byte order mark that some editors write.
+
+    source: what the file is called in errors. Raises UserError if it cannot be read, is no regular file, is larger than
+    `most` bytes, or is no such text.
+    """
+    source = source or str(file)
+    try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for, a device read for ever
+            raise UserError(f"{source}: is no file; name a text file")
+        if file.stat().st_size > most:
+            raise UserError(f"{source}: is larger than {most:,} bytes, so it is not what is read here; name another")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{source}: {(error.strerror or str(error)).lower()}; check the path") from error
+    except ValueError as error:  # a null byte in the name, or bytes that are no UTF-8
+        raise UserError(f"{source}: is not UTF-8 text; open it in an editor and save it as UTF-8") from error
+    if "\0" in text:  # UTF-16 without its mark, or no text at all
+        raise UserError(f"{source}: is not UTF-8 text; open it in an editor and save it as UTF-8")
+    return text
+
+
+def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
+    """A JSON object. Raises UserError if it is none or lacks one of the keys."""
+    try:
+        content = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: no valid JSON ({error}); restore the file, or write it anew") from error
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing or not isinstance(content, dict):
+        raise UserError(f"{file}: lacks {', '.join(missing) or 'an object'}; restore the file, or write it anew")
+    return content
+
+
+def read_yaml(file: Path, source: str | None = None) -> Any:
+    """Plain YAML: maps, lists, text, numbers, true, false and null.
+
+    Raises UserError, with the line, for anything else that YAML has (anchors and aliases, tags), and for keys that
+    occur twice, numbers in base 60 or 8, and what is nested or large beyond any options.
+    """
+    source = source or str(file)
+    text = read_text(file, source, OPTIONS)
+    try:
+        return yaml.load(text, Plain)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{source}: no valid YAML: {line}{error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{source}: no valid YAML: {' '.join(str(error).split())}") from error
+
+
+class Plain(yaml.SafeLoader):
+    """What makes YAML dangerous is refused as soon as it is met, before the rest is looked at."""
+
+    depth = 0
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as PyYAML has it); dates are text, and << a key like any other
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":merge"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise problem(event, "anchors and aliases (& and *) are not read; write the value out")
+        if event.tag is not None:
+            raise problem(event, f"tags such as {event.tag} are not read; write plain values")
+        if self.depth > DEPTH:
+            raise problem(event, f"more than {DEPTH} levels within one another")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value if isinstance(key.value, str) else id(key))
+            if name in seen:
+                raise problem(key, f"{key.value} occurs twice in one place; leave one out")
+            seen.add(name)
+        return super().construct_mapping(node, deep=True)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        if not re.fullmatch(r"[-+]?(0|[1-9]\d{0,99})", node.value):
+            raise problem(node, f"{node.value[:40]} is no plain whole number; write decimal digits alone")
+        return int(node.value)
+
+
+Plain.add_constructor("tag:yaml.org,2002:int", Plain.construct_yaml_int)
+
+
+def problem(where: Any, text: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=where.start_mark)
