@@ -26,6 +26,7 @@ from twinsight.training.blocks import Compiling
 from twinsight.training.callbacks import End, LastCheckpoint
 from twinsight.training.finite import StopOnNan
 from twinsight.training.loggers import loggers
+from twinsight.training.lone_taps import LoneTaps
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
 from twinsight.training.segmenter import Segmenter
@@ -115,6 +116,8 @@ class Training:
     def callbacks(self, run: Run, device: Device) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
         chosen: list[pl.Callback] = [StopOnNan(self.log_every, run.last)]
+        if device.torch.type == "cpu" and device.precision(self.precision) == "bf16":
+            chosen.append(LoneTaps())
         if self.recompute:
             chosen.append(Recomputing())
         if self.compile:
