@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from twinsight.files import whole, write_text
+from twinsight.files import whole, without_nan, write_text
 
 
 def names(folder):
@@ -95,3 +95,10 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path):
 def test_text_is_utf8_with_its_own_line_ends(tmp_path):
     write_text(tmp_path / "a.txt", "é\r\nü\n")
     assert (tmp_path / "a.txt").read_bytes() == "é\r\nü\n".encode()
+
+
+def test_json_has_neither_nan_nor_infinity():
+    assert without_nan({"a": [1.5, float("nan")], "b": (float("inf"), -float("inf"), "x")}) == {
+        "a": [1.5, None],
+        "b": [None, None, "x"],
+    }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,9 +46,9 @@ def write_text(file: Path, text: str) -> None:
 
 
 def without_nan(value: object) -> object:
-    """NaN (a class that occurs nowhere) as null: JSON has no NaN."""
+    """NaN (a class that occurs nowhere) and infinity as null: JSON has neither."""
     if isinstance(value, dict):
         return {k: without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [without_nan(v) for v in value]
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not isfinite(value) else value

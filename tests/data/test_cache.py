@@ -195,3 +195,29 @@ def test_batches_are_the_same_with_and_without(photos, tmp_path, workers):
     )
     for ours, theirs in zip([*first.views, first.crops], [*second.views, second.crops], strict=True):
         assert ours.equal(theirs)
+
+
+STRANGE = {
+    "text": lambda folder: (folder / "index.npz").write_text("text"),
+    "empty": lambda folder: (folder / "index.npz").write_bytes(b""),
+    "truncated": lambda folder: (folder / "index.npz").write_bytes((folder / "index.npz").read_bytes()[:200]),
+    "a plain array": lambda folder: np.save((folder / "index.npz").open("wb"), np.zeros(3)),
+    "other arrays": lambda folder: np.savez(folder / "index.npz", a=np.zeros(3)),
+    "other types": lambda folder: np.savez(folder / "index.npz", stamps=np.zeros(7), sizes=np.ones((7, 2), np.int32)),
+    "no mark": lambda folder: (folder / "done").write_text("seven"),
+    "marked beyond": lambda folder: (folder / "done").write_text("8"),
+    "a long mark": lambda folder: (folder / "done").write_text("7" * 5000),
+    "a negative mark": lambda folder: (folder / "done").write_text("-1"),
+    "no text": lambda folder: (folder / "done").write_bytes(b"\xff"),
+    "no pixels": lambda folder: (folder / "pixels").unlink(),
+    "fewer pixels": lambda folder: (folder / "pixels").write_bytes(b"x"),
+}
+
+
+@pytest.mark.parametrize("damage", STRANGE)
+def test_a_damaged_cache_is_named(photos, tmp_path, damage):
+    folder = tmp_path / "cache"
+    Cached(photos, folder)
+    STRANGE[damage](folder)
+    with pytest.raises(UserError, match=rf"{folder}/(index\.npz|done): (is damaged|does not fit|is not UTF-8)"):
+        Cached(photos, folder)

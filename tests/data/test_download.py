@@ -233,13 +233,40 @@ def test_paths_that_lead_outside_are_refused(tmp_path, make, evil):
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-@pytest.mark.parametrize("target", ["{outside}", "..", "../../secret", "/etc/passwd"])
-def test_links_that_lead_outside_are_refused(tmp_path, target):
-    members = [*GOOD, ("link", target.format(outside=tmp_path)), ("link/evil", b"x")]
-    archive = make_tar(tmp_path / "archive", members)
-    with pytest.raises(UserError, match="archive: cannot be unpacked"):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize("target", ["top/a.txt", "{outside}", "..", "../../secret", "/etc/passwd"])
+def test_links_and_devices_are_refused_before_anything_is_written(tmp_path, monkeypatch, kind, target):
+    """By our own look at the members, whatever the library's filter would let pass."""
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda *args, **keywords: pytest.fail("was unpacked"))
+    archive = make_tar(tmp_path / "archive", GOOD)
+    with tarfile.open(archive, "a") as opened:
+        member = tarfile.TarInfo("link")
+        member.type, member.linkname = kind, target.format(outside=tmp_path)
+        opened.addfile(member)
+    with pytest.raises(UserError, match="archive: holds link, a link or device"):
         extract(archive, tmp_path / "folder")
-    assert not list(tmp_path.rglob("*evil*"))
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+@pytest.mark.parametrize("name", ["C:\\evil", "top\\..\\..\\evil", "\\\\host\\share\\evil"])
+def test_paths_that_lead_outside_on_windows_are_refused(tmp_path, make, name):
+    archive = make(tmp_path / "archive", [*GOOD, (name, b"x")])
+    with pytest.raises(UserError, match=r"would write .*evil, outside its folder"):
+        extract(archive, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("kind", ["zip", "w:gz", "many"])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch, kind):
+    archive, zeros = tmp_path / "archive", [("top/zeros", bytes(3 << 20))]
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr(*zeros[0])
+    else:
+        make_tar(archive, zeros if kind == "w:gz" else [(f"top/{i}", b"") for i in range(6000)], "w:gz")
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda *args, **keywords: pytest.fail("was unpacked"))
+    with pytest.raises(UserError, match="archive: unpacks to more than 50 times its size"):
+        extract(archive, tmp_path / "folder")
     assert list((tmp_path / "folder").iterdir()) == []
 
 

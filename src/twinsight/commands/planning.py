@@ -20,7 +20,7 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mappi
         **rows,
         "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
         "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
-        "memory": f"about {each.memory(batch) / 2**30:.2f} GB: {each.fixed / 2**30:.2f} for weights, gradients and "
+        "memory": f"about {each.memory(batch) / 1e9:.2f} GB: {each.fixed / 1e9:.2f} for weights, gradients and "
         f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch",
         "steps": f"{steps}",
     }
@@ -52,7 +52,7 @@ def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: i
     except ValueError as error:
         raise explained(error) from error
     free = device.free_memory(device.processes(options.devices))
-    told(f"memory: about {needed / 2**30:.1f} GB of the {free / 2**30:.1f} GB that are free")
+    told(f"memory: about {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB that are free")
     if not fits(needed, free):
         exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""
         told(f"memory: that hardly fits; make room with --find-batch-size, --checkpointing{exact}")

@@ -75,7 +75,8 @@ def run(options: Pretrain) -> Path | None:
     images = options.batch_size * options.accumulate * processes
     optimization = setup.make_optimization(options, images / options.lr_batch)
     module = Pretrainer(method, optimization, term, parts)
-    if options.dry_run and each is not None:
+    if options.dry_run:
+        assert each is not None  # costed above; said for the type checker
         facts = {
             "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
             "data": f"{options.data.name}, {len(data)} images, {workers} workers",

@@ -52,7 +52,8 @@ def run(options: Segment) -> Scores | None:
             told(f"--find-batch-size: {options.batch_size}")
     pairs = Pairs(train, augmentation, options.seed)
     loader = train_loader(pairs, options.batch_size, workers)
-    if options.dry_run and each is not None:
+    if options.dry_run:
+        assert each is not None  # costed above; said for the type checker
         levels: Any = model.head.levels
         facts = {
             "head": f"{options.head.name} on levels {', '.join(map(str, levels))}",

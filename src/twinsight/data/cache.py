@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
@@ -15,6 +16,7 @@ from filelock import FileLock
 from twinsight.data.decode import image_size
 from twinsight.data.samples import Dataset, Entry
 from twinsight.errors import UserError
+from twinsight.reading import read_text
 
 BLOCK = 256
 """Images between two marks of how far a cache is built: what an interruption loses at most."""
@@ -87,8 +89,7 @@ class Cached(Dataset):
                 unnamed = self.folder / "partial.npz"
                 np.savez(unnamed, stamps=stamps, sizes=sizes)
                 unnamed.rename(index)
-        with np.load(index) as stored:
-            known, sizes = stored["stamps"], stored["sizes"]
+        known, sizes = self._stored(index)
         if not np.array_equal(known["id"], stamps["id"]):
             raise UserError(
                 f"{self.folder}: is the cache of other images or classes; remove it, or name another folder"
@@ -103,9 +104,31 @@ class Cached(Dataset):
             )
         return sizes
 
+    def _stored(self, index: Path) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            with np.load(index, allow_pickle=False) as stored:
+                known, sizes = stored["stamps"], stored["sizes"]
+            if known.dtype != STAMP or sizes.shape != (len(known), 2) or sizes.dtype != np.int32:
+                raise ValueError
+            if (sizes < 1).any() or (sizes > 1 << 20).any():
+                raise ValueError
+        except (ValueError, KeyError, EOFError, TypeError, AttributeError, MemoryError, BadZipFile) as error:
+            raise UserError(f"{index}: is damaged; remove {self.folder}, which will then be made anew") from error
+        return known, sizes
+
+    def _done(self, mark: Path) -> int:
+        """How many images the cache holds. Raises UserError if its files do not fit that."""
+        if not mark.exists():
+            return 0
+        text, pixels = read_text(mark).strip(), self.folder / "pixels"
+        done = int(text) if text.isdecimal() and len(text) < 20 else -1
+        if not 0 <= done <= len(self) or not pixels.is_file() or pixels.stat().st_size != self.starts[-1]:
+            raise UserError(f"{mark}: does not fit the pixels; remove {self.folder}, which will then be made anew")
+        return done
+
     def _build(self, report: Callable[[int, int], None] | None) -> None:
         mark = self.folder / "done"
-        done = int(mark.read_text()) if mark.exists() else 0
+        done = self._done(mark)
         if done == len(self):
             return
         with open(self.folder / "pixels", "ab") as file, ThreadPoolExecutor() as pool:

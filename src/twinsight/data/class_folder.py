@@ -41,11 +41,6 @@ class ClassFolder(Dataset):
         self.labels = tuple(self.names.index(category(entry)) for entry in entries)
         super().__init__(entries)
 
-    def summary(self) -> str:
-        """How many classes, and images of each, in a line."""
-        counts = [self.labels.count(i) for i in range(len(self.names))]
-        return f"{len(self.names)} classes, of {min(counts)} to {max(counts)} images"
-
 
 def category(entry: Entry) -> str:
     return entry.id.partition("/")[0]

@@ -5,8 +5,9 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from http.client import HTTPException
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -28,6 +29,12 @@ TIMEOUT = 30
 """Seconds of silence after which a connection counts as broken."""
 
 CHUNK = 1 << 18
+
+EXPANSION = 50
+"""How many times its own size an archive may unpack to: of photographs once, of masks some ten times."""
+
+HEADER = 512
+"""Bytes that a member takes by itself, empty or not."""
 
 
 def download(url: str, file: Path, checksum: str) -> None:
@@ -116,8 +123,8 @@ def matches(file: Path, checksum: str) -> bool:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip archive into a folder; each of its top-level entries appears whole or not at all.
 
-    Raises UserError, and leaves the folder as it was, if the archive is broken, holds an absolute path, `..`
-    or a link that leads outside, would overwrite something, or does not fit on the disk.
+    Raises UserError, and leaves the folder as it was, if the archive is broken, holds an absolute path, `..`,
+    a link or a device, unpacks to far more than its size, would overwrite something, or does not fit on the disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,17 +144,30 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
+    """Into an empty folder. What is written where is decided here, not by the library's own filters."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
-            refuse_escapes(archive, opened.namelist())
+            refuse(archive, ((entry.filename, entry.file_size, True) for entry in opened.infolist()))
             opened.extractall(folder)  # writes a link as a file that holds its target: nothing to follow
     else:
         with tarfile.open(archive) as opened:
-            refuse_escapes(archive, opened.getnames())
+            refuse(archive, ((entry.name, entry.size, entry.isfile() or entry.isdir()) for entry in opened))
             opened.extractall(folder, filter="data")
 
 
-def refuse_escapes(archive: Path, names: list[str]) -> None:
-    for name in names:
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise UserError(f"{archive}: would write {name}, outside its folder; do not trust this archive")
+def refuse(archive: Path, members: Iterable[tuple[str, int, bool]]) -> None:
+    """Raises UserError at the first member, of (name, bytes, whether it is a file or folder), that no archive of images
+    has: without links, each lands where its name says.
+    """
+    most, unpacked = archive.stat().st_size * EXPANSION + (1 << 20), 0
+    for name, size, plain in members:
+        for path in (PurePosixPath(name), PureWindowsPath(name)):
+            if path.anchor or ".." in path.parts:
+                raise UserError(f"{archive}: would write {name}, outside its folder; do not trust this archive")
+        if not plain:
+            raise UserError(f"{archive}: holds {name}, a link or device; do not trust this archive")
+        unpacked += size + HEADER
+        if unpacked > most:
+            raise UserError(
+                f"{archive}: unpacks to more than {EXPANSION} times its size, which images never do; do not trust it"
+            )

@@ -16,7 +16,7 @@ from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Features
-from twinsight.heads.maps import conv_bn_relu, finest_size, resize, spread_levels
+from twinsight.heads.maps import conv_bn_relu, doublings, finest_size, resize, spread_levels
 
 
 class SetrNaive(nn.Module):
@@ -45,7 +45,7 @@ class SetrPup(nn.Module):
     def __init__(self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256):
         super().__init__()
         self.levels = (len(dims) - 1,)
-        steps = min(4, max(1, round(math.log2(strides[-1]))))
+        steps = doublings(strides[-1])
         layers: list[nn.Module] = [LayerNorm2d(dims[-1])]
         for dim in [dims[-1]] + [channels] * (steps - 1):
             layers += [conv_bn_relu(dim, channels, 3), nn.Upsample(scale_factor=2, mode="bilinear")]

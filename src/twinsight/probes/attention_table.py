@@ -1,7 +1,7 @@
 """The figures of attention that was measured."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,10 +10,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from twinsight.probes.attention_tally import Scored
 from twinsight.probes.draw import COLORS, PAGE, Plot
-
-if TYPE_CHECKING:
-    from twinsight.probes.attention_scores import Scored
 
 LOOKS = {  # who stands in the figures: color, marker, dashes
     "model": (COLORS[0], "o", "-"),
@@ -37,7 +35,7 @@ COLUMNS = {
 }
 
 
-def heads_figure(blocks: Mapping[str, "Scored"], rows: Mapping[str, "Scored"], region: str) -> Plot:
+def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], region: str) -> Plot:
     """A row each block: the Jaccard of its heads in colors, then its numbers; below, of the last block, the others."""
     beside = {name: row for name, row in rows.items() if name != "model"}
     heads = max(len(row.jaccard) for row in [*blocks.values(), *beside.values()])
@@ -83,7 +81,7 @@ def number(value: float) -> str:
     return "–" if np.isnan(value) else "1.0" if value >= 0.995 else f"{value:.2f}"[1:]
 
 
-def masses_figure(rows: Mapping[str, "Scored"], masses: Sequence[float], mass: float) -> Plot:
+def masses_figure(rows: Mapping[str, Scored], masses: Sequence[float], mass: float) -> Plot:
     """The Jaccard of the best head over the share of attention that its mask holds."""
 
     def draw(figure: FigureBase) -> None:
@@ -103,7 +101,7 @@ def masses_figure(rows: Mapping[str, "Scored"], masses: Sequence[float], mass: f
 
 
 def classes_figure(
-    rows: Mapping[str, "Scored"], classes: tuple[str, ...], pixels: Tensor, background: int | None, mass: float
+    rows: Mapping[str, Scored], classes: tuple[str, ...], pixels: Tensor, background: int | None, mass: float
 ) -> Plot:
     """The Jaccard of the best head with the region of each class there is; of many classes those of most pixels.
 

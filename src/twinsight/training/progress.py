@@ -73,7 +73,7 @@ class TrainingProgress(pl.Callback):
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
                 *values,
                 f"{speed:.0f} img/s",
-                f"{self.device.peak_memory() / 2**30:.1f} GB{' GPU' * self.device.cuda}",
+                f"{self.device.peak_memory() / 1e9:.1f} GB{' GPU' * self.device.cuda}",
             ]
         )
         self.bar.update(self.task, facts=facts)
