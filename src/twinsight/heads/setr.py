@@ -8,7 +8,6 @@ here: the two commute (bilinear weights sum to 1), and logits take a fraction of
 would.
 """
 
-import math
 from itertools import accumulate
 
 import torch
