@@ -3,16 +3,19 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import fields
 
 import pytest
 
+from twinsight import cli
 from twinsight.choices.backbones import BACKBONES
 from twinsight.choices.data import DATA
 from twinsight.choices.heads import HEADS
 from twinsight.choices.methods import METHODS
 from twinsight.cli import main
 from twinsight.config import COMMANDS
+from twinsight.errors import Remark
 
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
@@ -86,6 +89,17 @@ def test_wrong_value(capfd, name):
     assert code == 2
     assert f"--{name.split()[0]}" in err
     assert "Traceback" not in err
+
+
+def test_a_remark_is_a_plain_line(capfd, monkeypatch):
+    def dispatch(argv):
+        warnings.warn("photos: 3 HEIC files are left out", Remark, stacklevel=1)
+        warnings.warn("not ours", UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(cli, "dispatch", dispatch)
+    with pytest.warns(UserWarning, match="not ours"):
+        assert call("data list", capfd) == (0, "", "photos: 3 HEIC files are left out\n")
 
 
 def test_every_table_is_a_choice():

@@ -3,14 +3,15 @@
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from twinsight import __version__
 from twinsight.config import COMMANDS
 from twinsight.console import told
-from twinsight.errors import UserError
+from twinsight.errors import Remark, UserError
 from twinsight.recipe import parse, read, suggest, take_flag
 
 SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
@@ -20,7 +21,9 @@ SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted."""
     try:
-        sys.exit(dispatch(list(sys.argv[1:] if argv is None else argv)))
+        with warnings.catch_warnings():
+            warnings.showwarning = remarked(warnings.showwarning)
+            sys.exit(dispatch(list(sys.argv[1:] if argv is None else argv)))
     except UserError as error:
         sys.exit(complain(str(error)))
     except KeyboardInterrupt:
@@ -34,6 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         reason = (error.strerror or str(error)).lower()
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(complain(f"{where}{reason}; check the path, its rights and the room on its disk"))
+
+
+def remarked(show: Callable[..., None]) -> Callable[..., None]:
+    """Warnings shown as before, but for remarks, which are printed as plain lines."""
+
+    def shown(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+        if issubclass(category, Remark):
+            told(str(message))
+        else:
+            show(message, category, *where, **more)
+
+    return shown
 
 
 def complain(message: str) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from twinsight.choices.backbones import BACKBONES, TimmOptions
-from twinsight.choices.data import DATA, PairOptions, ShapesOptions
+from twinsight.choices.data import DATA, Bits, Megapixels, PairOptions, ShapesOptions
 from twinsight.choices.heads import HEADS, LinearOptions
 from twinsight.choices.methods import METHODS, AttentionTermOptions, BarlowTwinsOptions
 from twinsight.choices.probes import PROBES
@@ -241,6 +241,10 @@ class Predict(InferenceOptions):
     """Images of one size that are segmented at once. Default: as many as pay, by their size."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
     """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else fp32."""
+    bits: Bits | None = None
+    """How many of their bits 16-bit images fill. Default: as in the training, else by the largest value of a sample."""
+    max_megapixels: Megapixels | None = None
+    """Refuse larger images before they are decoded. Default: as in the training."""
 
 
 @dataclass

@@ -1,3 +1,4 @@
+import shutil
 import threading
 from pathlib import Path
 
@@ -5,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from twinsight.commands import predict
 from twinsight.commands.setup import load_segmenter
 from twinsight.config import Predict
-from twinsight.errors import UserError
+from twinsight.errors import Remark, UserError
 from twinsight.inference import Inference
 from twinsight.segmentation import SegmentationModel, load_classes
 
@@ -206,3 +208,32 @@ def test_a_file_that_cannot_be_written_leaves_no_part_of_itself(segmenter_run, p
 def test_a_batch_of_none(segmenter_run, photos):
     with pytest.raises(UserError, match="--batch-size 0"):
         run(segmenter_run, photos, batch_size=0)
+
+
+def test_16_bit_images_are_read_by_the_bits_of_the_training(segmenter_run, photos):
+    """Or by those given; the same as their 8 upper bits, however dark the images at hand are."""
+    deep = np.random.default_rng(1).integers(0, 900, (32, 40), np.uint16)
+    folders = {name: photos.parent / name for name in ("deep", "eight", "run")}
+    shutil.copytree(segmenter_run, folders["run"])
+    config = folders["run"] / "config.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"data": {"name": "folder", "bits": 12}}))
+    for name, values in (("deep", deep), ("eight", (deep >> 4).astype(np.uint8))):
+        folders[name].mkdir()
+        Image.fromarray(values).save(folders[name] / "a.png")
+    masks = {}
+    for name, run_folder, source, options in (
+        ("kept", folders["run"], "deep", {}),
+        ("given", segmenter_run, "deep", {"bits": 12}),
+        ("eight", segmenter_run, "eight", {}),
+    ):
+        run(run_folder, folders[source] / "a.png", out=photos.parent / f"to-{name}", **options)
+        masks[name] = np.asarray(Image.open(photos.parent / f"to-{name}/a.png"))
+    assert np.array_equal(masks["kept"], masks["eight"])
+    assert np.array_equal(masks["given"], masks["eight"])
+    with pytest.warns(Remark, match="by 10 of their bits"):
+        run(segmenter_run, folders["deep"] / "a.png")
+
+
+def test_too_many_pixels_are_told_with_the_option(segmenter_run, photos):
+    with pytest.raises(UserError, match=r"a\.png: has 0\.00128 megapixels .*--max-megapixels"):
+        run(segmenter_run, photos / "a.png", max_megapixels=0.001)

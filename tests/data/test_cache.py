@@ -115,7 +115,7 @@ def test_other_images_and_missing_files_are_refused(photos, tmp_path):
     Cached(photos, tmp_path / "cache")
     fewer = Folder(tmp_path / "photos")
     fewer.entries = fewer.entries[:-1]
-    with pytest.raises(UserError, match="cache of other images or classes"):
+    with pytest.raises(UserError, match="cache of other images, classes or bits"):
         Cached(fewer, tmp_path / "cache")
     photos.entries[0].image.unlink()
     with pytest.raises(UserError, match=r"0\.png: cannot be read"):
@@ -179,7 +179,7 @@ def test_masks_are_cached_with_their_images(labeled, tmp_path):
 def test_a_mask_that_changed_and_other_classes_are_refused(labeled, tmp_path):
     data = labeled(["a", "b"])
     Cached(data, tmp_path / "cache")
-    with pytest.raises(UserError, match="other images or classes"):
+    with pytest.raises(UserError, match="other images, classes or bits"):
         Cached(labeled(["a", "b", "c"]), tmp_path / "cache")
     os.utime(data.entries[3].mask, ns=(0, 0))
     with pytest.raises(UserError, match=r"masks/3\.png: has changed, as files of 1 of 7"):

@@ -214,13 +214,13 @@ def test_one_limit_of_pixels_for_all_formats(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(SMOOTH).save(path)
     assert decode_image(path, Reading(max_megapixels=53 * 37 / 1e6)).shape == SMOOTH.shape
-    with pytest.raises(UserError, match=rf"a\.{suffix}: has 0.00196 megapixels \(53 x 37\), more than --data\.max"):
+    with pytest.raises(UserError, match=rf"a\.{suffix}: has 0.00196 megapixels \(53 x 37\), more than 0"):
         decode_image(path, Reading(max_megapixels=0.001))
 
 
 def test_the_limit_is_checked_before_anything_is_decoded(tmp_path):
     huge_png(tmp_path / "a.png", 20000, 20000)
-    with pytest.raises(UserError, match=r"has 400 megapixels \(20000 x 20000\), more than .* 250; raise that"):
+    with pytest.raises(UserError, match=r"has 400 megapixels \(20000 x 20000\), more than 250; raise --data"):
         decode_image(tmp_path / "a.png")
     Image.fromarray(SMOOTH).save(tmp_path / "a.jpg")
     data = bytearray((tmp_path / "a.jpg").read_bytes())

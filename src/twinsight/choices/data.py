@@ -9,6 +9,8 @@ from twinsight.ranges import Factor, Images, NotNegative, Pixels, Range, Rising,
 
 DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder", "class-folder")]
 
+Bits = Literal[8, 10, 12, 14, 16]
+Megapixels = Annotated[float, Range(0, 1000, above=True)]
 Radius = Annotated[float, Range(0, 0.5, above=True)]
 
 
@@ -56,10 +58,21 @@ class ShapesOptions(DataOptions):
 
 @dataclass
 class FileOptions(DataOptions):
-    not_arguments: ClassVar = ("name", "train", "val", "cache")
+    not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels")
     cache: Path | None = None
     """Folder in which to keep all training images (and masks) decoded, 3 bytes a pixel (4 with masks), once for all
     epochs and runs."""
+    bits: Bits | None = None
+    """How many of their bits 16-bit images fill (12 of an X-ray). Default: by the largest value of a sample of them;
+    a run keeps what was found."""
+    max_megapixels: Megapixels = 250
+    """Refuse larger images before they are decoded."""
+
+    def open(self, role: Literal["train", "val"]) -> Any:
+        dataset = super().open(role)
+        # Kept, so that the other split, and whoever goes on with the run, reads 16-bit images by the same bits.
+        self.bits = dataset.read_as(self.bits, self.max_megapixels)
+        return dataset
 
 
 @dataclass

@@ -12,7 +12,7 @@ from twinsight.choices.build import build
 from twinsight.choices.methods import TwoViewsOptions
 from twinsight.choices.probes import PROBES
 from twinsight.commands.models import Opened, open_model
-from twinsight.commands.predict import find
+from twinsight.commands.predict import find, read_as
 from twinsight.console import console, told
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
@@ -117,7 +117,9 @@ def read_images(options: Any, segmenter: bool) -> Seen:
         return Seen([], None, None, (), None)
     if options.images:
         files = find(options.images)
-        images = [to_tensor(decode_image(file), size) for file in files.values()]
+        known = {name: getattr(options.data, name, None) for name in ("bits", "max_megapixels")}
+        reading = read_as(list(files.values()), **known)
+        images = [to_tensor(decode_image(file, reading), size) for file in files.values()]
         return Seen(images, None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)

@@ -1,6 +1,7 @@
 """twinsight predict: images -> masks, and masks over the images."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ from twinsight.commands.streaming import ahead, batches, threads
 from twinsight.config import Predict
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
+from twinsight.data.depth import decide_bits
 from twinsight.data.masks import write_mask
+from twinsight.data.reading import STANDARD, Reading
 from twinsight.data.search import find_images
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -51,6 +54,8 @@ def run(options: Predict) -> None:
     model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
     precision = setup.segmenting_precision(options.precision, trained, device)
     _, palette = load_classes(options.run / "classes.json")
+    known = {name: getattr(options, name) or getattr(trained.data, name, None) for name in ("bits", "max_megapixels")}
+    reading = read_as(list(images.values()), **known)
     broken: list[str] = []
 
     def segmented(batch: list[Picture]) -> Tensor:
@@ -69,7 +74,7 @@ def run(options: Predict) -> None:
             whole(options.out / f"{name}.overlay.jpg", lambda file: painted.save(file, format="JPEG"))
 
     def pictures() -> Iterator[Picture]:
-        for found in ahead(pool, read, images.items(), AHEAD):
+        for found in ahead(pool, partial(read, reading), images.items(), AHEAD):
             if isinstance(found, Picture):
                 yield found
             else:
@@ -91,11 +96,17 @@ def run(options: Predict) -> None:
         raise UserError(f"{len(broken)} of the images could not be read, the others are done: {'; '.join(broken)}")
 
 
-def read(item: tuple[str, Path]) -> Picture | UserError:
+def read_as(files: Sequence[Path], bits: int | None = None, max_megapixels: float | None = None) -> Reading:
+    """How single images are read: 16-bit ones as in a training, or else by the largest value of a sample of them."""
+    limit = max_megapixels or STANDARD.max_megapixels
+    return Reading(bits or decide_bits(files, limit), limit)
+
+
+def read(reading: Reading, item: tuple[str, Path]) -> Picture | UserError:
     """What is wrong with a broken image is given back, for the others to be done first."""
     name, file = item
     try:
-        return Picture(name, decode_image(file))
+        return Picture(name, decode_image(file, reading))
     except UserError as error:
         return error
 

@@ -3,7 +3,7 @@
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -36,8 +36,8 @@ class Cached(Dataset):
     plan: called with the bytes that the cache takes, before anything is decoded.
     report: called, while it is built, with how many images are done and how many there are.
 
-    Raises UserError if a file cannot be read or changed since, if the folder is the cache of other images or classes,
-    if it cannot be written, or if its disk has too little room.
+    Raises UserError if a file cannot be read or changed since, if the folder is the cache of other images, classes or
+    bits, if it cannot be written, or if its disk has too little room.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Cached(Dataset):
     ):
         super().__init__(dataset.entries, dataset.classes, dataset.palette)
         self.dataset, self.folder = dataset, folder
+        self._reading = dataset.reading
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / "lock"):
@@ -83,16 +84,20 @@ class Cached(Dataset):
         """(N, 2) height and width of each image, from its header; of an old cache, if these are the same files."""
         index = self.folder / "index.npz"
         with ThreadPoolExecutor() as pool:
-            stamps = np.fromiter(pool.map(partial(stamp, self.classes), self.entries), STAMP, len(self))
+            # Pixels of 16-bit images depend on the bits that are read.
+            key = "\n".join([*self.classes, *([f"{self.reading.bits} bits"] if self.reading.bits else [])])
+            stamps = np.fromiter(pool.map(partial(stamp, key), self.entries), STAMP, len(self))
             if not index.exists():
-                sizes = np.array(list(pool.map(lambda entry: image_size(entry.image), self.entries)), np.int32)
+                sizes = np.array(
+                    list(pool.map(lambda entry: image_size(entry.image, self.reading), self.entries)), np.int32
+                )
                 unnamed = self.folder / "partial.npz"
-                np.savez(unnamed, stamps=stamps, sizes=sizes)
+                np.savez(unnamed, stamps=stamps, sizes=np.array(sizes, np.int32))
                 unnamed.rename(index)
         known, sizes = self._stored(index)
         if not np.array_equal(known["id"], stamps["id"]):
             raise UserError(
-                f"{self.folder}: is the cache of other images or classes; remove it, or name another folder"
+                f"{self.folder}: is the cache of other images, classes or bits; remove it, or name another folder"
             )
         changed = np.flatnonzero(known != stamps)
         if len(changed):
@@ -171,10 +176,9 @@ class Cached(Dataset):
         return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
 
 
-def stamp(classes: Sequence[str], entry: Entry) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """A `STAMP`. Raises UserError, naming the file, if one is missing."""
-    known = blake2b("\n".join(classes).encode()).digest()
-    name = blake2b(entry.id.encode(), digest_size=8, key=known).digest()
+def stamp(key: str, entry: Entry) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """A `STAMP`; key: what pixels depend on beside the files. Raises UserError, naming the file, if one is missing."""
+    name = blake2b(entry.id.encode(), digest_size=8, key=blake2b(key.encode()).digest()).digest()
     return int.from_bytes(name), state(entry.image), (0, 0) if entry.mask is None else state(entry.mask)
 
 

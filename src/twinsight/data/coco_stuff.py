@@ -67,7 +67,7 @@ class CocoStuff(Dataset):
         super().__init__(entries_164k(root, split) if version == "164k" else entries_10k(root, split), CLASSES)
 
     def decode_mask(self, path: Path) -> np.ndarray:
-        values = decode_mat(path) if path.suffix == ".mat" else decode_mask(path)
+        values = decode_mat(path) if path.suffix == ".mat" else decode_mask(path, self.reading)
         classes = CLASS_OF[values]
         if (classes < 0).any():
             raise UserError(f"{path}: holds {values[classes < 0][0]}, no label of COCO-Stuff; fetch it again")

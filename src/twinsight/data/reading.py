@@ -29,8 +29,8 @@ class Reading(NamedTuple):
         megapixels = height * width / 1e6
         if megapixels > self.max_megapixels:
             raise UserError(
-                f"{path}: has {megapixels:.3g} megapixels ({width} x {height}), more than --data.max-megapixels "
-                f"{self.max_megapixels:g}; raise that, or make the image smaller"
+                f"{path}: has {megapixels:.3g} megapixels ({width} x {height}), more than {self.max_megapixels:g}; "
+                "raise --data.max-megapixels (of predict: --max-megapixels), or make the image smaller"
             )
 
     def eight_bits(self, path: Path, values: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ class Reading(NamedTuple):
         if top >> bits:
             raise UserError(
                 f"{path}: holds the value {top}, but the data set is read as one of {bits} bits (0 to {2**bits - 1}); "
-                f"give --data.bits {depth_of(top)}"
+                f"give --data.bits {depth_of(top)} (to predict: --bits {depth_of(top)})"
             )
         return (values >> (bits - 8)).astype(np.uint8)
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from twinsight.data.decode import decode_image
+from twinsight.data.depth import decide_bits
 from twinsight.data.masks import decode_mask
+from twinsight.data.reading import STANDARD, Reading
 from twinsight.errors import UserError
 
 VOID = 255
@@ -42,12 +44,33 @@ class Dataset:
 
     classes: the names of the classes, index = label; empty where there are no masks.
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
+    relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
     """
+
+    relatives: Sequence[Path] = ()
+    _reading: Reading | None = None
 
     def __init__(self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None):
         self.entries = list(entries)
         self.classes = tuple(classes)
         self.palette = default_palette(self.classes) if palette is None else palette
+
+    @property
+    def reading(self) -> Reading:
+        """How its files are read; decided when first asked for, unless `read_as` was called before."""
+        if self._reading is None:
+            self.read_as()
+        return self._reading or STANDARD
+
+    def read_as(self, bits: int | None = None, max_megapixels: float = STANDARD.max_megapixels) -> int | None:
+        """Read 16-bit images by so many of their bits, from now on and in every process; which the answer is.
+
+        bits: 8, 10, 12, 14 or 16; None: as many as their largest values fill (`depth.decide_bits`).
+        max_megapixels: images of more are refused.
+        """
+        files = self.relatives or [entry.image for entry in self.entries]
+        self._reading = Reading(bits or decide_bits(files, max_megapixels), max_megapixels)
+        return self._reading.bits
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -64,7 +87,7 @@ class Dataset:
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8. Raises UserError, naming the file, if it cannot be read."""
-        return decode_image(self.entries[index].image)
+        return decode_image(self.entries[index].image, self.reading)
 
     def mask(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 labels. Raises UserError, naming the file, if a label is none of the classes."""
@@ -83,7 +106,7 @@ class Dataset:
 
     def decode_mask(self, path: Path) -> np.ndarray:
         """Labels of a mask file as this data set writes them; data sets with another coding override this."""
-        return decode_mask(path)
+        return decode_mask(path, self.reading)
 
 
 def default_palette(classes: Sequence[str]) -> np.ndarray:
