@@ -152,39 +152,52 @@ def test_gradients_are_those_of_the_parts(part):
     assert slope == pytest.approx((found[1] - found[0]) / 0.006, rel=0.05)
 
 
-def after(term, method, name, steps=60):
-    torch.manual_seed(0)
+def after(term, seed, name, peaked=1.0, steps=20):
+    """Its value after some steps of training, all in float64."""
+    torch.manual_seed(seed)
+    method = BarlowTwins(vit(), two_views(size=16), (8, 8)).double()
+    with torch.no_grad():
+        dict(method.trunk.named_parameters())["network.vit.transformer.layers.1.0.to_qkv.weight"].mul_(peaked)
     optimizer = torch.optim.AdamW(method.parameters(), 3e-3)
-    values = []
+    images, crops = [view.double() for view in views()], some_crops()
     for _ in range(steps):
         optimizer.zero_grad()
-        out = term(method, views(), some_crops(), 0.5)
+        out = term(method, images, crops, 0.5)
         out["loss"].backward()
         optimizer.step()
-        values.append(out[name].item())
-    return values
+    return out[name].item()
 
 
 @pytest.mark.parametrize(
-    ("part", "name"),
-    [("sharpness", "attention_entropy"), ("diversity", "attention_similarity")],
+    ("part", "name", "peaked"),
+    [
+        ("sharpness", "attention_entropy", 1.0),
+        ("diversity", "attention_similarity", 1.0),
+        # Peaked maps first: at the start all are nearly uniform, and so consistent. Not so peaked that the softmax
+        # passes no gradient on.
+        ("consistency", "attention_inconsistency", 5.0),
+    ],
 )
-def test_each_part_does_what_it_says(part, name):
-    plain = after(AttentionTerm(), barlow(), name)
-    pulled = after(AttentionTerm(**{part: 100.0}), barlow(), name)
-    assert pulled[-1] < 0.8 * plain[-1]
+def test_each_part_does_what_it_says(part, name, peaked):
+    """In the mean over seeds: where one training of many steps ends depends on a processor's last digits."""
+    plain, pulled = (
+        np.mean([after(term, seed, name, peaked) for seed in range(3)])
+        for term in (AttentionTerm(), AttentionTerm(**{part: 100.0}))
+    )
+    assert plain > 0.5
+    assert pulled < 0.7 * plain
 
 
-def test_heads_that_differ_between_views_are_drawn_together():
-    ends = []
-    for weight in (0.0, 100.0):
-        start = barlow()
-        with torch.no_grad():  # peaked maps first: at the start all are nearly uniform, and so consistent
-            dict(start.trunk.named_parameters())["network.vit.transformer.layers.1.0.to_qkv.weight"].mul_(30)
-        values = after(AttentionTerm(consistency=weight), start, "attention_inconsistency")
-        assert values[0] > 0.5
-        ends.append(values[-1])
-    assert ends[1] < 0.85 * ends[0]
+def test_maps_without_any_attention_on_the_patches():
+    """Where the class token keeps all to itself: uniform, and no gradient rather than NaN."""
+    nowhere = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    sizes = (16, 16), (16, 16)
+    parts = AttentionTerm().parts([nowhere], [nowhere], some_crops(2), *sizes)
+    assert parts["sharpness"].item() == pytest.approx(1, abs=1e-6)
+    assert parts["diversity"].item() == pytest.approx(1, abs=1e-6)
+    assert parts["consistency"].item() == pytest.approx(0, abs=1e-6)
+    sum(parts.values()).backward()
+    assert torch.equal(nowhere.grad, torch.zeros(2, 3, 4, 4))
 
 
 def test_dino_is_observed_in_its_student():

@@ -248,6 +248,13 @@ def test_schedules():
     found = [made.temperature(progress) for progress in (0.0, 0.1, 0.2, 1.0)]
     assert found == pytest.approx([0.04, 0.055, 0.07, 0.07])
     assert method(temperature_warmup=0.0).temperature(0.0) == 0.07
+    # The official schedule steps by the epoch, here 30 of 300; at no step is it further away than one epoch's rise.
+    made = method(temperature_warmup=0.1)
+    official = np.concatenate((np.linspace(0.04, 0.07, 30), np.full(270, 0.07)))
+    apart = [abs(made.temperature(i / 3000) - official[i // 10]) for i in range(3000)]
+    assert max(apart) <= 0.0301 / 29
+    # DINOv2's steps by the update: np.linspace over those of the warm-up.
+    assert [made.temperature(i / 3000) for i in range(300)] == pytest.approx(np.linspace(0.04, 0.07, 300), abs=2e-4)
     steps = 0.5 * (1 + np.cos(np.pi * np.arange(10) / 10))  # the official cosine_scheduler
     assert [cosine(0.04, 0.4, i / 10) for i in range(10)] == pytest.approx(0.4 + (0.04 - 0.4) * steps)
 

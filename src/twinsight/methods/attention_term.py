@@ -119,14 +119,14 @@ def first_two(recorded: Sequence[AttentionMaps], batch: int) -> tuple[list[Tenso
 
 
 def distribution(maps: Tensor) -> Tensor:
-    """(..., h, w) -> (..., h*w), each summing to 1."""
-    flat = maps.flatten(-2)
+    """(..., h, w) -> (..., h*w), each summing to 1; uniform where the class token keeps all attention to itself."""
+    flat = maps.flatten(-2).clamp_min(1e-12)
     return flat / flat.sum(-1, keepdim=True)
 
 
 def nats(shares: Tensor) -> Tensor:
-    """(..., N) probabilities -> (...) entropy; a share of exactly 0, as between windows, has no gradient."""
-    return torch.special.entr(shares.clamp_min(torch.finfo(shares.dtype).tiny)).sum(-1)
+    """(..., N) probabilities above 0 -> (...) entropy."""
+    return torch.special.entr(shares).sum(-1)
 
 
 def entropy(shares: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def inconsistency(first: Tensor, second: Tensor, crops: Tensor, share: tuple[flo
     total, count = first.new_zeros(()), first.new_zeros(())
     for here, there, order in ((first, second, (0, 1)), (second, first, (1, 0))):
         warped, inside = warp(there, crops[:, order[1]], crops[:, order[0]], share)
-        p, q = (distribution((maps * inside[:, None]).clamp_min(1e-12)) for maps in (here, warped))
+        p, q = (distribution(maps * inside[:, None]) for maps in (here, warped))
         apart = nats((p + q) / 2) - (nats(p) + nats(q)) / 2
         counts = inside.sum((1, 2)) >= 2
         total = total + (apart.mean(1) * counts).sum()

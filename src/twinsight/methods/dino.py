@@ -29,7 +29,8 @@ class DINO(nn.Module):
         small batches better.
     center_momentum: of that moving mean.
     student_temperature: divides the student's outputs.
-    teacher_temperature: divides the teacher's, at first and after the warm-up, linear in between.
+    teacher_temperature: divides the teacher's, at first and after the warm-up. In between it rises with each step, as
+        in DINOv2; DINO's code raises it with each epoch, never further away than one epoch's rise.
     temperature_warmup: share of the run that the warm-up takes. freeze_last_layer: share at whose start the
         student's prototypes stay as they are.
 
