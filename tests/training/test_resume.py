@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from twinsight.config import Pretrain, Segment
 from twinsight.errors import UserError
 from twinsight.training.callbacks import LastCheckpoint
 from twinsight.training.metrics_csv import read_rows
+from twinsight.training.trainer import Training
 
 DATA = ShapesOptions(count=20, val_count=4, size=32)
 VIT = TimmOptions(name="test_vit", drop_path_rate=0.4)
@@ -97,6 +99,21 @@ def compare(tmp_path, monkeypatch, make, command, batches, **changes):
     for name in whole:
         torch.testing.assert_close(cut[name], whole[name], rtol=0, atol=1e-7, msg=name)
     assert (tmp_path / "cut/metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+
+
+def test_what_draws_between_steps_changes_nothing(tmp_path, monkeypatch):
+    """Such as a probe of the user's own; the network has stochastic depth."""
+
+    class Draws(pl.Callback):
+        def on_train_batch_end(self, *args):
+            torch.rand(3)
+
+    pretrain.run(pretrain_options(tmp_path / "plain"))
+    original = Training.callbacks
+    monkeypatch.setattr(Training, "callbacks", lambda *args: [Draws(), *original(*args)])
+    pretrain.run(pretrain_options(tmp_path / "drawn"))
+    plain, drawn = weights(tmp_path / "plain"), weights(tmp_path / "drawn")
+    assert all(torch.equal(plain[name], drawn[name]) for name in plain)
 
 
 def test_out_of_time_then_resumed(tmp_path):

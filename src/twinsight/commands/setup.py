@@ -68,7 +68,7 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
         told(remark)
 
 
-def make_training(options: TrainingOptions, title: str, monitor: str | None = None) -> Training:
+def make_training(options: Pretrain | Segment, title: str, monitor: str | None = None) -> Training:
     Device(options.accelerator)
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: goes without --ema; choose one average")
@@ -78,7 +78,8 @@ def make_training(options: TrainingOptions, title: str, monitor: str | None = No
     if options.early_stopping is not None and monitor is None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     return Training(
-        epochs=options.epochs, max_minutes=options.max_minutes, accumulate=1 if exact else options.accumulate,
+        epochs=options.epochs, seed=options.seed, max_minutes=options.max_minutes,
+        accumulate=1 if exact else options.accumulate,
         clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
         keep=options.keep, val_every=options.val_every, precision=options.precision,
         recompute=options.checkpointing or exact, compile=options.compile, devices=options.devices,

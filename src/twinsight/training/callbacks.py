@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-import torch
 
 from twinsight.data.loader import Loader
 from twinsight.errors import UserError
@@ -22,8 +21,9 @@ class LastCheckpoint(pl.Callback):
     out of time.
 
     loader: of the training's batches. minutes: how long to train at most. seconds: least time between two
-    checkpoints at the ends of epochs. The random state and the place in the data are saved too, so that a
-    resumed run comes to the same weights. Comes after the callbacks that average weights.
+    checkpoints at the ends of epochs. The place in the data is saved too, and all that is random depends on
+    the seed and that place (see `OwnNoise`), so that a resumed run comes to the same weights. Comes after the
+    callbacks that average weights.
     """
 
     def __init__(self, file: Path, loader: Loader, minutes: float | None = None, seconds: float = 60.0):
@@ -53,9 +53,6 @@ class LastCheckpoint(pl.Callback):
             # Lightning would restore the loader too, but not once a module has asked it for the number of
             # steps.
             self.loader.load_state_dict(self.restored["loader"])
-            torch.set_rng_state(self.restored["cpu"])
-            if "cuda" in self.restored and torch.cuda.is_initialized():
-                torch.cuda.set_rng_state(self.restored["cuda"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -116,8 +113,7 @@ class LastCheckpoint(pl.Callback):
         self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}
-        return {"loader": self.loader.state_dict(), "cpu": torch.get_rng_state()} | cuda
+        return {"loader": self.loader.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.restored = state_dict

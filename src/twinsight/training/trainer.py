@@ -27,6 +27,7 @@ from twinsight.training.callbacks import End, LastCheckpoint
 from twinsight.training.finite import StopOnNan
 from twinsight.training.loggers import loggers
 from twinsight.training.lone_taps import LoneTaps
+from twinsight.training.noise import OwnNoise
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
 from twinsight.training.segmenter import Segmenter
@@ -44,6 +45,7 @@ class Training:
     """
 
     epochs: int
+    seed: int = 0
     max_minutes: float | None = None
     accumulate: int = 1
     clip: float | None = None
@@ -115,7 +117,7 @@ class Training:
 
     def callbacks(self, run: Run, device: Device) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
-        chosen: list[pl.Callback] = [StopOnNan(self.log_every, run.last)]
+        chosen: list[pl.Callback] = [OwnNoise(self.seed), StopOnNan(self.log_every, run.last)]
         if device.torch.type == "cpu" and device.precision(self.precision) == "bf16":
             chosen.append(LoneTaps())
         if self.recompute:
