@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from twinsight.data.search import find_by_name, find_images
-from twinsight.errors import UserError
+from twinsight.errors import Remark, UserError
 
 
 @pytest.fixture
@@ -68,6 +68,19 @@ def test_a_folder_that_cannot_be_read_is_named(photos, monkeypatch):
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(UserError, match=r"photos/a: cannot be read \(Permission denied\)"):
         find_images(photos)
+
+
+def test_images_of_formats_that_are_not_read_are_counted(photos):
+    for name in ("a/1.HEIC", "2.heic", "3.dng", ".hidden.heic"):
+        (photos / name).write_bytes(b"")
+    with pytest.warns(Remark, match=r"photos: leaves out 1 DNG, 2 HEIC, formats that are not read; convert"):
+        assert found(photos) == ["a/c.jpg", "b.PNG"]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "avif", "jp2", "tif", "webp", "bmp", "jfif"])
+def test_every_format_that_is_read_is_found(photos, suffix):
+    Image.new("RGB", (4, 4)).save(photos / f"d.{suffix}")
+    assert found(photos) == ["a/c.jpg", "b.PNG", f"d.{suffix}"]
 
 
 def test_two_files_of_one_name(photos):

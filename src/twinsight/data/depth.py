@@ -45,7 +45,7 @@ def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
         f"16-bit images are read by {bits} of their bits: the largest value of the {len(deep)} looked at is {top}; "
         "--data.bits (of predict: --bits) overrides that",
         Remark,
-        stacklevel=2,
+        stacklevel=1,
     )
     return bits
 

@@ -1,19 +1,29 @@
 """Image files found in folders."""
 
 import os
+import warnings
+from collections import Counter
 from pathlib import Path
 
 from twinsight.data.decode import EXTENSIONS
-from twinsight.errors import UserError
+from twinsight.errors import Remark, UserError
+
+NOT_READ = {
+    ".arw", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".eps", ".exr", ".fits", ".hdr", ".heic", ".heif", ".jpx", ".jxl",
+    ".jxr", ".lif", ".nd2", ".ndpi", ".nef", ".nii", ".orf", ".pbm", ".pcx", ".pef", ".pgm", ".pnm", ".ppm", ".psd",
+    ".raf", ".rw2", ".srw", ".svg", ".svs", ".tga",
+}  # fmt: skip
+"""Extensions of images that a search counts and leaves out."""
 
 
 def find_images(folder: Path) -> list[Path]:
     """Every image below a folder in sorted order; hidden files and folders are skipped, links followed.
 
     A link back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever
-    opens it. Raises UserError, naming the folder, if one cannot be read.
+    opens it. Remarks how many images of formats that are not read are left out. Raises UserError, naming the folder, if
+    one cannot be read.
     """
-    found = []
+    found, left_out = [], Counter[str]()
     waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
     while waiting:
         here, above = waiting.pop()
@@ -23,8 +33,19 @@ def find_images(folder: Path) -> list[Path]:
         for entry in entries(here):
             if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                 waiting.append((entry.path, above | {real}))
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and can_be_opened(entry):
+                continue
+            extension = os.path.splitext(entry.name)[1].lower()
+            if extension in EXTENSIONS and can_be_opened(entry):
                 found.append(Path(entry.path))
+            elif extension in NOT_READ:
+                left_out[extension[1:].upper()] += 1
+    if left_out:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
+        warnings.warn(
+            f"{folder}: leaves out {counts}, formats that are not read; convert these files to JPEG, PNG or TIFF",
+            Remark,
+            stacklevel=1,  # the same location for whoever searches, so that it is said once
+        )
     return sorted(found)
 
 
