@@ -112,8 +112,8 @@ def test_dino_with_crops_of_16_pixels_stays_finite(tmp_path, monkeypatch):
 
     monkeypatch.setattr(lone_taps, "lone_tap", watched)
     options = Pretrain(
-        run=tmp_path / "run", epochs=2, batch_size=8, workers=0, precision="bf16", accelerator="cpu", probe="none",
-        log_every=1, backbone=TimmOptions(name="resnet10t"), data=ShapesOptions(count=24, size=32),
+        run=tmp_path / "run", epochs=5, batch_size=8, workers=0, precision="bf16", accelerator="cpu", probe="none",
+        log_every=1, backbone=TimmOptions(name="test_resnet"), data=ShapesOptions(count=24, size=32),
         method=DinoOptions(
             prototypes=16, hidden=16, bottleneck=8, views=MultiCropOptions(size=32, local_views=4, local_size=16)
         ),
@@ -121,5 +121,5 @@ def test_dino_with_crops_of_16_pixels_stays_finite(tmp_path, monkeypatch):
     pretrain.run(options)
     assert any(lone)
     rows = read_rows(tmp_path / "run/metrics.csv")
-    assert len(rows) == 6
+    assert len(rows) == 15
     assert all(abs(row["train/loss"]) < 10 for row in rows)

@@ -23,6 +23,7 @@ from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import cost, largest_batch
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trainer import export_best, finished
+from twinsight.training.unreached import freeze_unreached
 
 
 def run(options: Segment) -> Scores | None:
@@ -42,6 +43,8 @@ def run(options: Segment) -> Scores | None:
 
     def cost_loss(shadow: SegmentationModel, batch: int) -> Tensor:
         return step_loss(shadow, batch, options.augment.size)
+
+    freeze_unreached(model, cost_loss)
 
     each = None
     if options.dry_run or options.find_batch_size:
