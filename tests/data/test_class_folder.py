@@ -4,7 +4,7 @@ from PIL import Image
 
 from twinsight.choices.data import ClassFolderOptions
 from twinsight.data.class_folder import ClassFolder
-from twinsight.data.folder import position
+from twinsight.data.splits import position
 from twinsight.errors import UserError
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from twinsight.choices.build import Buildable, build, named
+from twinsight.errors import UserError
 from twinsight.ranges import Factor, Images, NotNegative, Pixels, Range, Rising, Seed, Share
 
 DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder", "class-folder")]
 
 Bits = Literal[8, 10, 12, 14, 16]
 Megapixels = Annotated[float, Range(0, 1000, above=True)]
+Byte = Annotated[int, Range(0, 255)]
 Radius = Annotated[float, Range(0, 0.5, above=True)]
 
 
@@ -23,7 +25,9 @@ class DataOptions(Buildable):
     """Split to validate on."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
-        """The `Dataset` of the training or the validation split."""
+        """The `Dataset` of the training or the validation split. Raises UserError where training on test is asked."""
+        if role == "train" and self.train.lower() in ("test", "testing"):
+            raise UserError(f"--data.train {self.train}: a test split is for measuring alone; train on another")
         return build(self, split=getattr(self, role))
 
 
@@ -106,13 +110,19 @@ class FolderOptions(FileOptions):
     target: ClassVar = "twinsight.data.folder:Folder"
     name: DataName = "folder"
     root: Path = Path(".")
-    """Folder of images (searched recursively), or of a VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
+    """Folder of images (searched recursively); or of images and masks, or train/images, train/masks, val/images, ...;
+    or of a VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
     masks: Path | None = None
-    """Folder of masks: one PNG of class indices an image, of the same name; 255 is void."""
+    """Folder of masks: one PNG of class indices per image, of the same name; 255 is void."""
     classes: Path | None = None
-    """File with one class name a line. Default: classes.txt in root or in the masks' folder."""
+    """File with one class name per line. Default: classes.txt in root or in the masks' folder."""
     val_fraction: Share = 0.2
-    """Share held out for validation where no split files say it."""
+    """Share of train held out for validation where neither folders nor lists state a val."""
+    values: tuple[Byte, ...] | None = None
+    """The value in the masks of each class, class 0 first: 0 255 for binary masks. Default: 0 1 2 ..."""
+    void: tuple[Byte, ...] | None = None
+    """Values in the masks that count nowhere; 0 alone for classes numbered from 1. Default: 255, unless a class has it.
+    """
 
 
 @dataclass

@@ -85,7 +85,8 @@ class Cached(Dataset):
         index = self.folder / "index.npz"
         with ThreadPoolExecutor() as pool:
             # Pixels of 16-bit images depend on the bits that are read.
-            key = "\n".join([*self.classes, *([f"{self.reading.bits} bits"] if self.reading.bits else [])])
+            bits = [f"{self.reading.bits} bits"] if self.reading.bits else []
+            key = "\n".join([*self.classes, *self.dataset.coding, *bits])
             stamps = np.fromiter(pool.map(partial(stamp, key), self.entries), STAMP, len(self))
             if not index.exists():
                 sizes = np.array(

@@ -2,34 +2,42 @@
 
 from pathlib import Path
 
-from twinsight.data.folder import hold_out
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_images
+from twinsight.data.splits import choose, counts, folder_of, position
 from twinsight.errors import UserError
 
 
 class ClassFolder(Dataset):
     """Images whose class is the folder that they lie in, without masks.
 
-    root: holds a folder a split, and these one a class (root/train/cat/1.jpg); or one a class (root/cat/1.jpg), and a
-    stable hash of each path then holds `val_fraction` out, as in `Folder`. Deeper folders belong to the class.
-    split: the name of a split's folder; without such "train", "val" or "all".
+    root: holds a folder for each split, and these one for each class (root/train/cat/1.jpg); or one for each class
+    (root/cat/1.jpg), and a stable hash of each path then holds `val_fraction` out, as in `Folder`. Folders below those
+    belong to the class.
+    split: the name of a split's folder, where "val" also means valid or validation; without such folders "train",
+    "val" or "all".
 
     names: of the categories, in the order of the alphabet, those of train for every split. labels: the index into them
     of each image. `classes`, which are those of masks, is empty.
 
-    Raises UserError for a folder that is missing, an image outside every class, a class that train has not, and less
+    Raises UserError for a folder that is missing, an image outside every class, a class that train lacks, and fewer
     than 2 classes.
     """
 
     def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2):
         if not root.is_dir():
             raise UserError(f"{root}: there is no such folder; check the path")
-        if any(child.is_dir() for child in root.glob("train/*")):
-            known, entries = read(root / "train"), read(root / split)
+        train = folder_of(root, "train")
+        if train is not None and any(child.is_dir() for child in train.iterdir()):
+            known, entries = read(train), read(folder_of(root, split) or root / split)
+            others = {name: folder for name in ("val", "test") if (folder := folder_of(root, name)) is not None}
+            sizes = {"train": len(known)} | {name: len(find_images(folder)) for name, folder in others.items()}
+            self.split_note = ", ".join(f"{size} {name}" for name, size in sizes.items()) + ", as the folders say"
         elif split in ("train", "val", "all"):
             known = read(root)
-            entries = hold_out(known, split, val_fraction)
+            roles = ["val" if position(entry.id) < val_fraction else "train" for entry in known]
+            entries = choose(known, roles, split)
+            self.split_note = f"{counts(roles)}: {100 * val_fraction:g} % held out by a hash of names"
         else:
             raise UserError(f"split {split}: there is no such split; choose train, val or all")
         self.names: tuple[str, ...] = tuple(sorted({category(entry) for entry in known}))
@@ -50,7 +58,7 @@ def read(folder: Path) -> list[Entry]:
     """The images below a folder, by their path in it, each in the folder of a class."""
     if not folder.is_dir():
         there = ", ".join(sorted(child.name for child in folder.parent.iterdir() if child.is_dir()))
-        raise UserError(f"{folder}: there is no such split; {folder.parent} has {there}")
+        raise UserError(f"{folder}: there is no such split; {folder.parent} has {there}, to be chosen by --data.val")
     entries = [Entry(path.relative_to(folder).as_posix(), path) for path in find_images(folder)]
     if not entries:
         raise UserError(f"{folder}: holds no image (JPEG, PNG, WebP, BMP or TIFF); check the path")

@@ -45,10 +45,15 @@ class Dataset:
     classes: the names of the classes, index = label; empty where there are no masks.
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
     relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
+    split_note: how the splits came about, with counts, in words; "" where nobody would ask.
+    coding: what else than its classes a cache of decoded masks must know a data set by.
     """
 
     relatives: Sequence[Path] = ()
     _reading: Reading | None = None
+    split_note: str = ""
+    coding: tuple[str, ...] = ()
+    remedy = "correct the mask or the list of classes"
 
     def __init__(self, entries: Sequence[Entry], classes: Sequence[str] = (), palette: np.ndarray | None = None):
         self.entries = list(entries)
@@ -100,7 +105,7 @@ class Dataset:
             wrong = np.setdiff1d(mask, np.append(np.arange(len(self.classes)), VOID))
             raise UserError(
                 f"{path}: holds class id {wrong[0]}, but the data set has {len(self.classes)} classes "
-                f"(0 to {len(self.classes) - 1}, and {VOID} for void); mend the mask or the list of classes"
+                f"(0 to {len(self.classes) - 1}, and {VOID} for void); {self.remedy}"
             )
         return mask
 

@@ -57,6 +57,10 @@ def is_layout(folder: Path) -> bool:
     return (folder / "ImageSets" / "Segmentation").is_dir()
 
 
+def split_file(folder: Path, split: str) -> Path:
+    return folder / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
 def read_layout(folder: Path, split: str) -> list[Entry]:
     """The entries of `ImageSets/Segmentation/<split>.txt`, from `JPEGImages` and `SegmentationClass`.
 
@@ -64,9 +68,9 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     Raises UserError, naming both files, if the split names an image or a mask that is not there.
     """
     splits = folder / "ImageSets" / "Segmentation"
-    if split == "trainval" and not (splits / "trainval.txt").exists():
+    if split == "trainval" and not split_file(folder, split).exists():
         return read_layout(folder, "train") + read_layout(folder, "val")
-    file = splits / f"{split}.txt"
+    file = split_file(folder, split)
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
         raise UserError(f"{file}: there is no such split; the splits of {folder} are: {known}")

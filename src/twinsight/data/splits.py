@@ -1,0 +1,81 @@
+"""Splits: those that folders state by their names, and a hash of names where there are none."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from twinsight.data.samples import Entry
+from twinsight.errors import UserError
+
+ROLES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+"""What a folder's name, in lower case, says of the images in it."""
+
+
+def role(name: str) -> str | None:
+    """The split that the first folder of a path states: "Valid/a/1" -> "val"."""
+    return ROLES.get(name.partition("/")[0].lower()) if "/" in name else None
+
+
+def stated(files: Mapping[str, Path]) -> list[str] | None:
+    """The split of each file, by its path below a folder, if folders state two or more.
+
+    Raises UserError for a file outside of them, or if none is train.
+    """
+    roles = {name: role(name) for name in files}
+    known = sorted({each for each in roles.values() if each is not None})
+    if len(known) < 2:
+        return None
+    if "train" not in known:
+        raise UserError(f"{next(iter(files.values()))}: belongs to {' or '.join(known)}, and no folder is called train")
+    outside = next((name for name, each in roles.items() if each is None), None)
+    if outside is not None:
+        raise UserError(
+            f"{files[outside]}: lies in none of the folders that state its split ({', '.join(known)}); move it into "
+            "one of them, or out of the data set"
+        )
+    return [str(each) for each in roles.values()]
+
+
+def divide(entries: Sequence[Entry], val_fraction: float) -> tuple[list[str], str]:
+    """The split of each entry, and how it came to it, with counts, in words.
+
+    Where folders state no val, a stable hash of each name holds `val_fraction` of train out, so that adding images
+    moves none of the others. What is stated as test is in no other split.
+    """
+    if not 0 <= val_fraction <= 1:
+        raise UserError(f"val_fraction {val_fraction}: is no fraction; choose one from 0 to 1")
+    roles = stated({entry.id: entry.image for entry in entries})
+    if roles is not None and "val" in roles:
+        return roles, f"{counts(roles)}, as the folders say"
+    whole = roles or ["train"] * len(entries)
+    roles = [
+        "val" if each == "train" and position(entry.id) < val_fraction else each for entry, each in zip(entries, whole)
+    ]
+    share = f"{counts(roles)}: {100 * val_fraction:g} % of train held out by a hash of names"
+    return roles, share + (", test as the folders say" if "test" in roles else "")
+
+
+def counts(roles: Sequence[str]) -> str:
+    return ", ".join(f"{roles.count(split)} {split}" for split in ("train", "val", "test") if split in roles)
+
+
+def choose(entries: Sequence[Entry], roles: Sequence[str], split: str) -> list[Entry]:
+    """The entries of "train", "val", "test" or "all", which is train and val. Raises UserError if there is no such."""
+    if split not in ("train", "val", "all") and split not in roles:
+        raise UserError(f"split {split}: there is no such split; choose train, val or all")
+    return [entry for entry, each in zip(entries, roles) if each == split or (split == "all" and each != "test")]
+
+
+def position(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest()) / 2**48
+
+
+def folder_of(root: Path, split: str) -> Path | None:
+    """The folder in root that states a split, by whichever of its names; None if there is none."""
+    asked = ROLES.get(split, split)
+    children = sorted(child for child in root.iterdir() if child.is_dir())
+    return next((child for child in children if ROLES.get(child.name.lower(), child.name) == asked), None)
