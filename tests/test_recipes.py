@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from PIL import Image
@@ -115,6 +116,15 @@ def test_builds_at_full_size(recipe):
     if recipe.stem == "voc-pretrain-resnet50":
         projector = 2048 * 8192 + 2 * 8192**2 + 4 * 8192
         assert count(model) == 23_508_032 + projector  # torchvision's ResNet-50 without its classifier
+
+
+@pytest.mark.parametrize("recipe", [r for r in RECIPES if method(r) == "dino"], ids=lambda recipe: recipe.stem)
+def test_dino_has_the_pixels_of_its_code(recipe):
+    """Which normalizes by ImageNet's mean and deviation, whatever timm's default weights of a name want."""
+    name = parse(Pretrain, "pretrain", ["--config", str(recipe)]).backbone.name
+    if name != "vit-pytorch":
+        config = timm.get_pretrained_cfg(name)
+        assert (config.mean, config.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @pytest.mark.slow
