@@ -46,10 +46,23 @@ def test_round_trip(tmp_path, source, target):
     save_backbone(source, file)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backbone.json", "backbone.safetensors"]
     about = json.loads((tmp_path / "backbone.json").read_text())
+    assert about.pop("mean") == pytest.approx([0.485, 0.456, 0.406])
+    assert about.pop("std") == pytest.approx([0.229, 0.224, 0.225])
     assert about == {"backbone": "vit-pytorch", "options": SMALL, "dim": 8, "dims": [8], "strides": [8]}
     assert not same(source, target)
     load_backbone(target, file)
     assert same(source, target)
+
+
+def test_pixels_normalized_otherwise_than_in_pretraining_are_refused(tmp_path):
+    small = {"img_size": 32, "embed_dim": 48, "depth": 1}
+    file = tmp_path / "w.safetensors"
+    save_backbone(Backbone("deit_tiny_patch16_224", **small), file)
+    with pytest.raises(UserError, match=r"wants pixels normalized by a mean of 0.485, 0.456, 0.406.*deit_tiny"):
+        load_backbone(Backbone("vit_tiny_patch16_224", **small), file)
+    (tmp_path / "w.json").write_text("[1")
+    with pytest.raises(UserError, match=r"w.json: does not say what"):
+        load_backbone(Backbone("deit_tiny_patch16_224", **small), file)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -67,13 +68,14 @@ class Content(NamedTuple):
     """The network in a file.
 
     layout: in words. tensors: the network's, by timm's names. beside: what stands beside it, by part, by the file's
-    names. ours: twinsight wrote it.
+    names. ours: twinsight wrote it. about: what it wrote beside the file, see `save_backbone`.
     """
 
     layout: str
     tensors: dict[str, Tensor]
     beside: dict[str, dict[str, Tensor]]
     ours: bool = False
+    about: Mapping[str, Any] = MappingProxyType({})
 
 
 def read_layout(state: Mapping[str, Tensor]) -> Content:

@@ -1,8 +1,9 @@
 """Weights on disk: written as safetensors beside a small JSON, read from files, run directories and official names."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -29,6 +30,8 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
         "dim": backbone.dim,
         "dims": backbone.dims,
         "strides": backbone.strides,
+        "mean": backbone.mean.flatten().tolist(),
+        "std": backbone.std.flatten().tolist(),
     }
     # First, since weights without it could not be loaded.
     write_text(file.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
@@ -48,7 +51,7 @@ def load_backbone(backbone: Backbone, source: Path) -> list[str]:
     All of the backbone's tensors must be there, in their shapes; but for the counters of batch norms, which may be
     missing, and position embeddings, which are resized. The file may hold more only where it is known what: a
     classifier, a projector, a decoder. Returns what the user should know, a line each. Raises UserError, and changes
-    nothing, if the file does not match so, or if the official weights want their pixels normalized in another way.
+    nothing, if the file does not match so, or if the weights are known to want their pixels normalized in another way.
     """
     content = read_weights(source)
     found = match(backbone.network, content)
@@ -56,7 +59,7 @@ def load_backbone(backbone: Backbone, source: Path) -> list[str]:
         raise UserError(problem)
     backbone.network.load_state_dict(found.tensors, strict=False)  # only batch norms' counters may be missing by now
     remarks = found.remarks
-    if not content.ours and not imagenet(backbone):
+    if not content.ours and not normalizes_by(backbone, IMAGENET_DEFAULT_MEAN):
         remarks.append(f"pixels are normalized as timm does for {backbone.name}; the file does not say")
     return [f"{source}: {remark}" for remark in remarks]
 
@@ -68,18 +71,20 @@ def refusal(backbone: Backbone, source: Path, content: Content, found: Match) ->
         fits = known.backbone if known else likely(content)
         hint = f"give --backbone {fits}" if fits and fits != backbone.name else "name the backbone they are of"
         return f"{source}: not weights of {backbone.name}: {found.problem}; {hint}"
-    if known and not imagenet(backbone):
+    mean = IMAGENET_DEFAULT_MEAN if known else content.about.get("mean")
+    if mean and not normalizes_by(backbone, mean):
+        which = "as ImageNet's" if known else f"by a mean of {', '.join(f'{value:.3g}' for value in mean)}"
         return (
-            f"--weights {source}: wants pixels normalized as ImageNet's, and --backbone {backbone.name} does "
-            f"otherwise; give --backbone {known.backbone}"
+            f"--weights {source}: wants pixels normalized {which}, and --backbone {backbone.name} does "
+            f"otherwise; give --backbone {known.backbone if known else content.about['backbone']}"
         )
     problem = not_finite(found.tensors)
     return f"{source}: {problem}" if problem else None
 
 
-def imagenet(backbone: Backbone) -> bool:
-    """Whether it normalizes pixels by ImageNet's mean."""
-    return torch.allclose(backbone.mean.flatten().cpu(), torch.tensor(IMAGENET_DEFAULT_MEAN))
+def normalizes_by(backbone: Backbone, mean: Sequence[float]) -> bool:
+    """Whether it takes this mean off its pixels."""
+    return torch.allclose(backbone.mean.flatten().cpu(), torch.tensor(mean))
 
 
 def read_weights(source: Path) -> Content:
@@ -101,5 +106,16 @@ def read_weights(source: Path) -> Content:
     first, *others = entries
     content = read_layout(entries[first])
     beside = {f"{other} (further network)": entries[other] for other in others}
-    ours = content.ours or file.with_suffix(".json").is_file()  # which `save_backbone` writes
-    return content._replace(beside=content.beside | beside, ours=ours)
+    about = read_about(file)
+    return content._replace(beside=content.beside | beside, ours=content.ours or bool(about), about=about)
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """What `save_backbone` wrote beside the file, if it did."""
+    about = file.with_suffix(".json")
+    if not about.is_file():
+        return {}
+    try:
+        return dict(json.loads(about.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{about}: does not say what the weights beside it are ({error}); remove it") from error
