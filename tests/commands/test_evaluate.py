@@ -131,14 +131,14 @@ def test_validation_evaluate_and_predict_agree_to_the_pixel(bf16_run, tmp_path, 
     run, data, validated = bf16_run
     given = {"data": data, "checkpoint": "last", "accelerator": "cpu"}
     evaluated: Any = evaluate.run(options(run, **given))
-    assert "precision: bf16, as in the training" in capfd.readouterr().err
+    assert "bf16, as in the training, on cpu" in capfd.readouterr().err
     assert torch.equal(evaluated.matrix, validated.matrix)
     assert (evaluated.matrix > 0).sum() >= 6  # several classes are found, so that digits can matter
 
     found = data.open("val")
     images = tuple(entry.image for entry in found.entries)
     predict.run(Predict(run=run, images=images, out=tmp_path, checkpoint="last", accelerator="cpu", overlay=False))
-    assert "precision: bf16, as in the training" in capfd.readouterr().err
+    assert "bf16, as in the training, on cpu" in capfd.readouterr().err
     counted = np.zeros((3, 3), np.int64)
     for image, sample in zip(images, found):
         np.add.at(counted, (sample.mask, np.asarray(Image.open(tmp_path / f"{image.stem}.png"))), 1)
@@ -148,7 +148,7 @@ def test_validation_evaluate_and_predict_agree_to_the_pixel(bf16_run, tmp_path, 
 def test_another_precision_on_request(bf16_run, capfd):
     run, data, validated = bf16_run
     evaluated: Any = evaluate.run(options(run, data=data, checkpoint="last", accelerator="cpu", precision="fp32"))
-    assert capfd.readouterr().err.count("precision: fp32\n") == 1
+    assert capfd.readouterr().err.count("fp32 on cpu\n") == 1
     assert not torch.equal(evaluated.matrix, validated.matrix)
 
 

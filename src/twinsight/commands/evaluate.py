@@ -1,13 +1,16 @@
 """twinsight evaluate: a trained segmenter measured on a data set, or a backbone judged without one."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from twinsight.commands import setup
 from twinsight.commands.judging import judge
+from twinsight.commands.opening import announce, computing, data_set, images
+from twinsight.commands.probing import captions
 from twinsight.config import Evaluate
-from twinsight.console import tracked
+from twinsight.console import told, tracked
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -15,6 +18,8 @@ from twinsight.files import without_nan, write_text
 from twinsight.metrics import ConfusionMatrix, Scores
 from twinsight.ranges import check_ranges
 from twinsight.recipe import read
+from twinsight.report import evaluations
+from twinsight.report.runs import report_run
 from twinsight.segmentation import load_classes
 from twinsight.training.segmenter import same_size
 
@@ -46,14 +51,36 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
             f"was trained "
             f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
         )
+    counts = f"{options.data.val}: {images(len(dataset))}"
+    announce(
+        "evaluate",
+        f"{options.run}, {options.checkpoint} checkpoint",
+        data_set(options.data, counts),
+        computing(device, precision, trained=options.precision is None),
+    )
     confusion = ConfusionMatrix(len(classes))
     loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers, gpu=device.cuda))
     for batch in tracked(loader, "evaluating", len(loader)):
-        for images, masks in same_size(batch):
+        for pixels, masks in same_size(batch):
             with device.autocast(precision):
-                confusion.update(inference.classes(model, images.to(device.torch)), masks.to(device.torch))
+                confusion.update(inference.classes(model, pixels.to(device.torch)), masks.to(device.torch))
     scores = confusion.compute()
     setup.print_scores(scores, classes)
+    measured = {
+        "checkpoint": options.checkpoint,
+        "data": data_set(options.data, counts).removeprefix("data "),
+        "precision": device.precision(precision),
+        **{
+            field.name: str(getattr(inference, field.name))
+            for field in fields(inference)
+            if getattr(inference, field.name) != field.default
+        },
+    }
+    try:
+        evaluations.keep(options.run, measured, scores.scalars())
+        report_run(options.run, captions())
+    except OSError as error:
+        told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
     return scores
 

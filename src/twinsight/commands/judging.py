@@ -12,6 +12,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.commands import setup
 from twinsight.commands.judging_tables import by_class, classified, explain, segmented, table
 from twinsight.commands.models import open_model
+from twinsight.commands.opening import announce, data_set, splits, weights_of
 from twinsight.commands.setup import percent
 from twinsight.config import Evaluate
 from twinsight.console import tracked
@@ -56,6 +57,10 @@ def judge(options: Evaluate) -> dict[str, Numbers]:
     device = choose_device(options.accelerator)
     opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
+    announce(
+        "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val)),
+        f"fp32 on {device.type}",
+    )  # fmt: skip
     workers = choose_workers(options.workers)
     bench = Bench(opened.name, model, train, val, options.size, workers, options.protocol)
     return {name: judges[name](bench) for name in dict.fromkeys(names)}

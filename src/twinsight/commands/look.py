@@ -12,6 +12,7 @@ from twinsight.choices.build import build
 from twinsight.choices.methods import TwoViewsOptions
 from twinsight.choices.probes import PROBES
 from twinsight.commands.models import Opened, open_model
+from twinsight.commands.opening import announce, data_set, images, weights_of
 from twinsight.commands.predict import find, read_as
 from twinsight.console import console, told
 from twinsight.data.class_folder import ClassFolder
@@ -64,6 +65,13 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
     models = [open_model(spec, options.backbone, options.checkpoint, device) for spec in options.weights]
     models = models or [Opened("defaults", {}, build(TwoViewsOptions()))]
     seen = read_images(options, any("segmenter" in model.subjects for model in models))
+    announce(
+        f"look {name}",
+        ", ".join(weights_of(spec) for spec in options.weights) or "the default views",
+        looked_at(options, len(seen.images)),
+        f"fp32 on {device.type}",
+        f"to {options.out}",
+    )
     findings: dict[str, Finding] = {}
     for model in models:
         known = {
@@ -76,7 +84,6 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
         asked = build(probe, **{key: known[key] for key in probe.given})
         if asked.subject not in model.subjects and model.subjects:
             raise UserError(f"--weights {model.name}: `look {name}` needs a {asked.subject}; {NEEDS[asked.subject]}")
-        told(f"look: {name} of {model.name}")
         finding = asked(model.subjects.get(asked.subject), seen.images, seen.masks)
         for remark in finding.remarks:
             told(f"look: {model.name}: {remark}")
@@ -85,6 +92,12 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
 
 
 NEEDS = {"segmenter": "give a run of `twinsight segment`"}
+
+
+def looked_at(options: Any, count: int) -> str:
+    if count == 0:
+        return ""  # the probe asks the weights alone
+    return images(count) if options.images else data_set(options.data, images(count))
 
 
 def logged(run: Path) -> Callable[[], list[dict[str, float]]]:

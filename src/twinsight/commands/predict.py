@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from twinsight.commands import setup
+from twinsight.commands.opening import announce, computing
+from twinsight.commands.opening import images as counted
 from twinsight.commands.streaming import ahead, batches, threads
 from twinsight.config import Predict
 from twinsight.console import told, tracked
@@ -53,6 +55,13 @@ def run(options: Predict) -> None:
         raise UserError(f"{there}: exists; choose another --out or give --overwrite")
     model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
     precision = setup.segmenting_precision(options.precision, trained, device)
+    announce(
+        "predict",
+        f"{options.run}, {options.checkpoint} checkpoint",
+        counted(len(images)),
+        computing(device, precision, trained=options.precision is None),
+        f"to {options.out}",
+    )
     _, palette = load_classes(options.run / "classes.json")
     known = {name: getattr(options, name) or getattr(trained.data, name, None) for name in ("bits", "max_megapixels")}
     reading = read_as(list(images.values()), **known)

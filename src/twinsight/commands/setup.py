@@ -122,10 +122,8 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
 
 
 def segmenting_precision(asked: str | None, trained: Segment, device: Device) -> str:
-    """What to segment in: what is asked for, else what the run was trained and validated in. Says which."""
-    precision = device.precision(asked or trained.precision)
-    told(f"precision: {precision}" + ("" if asked else ", as in the training"))
-    return precision
+    """What to segment in: what is asked for, else what the run was trained and validated in."""
+    return device.precision(asked or trained.precision)
 
 
 def pretrained_off(backbone: Any) -> dict[str, bool]:

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from twinsight.choices.backbones import TimmOptions, VitPytorchOptions
+from twinsight.choices.data import FolderOptions, ShapesOptions
+from twinsight.cli import main
+from twinsight.commands.opening import data_set, network, splits, weights_of
+from twinsight.data.samples import Dataset, Entry
+
+
+def told(capfd, *argv: object) -> str:
+    """What a command that ends well says on stderr."""
+    with pytest.raises(SystemExit) as exit_:
+        main(list(map(str, argv)))
+    captured = capfd.readouterr()
+    assert exit_.value.code == 0, captured.err
+    return captured.err
+
+
+def test_random_weights_are_said_in_capitals():
+    assert network(TimmOptions(name="resnet18"), None) == "backbone resnet18, RANDOM weights"
+    assert network(VitPytorchOptions(), None, freeze="all") == "backbone vit-pytorch, RANDOM weights, frozen"
+    assert network(TimmOptions(pretrained=True), None, freeze=2).endswith(
+        "timm's pretrained weights, its first 2 blocks frozen"
+    )
+    assert network(TimmOptions(), Path("runs/a")) == "backbone resnet18, weights of runs/a"
+    assert "RANDOM" not in network(TimmOptions(), None, resumed=True)
+    assert weights_of("random:resnet50") == "resnet50 with RANDOM weights"
+    assert weights_of("runs/a") == "runs/a"
+
+
+def test_data_and_its_splits():
+    train = Dataset([Entry(str(i), Path(f"{i}.png")) for i in range(3)])
+    assert splits(train) == "3 images to train"
+    assert splits(train, train) == "3 images to train, 3 to validate"
+    assert data_set(FolderOptions(root=Path("photos")), "3 images") == "data folder photos, 3 images"
+    assert "toy scenes" in data_set(ShapesOptions(), "")
+
+
+def test_evaluate_says_and_keeps_what_it_measured(segmenter_run, capfd):
+    line = told(capfd, "evaluate", segmenter_run, "--workers", 0, "--flip")
+    assert (
+        f"evaluate: {segmenter_run}, best checkpoint | data shapes (the embedded toy scenes), val: 4 images | fp32"
+        in line
+    )
+    kept = json.loads((segmenter_run / "evaluations.json").read_text())
+    assert [one["measured"] for one in kept if "flip" in one["measured"]] == [
+        {
+            "checkpoint": "best",
+            "data": "shapes (the embedded toy scenes), val: 4 images",
+            "precision": "fp32",
+            "flip": "True",
+        }
+    ]
+    assert "val: 4 images" in (segmenter_run / "report.html").read_text()
+
+
+def test_predict_and_look_say_what_they_do(segmenter_run, tmp_path, capfd):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.zeros((40, 40, 3), np.uint8))
+    out = tmp_path / "out"
+    line = told(capfd, "predict", segmenter_run, photo, "--out", out)
+    assert f"predict: {segmenter_run}, best checkpoint | 1 image | fp32, as in the training, on " in line
+    line = told(capfd, "look", "filters", "--weights", "random:test_resnet", "--out", out, "--count", 4)
+    assert "look filters: test_resnet with RANDOM weights | fp32 on" in line
+    line = told(capfd, "look", "features", photo, "--weights", segmenter_run, "--out", out)
+    assert f"look features: {segmenter_run} | 1 image | fp32 on" in line
