@@ -126,7 +126,7 @@ def test_weights_to_start_from(tmp_path):
         ({"backbone": TimmOptions(name="resnt18")}, "--backbone resnt18: .*did you mean.*resnet18"),
         ({"weights": Path("none.pt")}, "none.pt: no such"),
         ({"accelerator": "gpu"}, "--accelerator gpu: this machine has none"),
-        ({"lr": 1e30}, "not a number any more at step"),
+        ({"lr": 1e30}, "no longer finite at step"),
     ],
     ids=str,
 )

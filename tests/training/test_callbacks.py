@@ -58,7 +58,7 @@ def each_epoch(monkeypatch):
 @pytest.mark.parametrize("log_every", [1, 100])
 @pytest.mark.parametrize("gradient_only", [False, True])
 def test_nan_keeps_the_last_good_checkpoint(tmp_path, gradient_only, log_every):
-    with pytest.raises(UserError, match=r"not a number any more at step \d+; .*last.ckpt is the last good"):
+    with pytest.raises(UserError, match=r"no longer finite at step \d+, .*last.ckpt is the last good"):
         fit(tmp_path / "run", Scripted(bad=6, gradient_only=gradient_only), log_every=log_every)
     state = saved(Run(tmp_path / "run"))
     assert state["global_step"] == 4
@@ -66,7 +66,7 @@ def test_nan_keeps_the_last_good_checkpoint(tmp_path, gradient_only, log_every):
 
 
 def test_nan_names_its_step_and_the_way_on(tmp_path):
-    with pytest.raises(UserError, match=r"at step 6; .*smaller --lr.*--clip 1"):
+    with pytest.raises(UserError, match=r"at step 6, .*smaller --lr.*--clip 1"):
         fit(tmp_path / "run", Scripted(bad=6))
     _, end = fit(tmp_path / "run", Scripted(), resume=True)
     assert end == "done"

@@ -6,15 +6,18 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from twinsight.errors import UserError
+from twinsight.training.diagnosis import CALMER, Cause, bad_gradient, bad_images, bad_start, bad_step, bad_weights
 
 
 class StopOnNan(pl.Callback):
-    """Ends the run at a loss that is not finite, before any checkpoint takes it in.
+    """Ends the run at a loss that is not finite, before any checkpoint takes it in, and names what came first.
 
-    The loss is looked at where it lies (on the device) at each step, and read from there only every `every`
-    steps.
+    A single process on a CPU, or with `every` 1, looks at each loss before the update, so that the step can be repeated
+    with the weights that it had. Elsewhere that would keep a device waiting: the loss is looked at where it lies and
+    read from there only every `every` steps, and the weights have been spoiled by then.
     """
 
     def __init__(self, every: int, last: Path):
@@ -22,38 +25,69 @@ class StopOnNan(pl.Callback):
         self.last = last
         self.first: Tensor | None = None  # the first bad step, or -1
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begun = trainer.global_step
+        self.at_once = trainer.world_size == 1 and (pl_module.device.type == "cpu" or self.every == 1)
+        self.low = trainer.precision != "32-true"
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.batch = batch, batch_idx
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        if not self.at_once or loss.isfinite().all():
+            return
+        if trainer.global_step == self.begun:
+            cause = bad_start(pl_module)
+        else:
+            cause = bad_gradient(pl_module, self.low, updated=True)
+        dataset = getattr(getattr(trainer.train_dataloader, "dataset", None), "dataset", None)
+        cause = cause or bad_images(self.batch[0], dataset)
+        self.stop(trainer.global_step + 1, cause or bad_step(trainer, pl_module, *self.batch, self.low))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        # Clipping would spread one gradient that is not finite to all. Else the next loss tells, at no cost; and fp16
+        # skips such an update.
+        if self.at_once and trainer.gradient_clip_val and trainer.precision != "16-mixed":
+            gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
+            if not get_total_norm(gradients).isfinite() and (cause := bad_gradient(pl_module, self.low, False)):
+                self.stop(trainer.global_step + 1, cause)
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self.at_once:
+            return
         loss = outputs["loss"].detach().float()
         if self.first is None:
             self.first = torch.full_like(loss, -1)
         good = loss.isfinite() | (self.first >= 0)
         self.first = torch.where(good, self.first, float(trainer.global_step))
         if trainer.global_step % self.every == 0:
-            self.check()
+            self.check(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.check()
+        self.check(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.check()
+        self.check(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.check()
+        self.check(trainer, pl_module)
         if not all(weights.isfinite().all() for weights in pl_module.parameters()):
-            self.stop(trainer.global_step)  # the loss would be so at the next step
+            cause = bad_gradient(pl_module, self.low, updated=True) if self.at_once else None
+            self.stop(trainer.global_step, cause or bad_weights(pl_module))  # the loss would be so at the next step
 
-    def check(self) -> None:
+    def check(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.first is not None and self.first >= 0:
-            self.stop(int(self.first))
+            self.stop(int(self.first), bad_weights(pl_module))
 
-    def stop(self, step: int) -> None:
+    def stop(self, step: int, cause: Cause | None) -> None:
+        option, what, advice = cause or Cause("--lr", "the loss", CALMER)
         kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "no checkpoint was due yet"
-        raise UserError(
-            f"--lr: the loss is not a number any more at step {step}; {kept}; try a smaller --lr, --clip 1, "
-            f"longer "
-            "--warmup-epochs or --precision fp32"
-        )
+        raise UserError(f"{option}: values are no longer finite at step {step}, first {what}; {kept}; {advice}")

@@ -1,0 +1,114 @@
+"""Why a loss or a gradient is not finite: the first tensor of the step that is not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils._pytree import tree_leaves
+
+from twinsight.training.noise import OwnNoise
+
+CALMER = "try a smaller --lr, --clip 1 or longer --warmup-epochs"
+
+
+class Cause(NamedTuple):
+    """option: what to change. what: the first that is not finite. advice: how to go on."""
+
+    option: str
+    what: str
+    advice: str
+
+
+def bad(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all())
+
+
+def bad_start(module: nn.Module) -> Cause | None:
+    """Of the weights that a training starts from."""
+    named = (*module.named_parameters(), *module.named_buffers())
+    name = next((name for name, value in named if bad(value)), None)
+    return None if name is None else Cause("--weights", f"{name} in the weights it starts from", "start from others")
+
+
+def bad_gradient(module: nn.Module, low: bool, updated: bool) -> Cause | None:
+    """updated: whether the weights have taken it in already. low: whether it was computed in less than float32.
+
+    It spreads from a layer to those before it, so the last one is to blame.
+    """
+    named = [(name, value if updated else value.grad) for name, value in module.named_parameters()]
+    names = [name for name, value in named if bad(value)]
+    if not names:
+        return None
+    what = f"the gradient of {names[-1]}" + " in the update before" * updated
+    return Cause("--precision", what, "try --precision fp32") if low else Cause("--lr", what, CALMER)
+
+
+def bad_weights(module: nn.Module) -> Cause | None:
+    """Of weights that were spoiled some steps ago."""
+    name = next((name for name, value in module.named_parameters() if bad(value)), None)
+    advice = f"{CALMER}; with --log-every 1 each step is looked at before its update, and what comes first is named"
+    return None if name is None else Cause("--lr", f"the loss, and by now {name}", advice)
+
+
+def bad_images(batch: Any, dataset: Any) -> Cause | None:
+    """dataset: of the images, with `entries`, where those have names."""
+    for values in tree_leaves(batch):
+        if not bad(values):
+            continue
+        place = next(i for i, value in enumerate(values) if bad(value))
+        entries = getattr(dataset, "entries", None)
+        if hasattr(batch, "ids"):
+            name = f"the image {batch.ids[place]}"
+        elif hasattr(batch, "indices") and entries:
+            name = f"the image {entries[batch.indices[place]].id}"
+        else:
+            name = f"image {place} of the batch"
+        return Cause("--data", name, "replace or remove it")
+    return None
+
+
+@torch.no_grad()
+def bad_step(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int, low: bool) -> Cause:
+    """The first layer or term of the loss that is not finite in a repetition of the step; low: as above."""
+    with trainer.precision_plugin.train_step_context():
+        what = repeated(trainer, module, batch, index)
+    if what is None:
+        return Cause("--lr", "the loss, though not when the step was repeated", CALMER)
+    if low and repeated(trainer, module, batch, index) is None:
+        return Cause("--precision", f"{what}, which is finite in float32", "try --precision fp32")
+    return Cause("--lr", what, CALMER)
+
+
+def repeated(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> str | None:
+    """What is not finite first in the step's forward, in words; None if all is."""
+    names = {each: name for name, each in module.named_modules()}
+    found: list[str] = []
+
+    def look(layer: nn.Module, given: Any, output: Any) -> None:
+        if not found and any(map(bad, tree_leaves(output))):
+            side = "input" if any(map(bad, tree_leaves(given))) else "output"
+            found.append(f"the {side} of {names.get(layer, type(layer).__name__)}")
+
+    for noise in (each for each in trainer.callbacks if isinstance(each, OwnNoise)):  # pyright: ignore[reportAttributeAccessIssue]
+        noise.on_train_batch_start(trainer, module, batch, index)  # the same dropout again
+    with logging_to({}, module) as terms, register_module_forward_hook(look):
+        loss = module.training_step(batch, index)
+    # Of the terms, one that is not their sum, if there is one.
+    wrong = sorted((name for name, value in terms.items() if bad(value)), key="train/loss".__eq__)
+    found += [f"{name}, after layers that are finite" for name in (*wrong, "the loss") if wrong or bad(loss)]
+    return found[0] if found else None
+
+
+@contextmanager
+def logging_to(terms: dict[str, Any], module: Any) -> Iterator[dict[str, Any]]:
+    """Inside, what the module logs goes to `terms`."""
+    module.log = lambda name, value, **_: terms.update({name: value})
+    module.log_dict = lambda values, **_: terms.update(values)
+    try:
+        yield terms
+    finally:
+        del module.log, module.log_dict
