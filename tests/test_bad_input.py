@@ -98,10 +98,10 @@ def test_run_where_a_file_lies(folder, capfd):
 def test_disk_full_or_read_only(folder, capfd, monkeypatch, number):
     import os
 
-    def fail(self, *args, **kwargs):
-        raise OSError(number, os.strerror(number), str(self))
+    def fail(file: int) -> None:
+        raise OSError(number, os.strerror(number), "r/config.yaml")
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     sentence = refused(f"{PRETRAIN} --workers 0 --data folder --data.root {folder} --run r", capfd)
     assert os.strerror(number).lower() in sentence
     assert not Path("r").exists()

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "console": set(),
     "config": FREE | {"choices", "ranges"},
     "recipe": FREE | {"ranges"},
-    "run": FREE | {"console", "recipe"},
+    "ours": FREE,
+    "outputs": FREE | {"ours"},
+    "run": FREE | {"console", "ours", "recipe"},
     "metrics": FREE | {"losses"},
     "data": FREE | {"data"},
     "backbones": FREE | {"backbones", "layers"},
@@ -34,13 +36,13 @@ MAY_IMPORT = {
     "inference": FREE | {"losses", "metrics"},
     "training": FREE | {"training", "device", "data", "backbones", "heads", "methods", "probes", "layers", "losses",
                         "metrics", "run", "console", "segmentation", "inference"},
-    "cli": FREE | {"config", "recipe", "console"},
+    "cli": FREE | {"config", "recipe", "console", "ours"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
 LIGHT = [
     ROOT / f"{name}.py"
-    for name in ("cli", "config", "recipe", "ranges", "run", "console", "errors", "files", "reading")
+    for name in ("cli", "config", "recipe", "ranges", "run", "ours", "outputs", "console", "errors", "files", "reading")
 ] + sorted((ROOT / "choices").glob("*.py"))
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 

@@ -30,25 +30,9 @@ def test_never_overwritten_silently(tmp_path):
     (tmp_path / "run").mkdir()
     make(tmp_path / "run")  # an empty folder is as good as none
     (tmp_path / "run/metrics.csv").write_text("precious")
-    with pytest.raises(UserError, match=r"exists and is not empty.*--resume.*--overwrite"):
+    with pytest.raises(UserError, match=r"exists and is not empty; choose another --run, or give --overwrite"):
         make(tmp_path / "run")
     assert (tmp_path / "run/metrics.csv").exists()
-
-
-def test_overwrite_deletes_run_directories_only(tmp_path):
-    run = tmp_path / "run"
-    make(run)
-    (run / "metrics.csv").write_text("old")
-    make(run, overwrite=True)
-    assert not (run / "metrics.csv").exists()
-
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos/a.jpg").write_text("dear")
-    (tmp_path / "file").write_text("dear")
-    for other in ("photos", "file"):
-        with pytest.raises(UserError, match="is no run directory"):
-            make(tmp_path / other, overwrite=True)
-    assert (tmp_path / "photos/a.jpg").exists()
 
 
 def test_in_use(tmp_path):
@@ -70,6 +54,7 @@ import twinsight.data.cache
 from twinsight.config import Pretrain
 from twinsight.run import Run
 run = Run.reopen(Path(sys.argv[1]), Pretrain(), "pretrain")
+run.take()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -100,5 +85,7 @@ def test_reopen(tmp_path):
     (tmp_path / "run/checkpoints/last.ckpt").write_text("")
     with pytest.raises(UserError, match="--batch-size: is not what"):
         Run.reopen(tmp_path / "run", Pretrain(batch_size=8), "pretrain")
-    Run.reopen(tmp_path / "run", Pretrain(epochs=200), "pretrain")
+    longer = Pretrain(epochs=200)
+    with Run.reopen(tmp_path / "run", longer, "pretrain").training(longer, "pretrain"):
+        pass
     assert "epochs: 200" in (tmp_path / "run/config.yaml").read_text()

@@ -12,6 +12,7 @@ from twinsight import __version__
 from twinsight.config import COMMANDS
 from twinsight.console import told
 from twinsight.errors import Remark, UserError
+from twinsight.ours import whereabouts
 from twinsight.recipe import parse, read, suggest, take_flag
 
 SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
@@ -107,7 +108,7 @@ def inherited(command: str, argv: list[str]) -> tuple[dict[str, object], Path]:
 def existing(run: Path) -> Path:
     config = run / "config.yaml"
     if not config.is_file():
-        raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory")
+        raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory{whereabouts(run)}")
     return config
 
 

@@ -213,3 +213,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"head": {"name": "linear"}} -> {"head.name": "linear"}."""
+    pairs: dict[str, Any] = {}
+    for name, value in options.items():
+        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return pairs

@@ -33,10 +33,11 @@ def options(run: Path | None, **changes) -> Pretrain:
 def test_writes_a_run_directory(tmp_path):
     run = pretrain.run(options(tmp_path / "run"))
     assert run == tmp_path / "run"
-    names = {file.name for file in run.iterdir()} - {".lock"}
+    names = {file.name for file in run.iterdir()} - {".lock", ".twinsight"}
     assert names == {
         "config.yaml",
         "environment.txt",
+        "data.json",
         "metrics.csv",
         "checkpoints",
         "backbone.safetensors",
@@ -121,12 +122,11 @@ def test_weights_to_start_from(tmp_path):
         ({"batch_size": 1}, "--batch-size 1: "),
         ({"batch_size": 17}, "--batch-size: 17 is more than the 16"),
         ({"early_stopping": 3}, "--early-stopping: "),
-        ({"ema": 0.9, "swa": 0.5}, "--swa: goes without --ema"),
+        ({"ema": 0.9, "swa": 0.5}, "--swa: cannot be combined with --ema"),
         ({"workers": 1000}, "--workers: 1000 is not within"),
         ({"backbone": TimmOptions(name="resnt18")}, "--backbone resnt18: .*did you mean.*resnet18"),
         ({"weights": Path("none.pt")}, "none.pt: no such"),
         ({"accelerator": "gpu"}, "--accelerator gpu: this machine has none"),
-        ({"lr": 1e30}, "no longer finite at step"),
     ],
     ids=str,
 )
@@ -136,6 +136,17 @@ def test_bad_options_leave_no_run(tmp_path, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         pretrain.run(options(tmp_path / "run", **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_keeps_what_it_logged(tmp_path, monkeypatch):
+    def fail(self, optimizer):
+        if self.global_step == 2:
+            raise UserError("no more")
+
+    monkeypatch.setattr(pretrain.Pretrainer, "on_before_optimizer_step", fail)
+    with pytest.raises(UserError, match="no more"):
+        pretrain.run(options(tmp_path / "run"))
+    assert read_rows(tmp_path / "run/metrics.csv")[0]["train/loss"] > 0
 
 
 def test_two_processes_share_one_run(tmp_path):

@@ -22,10 +22,11 @@ def best(run):
 
 
 def test_writes_a_run_directory(segmenter_run):
-    names = {file.name for file in segmenter_run.iterdir()} - {".lock"}
+    names = {file.name for file in segmenter_run.iterdir()} - {".lock", ".twinsight"}
     assert names == {
         "config.yaml",
         "environment.txt",
+        "data.json",
         "metrics.csv",
         "checkpoints",
         "classes.json",

@@ -9,6 +9,7 @@ from twinsight.commands.setup import processes
 from twinsight.config import Pretrain, TrainingOptions
 from twinsight.console import console, told
 from twinsight.device import Device
+from twinsight.run import Run
 from twinsight.training.estimate import Cost, Loss, fits, step_memory
 from twinsight.training.trainer import explained
 
@@ -36,6 +37,16 @@ def updates(images: int, options: TrainingOptions, parts: int = 1) -> int:
     """
     batches = images // processes(options) // options.batch_size // parts
     return -(-batches * parts // options.accumulate) * options.epochs
+
+
+def tell_schedule(options: TrainingOptions, run: Run) -> None:
+    """What becomes of the schedule of a resumed run that is to have another number of epochs."""
+    before = run.begun.get("epochs", options.epochs)
+    if before != options.epochs:
+        told(
+            f"--epochs: {options.epochs} instead of {before}: from here on, learning rate and all else that follows a "
+            f"schedule are where a run of {options.epochs} epochs would have them at this step"
+        )
 
 
 def optimizer_slots(options: TrainingOptions) -> int:

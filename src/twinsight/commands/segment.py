@@ -11,6 +11,7 @@ from twinsight.choices.build import build
 from twinsight.commands import planning, probing, setup
 from twinsight.config import Segment
 from twinsight.console import RANK, told
+from twinsight.data.fingerprint import fingerprint
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -20,7 +21,8 @@ from twinsight.ranges import check_ranges
 from twinsight.report.runs import report_run
 from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
-from twinsight.training.estimate import cost, largest_batch
+from twinsight.training.estimate import Cost, cost, largest_batch
+from twinsight.training.replacing import Replacing
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trainer import export_best, finished
 from twinsight.training.unreached import freeze_unreached
@@ -29,15 +31,20 @@ from twinsight.training.unreached import freeze_unreached
 def run(options: Segment) -> Scores | None:
     """The scores of the last validation; None if there was none. Raises KeyboardInterrupt after Ctrl-C."""
     check_ranges(options)
-    pl.seed_everything(options.seed, verbose=False)
     training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
-    train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
-    model = setup.make_model(options, len(train.classes))
-    augmentation = build(options.augment)
     device = Device(options.accelerator)
-    loss = make_loss(options, train.classes)
     workers = choose_workers(options.workers, setup.processes(options), device.cuda)
     inference = setup.make_inference(options)
+    directory = setup.open_run(options, "segment", f"{options.head.name}-{options.backbone.name}")
+    train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
+    directory.expect({"train": fingerprint(train), "val": fingerprint(val)})
+    loss = make_loss(options, train.classes)
+    if directory.resumed and finished(directory, options.epochs):
+        return None
+
+    pl.seed_everything(options.seed, verbose=False)
+    model = setup.make_model(options, len(train.classes))
+    augmentation = build(options.augment)
     optimization = setup.make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
 
@@ -46,17 +53,22 @@ def run(options: Segment) -> Scores | None:
 
     freeze_unreached(model, cost_loss)
 
-    each = None
-    if options.dry_run or options.find_batch_size:
+    def price() -> Cost:
         dtype = device.autocast_dtype(options.precision)
-        each = cost(model, cost_loss, planning.optimizer_slots(options), autocast=dtype)
-        if options.find_batch_size:
-            options.batch_size, options.find_batch_size = largest_batch(each, len(train), device.free_memory()), False
-            told(f"--find-batch-size: {options.batch_size}")
+        return cost(model, cost_loss, planning.optimizer_slots(options), autocast=dtype)
+
+    if options.find_batch_size:
+        options.batch_size = largest_batch(price(), len(train), device.free_memory())
+        options.find_batch_size = False
+        told(f"--find-batch-size: {options.batch_size}")
     pairs = Pairs(train, augmentation, options.seed)
     loader = train_loader(pairs, options.batch_size, workers)
+    watching = [
+        ClassScores(train.classes),
+        *probing.make_probing(options, module.subjects(), val),
+        Replacing(directory),
+    ]
     if options.dry_run:
-        assert each is not None  # costed above; said for the type checker
         levels: Any = model.head.levels
         facts = {
             "head": f"{options.head.name} on levels {', '.join(map(str, levels))}",
@@ -64,27 +76,26 @@ def run(options: Segment) -> Scores | None:
             "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
         }
         steps = planning.updates(len(train), options)
-        planning.print_plan(model, each, options.batch_size, steps, facts)
+        planning.print_plan(model, price(), options.batch_size, steps, facts)
         return None
 
-    pairs.dataset = setup.cached(train, options.data, options.data.train)  # no earlier: a dry run decodes nothing
-    if options.find_lr:
-        found = setup.found_lr(module, loader, options.accelerator)
-        options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
-        told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone, in the ratio given")
-        module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
-    watching = [ClassScores(train.classes), *probing.make_probing(options, module.subjects(), val)]
     planning.tell_memory(options, model, cost_loss)
-    directory = setup.open_run(options, "segment", f"{options.head.name}-{model.backbone.name}")
-    if options.resume is not None and finished(directory, options.epochs):
-        return None
-    if RANK == 0:
-        save_classes(directory.folder / "classes.json", train.classes, train.palette)
-    val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
-    end = training.fit(module, loader, val_loader, directory, options.resume is not None, watching)
-    if RANK == 0:
-        export_best(module, directory)
-        report_run(directory.folder, probing.captions())
+    planning.tell_schedule(options, directory)
+    with directory.training(options, "segment"):
+        pairs.dataset = setup.cached(train, options.data, options.data.train)
+        if options.find_lr:
+            found = setup.found_lr(module, loader, options.accelerator)
+            options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
+            told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone")
+            module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
+            directory.save(options, "segment")
+        if RANK == 0 and not directory.resumed:
+            save_classes(directory.folder / "classes.json", train.classes, train.palette)
+        val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
+        end = training.fit(module, loader, val_loader, directory, directory.resumed, watching)
+        if RANK == 0:
+            export_best(module, directory)
+            report_run(directory.folder, probing.captions())
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         setup.print_scores(module.scores, train.classes)

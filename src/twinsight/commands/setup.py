@@ -28,6 +28,8 @@ from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import Inference
 from twinsight.metrics import Scores
+from twinsight.ours import whereabouts
+from twinsight.outputs import check_folder
 from twinsight.recipe import parse, read
 from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
@@ -38,12 +40,19 @@ from twinsight.training.trainer import Training, quiet
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
-    """The run that the options name: resumed, or new."""
-    if options.resume is not None:
+    """The run that the options name: resumed, or new. Nothing is written yet.
+
+    what: the default of --run is runs/COMMAND-WHAT-N.
+    """
+    if options.resume is None:
         if options.run is not None:
-            raise UserError("--run: goes without --resume, which names the run already")
-        return Run.reopen(options.resume, options, command)
-    return Run.make(options.run, options, command, what, options.overwrite)
+            check_folder("run", options.run, options, replaces=True)
+        return Run.new(options.run, command, what, options.overwrite)
+    if options.run is not None:
+        raise UserError("--run: cannot be combined with --resume, which names the run already; leave it out")
+    if options.overwrite:
+        raise UserError("--overwrite: cannot be combined with --resume, which goes on with the run; leave one out")
+    return Run.reopen(options.resume, options, command)
 
 
 def processes(options: TrainingOptions) -> int:
@@ -55,9 +64,12 @@ def processes(options: TrainingOptions) -> int:
     return count
 
 
-def make_backbone(options: Any, weights: Path | None) -> Backbone:
-    backbone = build(options)
-    if weights is not None:
+def make_backbone(options: Any, weights: Path | None, resumed: bool = False) -> Backbone:
+    """The backbone with the weights to start from; of a resumed run as it is made, since its checkpoint has them all,
+    wherever the first ones have gone.
+    """
+    backbone = build(options, **(pretrained_off(options) if resumed else {}))
+    if weights is not None and not resumed:
         load_weights(backbone, weights)
     return backbone
 
@@ -71,10 +83,10 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
 def make_training(options: Pretrain | Segment, title: str, monitor: str | None = None) -> Training:
     Device(options.accelerator)
     if options.ema is not None and options.swa is not None:
-        raise UserError("--swa: goes without --ema; choose one average")
+        raise UserError("--swa: cannot be combined with --ema; choose one average")
     exact = isinstance(options, Pretrain) and options.accumulate_exact
     if exact and options.accumulate == 1:
-        raise UserError("--accumulate-exact: needs --accumulate, of 2 or more, to say of how many steps")
+        raise UserError("--accumulate-exact: needs --accumulate 2 or more, the steps that the loss sees at once")
     if options.early_stopping is not None and monitor is None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     return Training(
@@ -106,7 +118,7 @@ def make_inference(options: InferenceOptions) -> Inference:
 def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
     """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
     if not (run / "config.yaml").is_file():
-        raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml)")
+        raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml){whereabouts(run)}")
     options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"), run / "config.yaml")
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
     if not file.is_file():
@@ -132,7 +144,7 @@ def pretrained_off(backbone: Any) -> dict[str, bool]:
 
 
 def make_model(options: Segment, num_classes: int) -> SegmentationModel:
-    backbone = make_backbone(options.backbone, options.weights)
+    backbone = make_backbone(options.backbone, options.weights, options.resume is not None)
     if options.checkpointing:
         checkpoint_blocks(backbone)
     if options.freeze != 0:
@@ -147,7 +159,9 @@ def make_model(options: Segment, num_classes: int) -> SegmentationModel:
     model = SegmentationModel(backbone, build(options.head, *shape), aux)
     for name in ("checkpointing", "compile"):
         if getattr(options, name) and hasattr(model.head, "attention"):
-            raise UserError(f"--{name}: goes without --head {options.head.name}, which records attention; leave it out")
+            raise UserError(
+                f"--{name}: cannot be combined with --head {options.head.name}, which records attention; leave it out"
+            )
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from twinsight.errors import UserError
 from twinsight.reading import read_text, read_yaml
+from twinsight.recipe import flat
 from twinsight.report.embed import KINDS
 from twinsight.training.metrics_csv import read_rows
 
@@ -54,14 +55,6 @@ class Record:
                 steps = found.setdefault(file.parent.name, {}).setdefault(match["name"], {})
                 steps[int(match["step"] or -1)] = file
         return found
-
-
-def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"head": {"name": "linear"}} -> {"head.name": "linear"}."""
-    pairs: dict[str, Any] = {}
-    for name, value in options.items():
-        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return pairs
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -110,8 +110,6 @@ class Training:
         except SystemExit as error:  # Lightning's answer to a second Ctrl-C
             raise KeyboardInterrupt from error
         except (UserError, ValueError, RuntimeError) as error:
-            if RANK == 0 and not run.last.is_file():
-                run.remove()
             raise explained(error) from error
         return last.end
 

@@ -1,0 +1,125 @@
+"""Folders that a command of ours has made: known by a marker, and replaced without losing the old one on the way.
+
+The old folder is moved to a hidden name beside it, and goes only when the new one is worth more.
+"""
+
+import json
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from twinsight.errors import UserError
+from twinsight.files import write_text
+from twinsight.reading import read_yaml
+
+MARKER = ".twinsight"
+FORMAT = 1
+
+RUN = {
+    MARKER, ".lock", "config.yaml", "environment.txt", "data.json", "metrics.csv", "checkpoints", "figures",
+    "report.html", "tensorboard", "wandb", "evaluations", "evaluations.json", "backbone.safetensors", "backbone.json",
+    "model.safetensors", "classes.json",
+}  # fmt: skip
+"""What may lie at the top of a run directory."""
+
+NAMES: dict[str, set[str]] = {
+    "pretrain": RUN,
+    "segment": RUN,
+    "demo": {MARKER, ".lock", "shapes", "pretrain", "random", "pretrained", "finetuned", "figures", "index.html"},
+}
+"""By the command that made the folder."""
+
+
+def mark(folder: Path, command: str) -> None:
+    write_text(folder / MARKER, json.dumps({"format": FORMAT, "command": command}) + "\n")
+
+
+def maker(folder: Path) -> str | None:
+    """The command that made a folder, by its marker; without one, as earlier versions left it, by its files."""
+    config = tree(folder / "config.yaml")
+    if (folder / MARKER).exists():
+        content = tree(folder / MARKER)
+        command = content.get("command")
+        known = command in NAMES and content.get("format") == FORMAT
+        return command if known and config.get("command", command) == command else None
+    if (folder / "shapes" / "ImageSets").is_dir() and maker(folder / "pretrain") == "pretrain":
+        return "demo"
+    command = config.get("command")
+    return command if command in ("pretrain", "segment") and (folder / "environment.txt").is_file() else None
+
+
+def tree(file: Path) -> dict[str, Any]:
+    """A YAML (or JSON) file's mapping; nothing if there is none."""
+    try:
+        content = read_yaml(file)
+    except UserError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def stranger(folder: Path, names: Collection[str]) -> str | None:
+    """A name at the top of the folder that is none of ours, nor what an interrupted write of ours has left."""
+    known = {*names, *(f".{name}.tmp" for name in names)}
+    return min((path.name for path in folder.iterdir() if path.name not in known), default=None)
+
+
+def vacant(folder: Path) -> bool:
+    """Whether there is nothing to lose: no folder, or one with no more than a lock and a marker."""
+    return not folder.exists() or (folder.is_dir() and stranger(folder, {MARKER, ".lock"}) is None)
+
+
+def check_replaceable(flag: str, folder: Path, commands: Collection[str]) -> None:
+    """Raises UserError unless all that the folder holds at its top was made by one of `commands`."""
+    command = maker(folder) if folder.is_dir() else None
+    if command is None or command not in commands:
+        raise UserError(
+            f"{flag} {folder}: was not made by twinsight {' or '.join(commands)}, so --overwrite leaves it alone; "
+            f"choose another {flag}"
+        )
+    name = stranger(folder, NAMES[command])
+    if name is not None:
+        raise UserError(
+            f"{flag} {folder}: holds {name}, which twinsight did not write, so --overwrite leaves it alone; "
+            f"move that elsewhere, or choose another {flag}"
+        )
+
+
+def aside(folder: Path) -> Path:
+    """Where a folder that is being replaced waits: beside it, hidden."""
+    real = folder.resolve()
+    return real.with_name(f".{real.name}.replaced")
+
+
+def move_aside(folder: Path, finished: bool) -> None:
+    """Make room for a new folder.
+
+    finished: whether the folder is worth going back to. If not, and there is one that it was itself to replace, that
+    one stays.
+    """
+    if folder.exists() and aside(folder).exists():
+        discard(aside(folder) if finished else folder)
+    if folder.exists():
+        folder.resolve().rename(aside(folder))
+
+
+def put_back(folder: Path) -> None:
+    """Give the old folder its name again, in place of the new one."""
+    discard(folder)
+    aside(folder).rename(folder.resolve())
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder, which is gone at once under its name, even if this is interrupted."""
+    real = folder.resolve()
+    removed = real.with_name(f".{real.name.removeprefix('.')}.removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    if real.exists():
+        real.rename(removed)
+        shutil.rmtree(removed)
+
+
+def whereabouts(folder: Path) -> str:
+    """Where to find what an interrupted --overwrite has moved aside; nothing if there is none."""
+    old = aside(folder)
+    return f"; what was here before an interrupted --overwrite is in {old}" if old.exists() else ""

@@ -1,0 +1,17 @@
+"""A run that takes the place of an older one."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+
+from twinsight.run import Run
+
+
+class Replacing(pl.Callback):
+    """Removes the older run as soon as the new one has a checkpoint."""
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        self.run.settle()
