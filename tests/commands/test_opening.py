@@ -69,3 +69,15 @@ def test_predict_and_look_say_what_they_do(segmenter_run, tmp_path, capfd):
     assert "look filters: test_resnet with RANDOM weights | fp32 on" in line
     line = told(capfd, "look", "features", photo, "--weights", segmenter_run, "--out", out)
     assert f"look features: {segmenter_run} | 1 image | fp32 on" in line
+
+
+def test_trainings_say_that_weights_are_random(tmp_path, capfd):
+    run, small = tmp_path / "run", ("--data.size", 32, "--data.count", 8, "--data.val-count", 4, "--precision", "fp32")
+    given = ("--backbone", "test_resnet", "--accelerator", "cpu", "--dry-run", "--run", run, "--batch-size", 4, *small)
+    line = told(capfd, "segment", "--freeze", "all", *given)
+    data = "data shapes (the embedded toy scenes), 8 images to train"
+    backbone = "backbone test_resnet, RANDOM weights"
+    assert f"segment: {data}, 4 to validate | linear on {backbone}, frozen | fp32 on cpu | run {run}" in line
+    line = told(capfd, "pretrain", *given)
+    assert f"pretrain: {data} | barlow-twins, {backbone} | fp32 on cpu | run {run}" in line
+    assert not run.exists()

@@ -24,9 +24,8 @@ def data_set(options: Any, counts: str) -> str:
 
 def splits(train: Dataset, val: Dataset | None = None) -> str:
     """How many images there are to train on and to validate on, and who decided that."""
-    note = getattr(train, "split_note", "")
-    if note:
-        return note
+    if train.split_note:
+        return train.split_note
     return f"{images(len(train))} to train" + ("" if val is None else f", {len(val)} to validate")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
 from twinsight.commands import planning, probing, setup
+from twinsight.commands.opening import announce, computing, data_set, network, splits
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
@@ -39,6 +40,13 @@ def run(options: Pretrain) -> Path | None:
     directory.expect({"train": fingerprint(data)})
     if directory.resumed and finished(directory, options.epochs):
         return directory.folder
+    announce(
+        "pretrain",
+        data_set(options.data, splits(data)),
+        f"{options.method.name}, {network(options.backbone, options.weights, directory.resumed)}",
+        computing(device, options.precision),
+        f"run {directory.folder}",
+    )
 
     pl.seed_everything(options.seed, verbose=False)
     backbone = setup.make_backbone(options.backbone, options.weights, directory.resumed)

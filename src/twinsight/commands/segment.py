@@ -9,6 +9,7 @@ from torch import Tensor
 
 from twinsight.choices.build import build
 from twinsight.commands import planning, probing, setup
+from twinsight.commands.opening import announce, computing, data_set, network, splits
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
@@ -41,6 +42,13 @@ def run(options: Segment) -> Scores | None:
     loss = make_loss(options, train.classes)
     if directory.resumed and finished(directory, options.epochs):
         return None
+    announce(
+        "segment",
+        data_set(options.data, splits(train, val)),
+        f"{options.head.name} on {network(options.backbone, options.weights, directory.resumed, options.freeze)}",
+        computing(device, options.precision),
+        f"run {directory.folder}",
+    )
 
     pl.seed_everything(options.seed, verbose=False)
     model = setup.make_model(options, len(train.classes))
