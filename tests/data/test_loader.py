@@ -251,7 +251,10 @@ def test_lightning_sets_the_epoch_and_resumes_at_a_border_and_within(tmp_path, s
 def test_an_unreadable_image_is_one_sentence(workers):
     with pytest.raises(UserError) as error:
         list(train_loader(Views(Memory(broken=13), VIEWS), 22, workers))
-    assert str(error.value) == "/photos/image13.jpg: ends too early; copy it again or remove it"
+    assert str(error.value) == (
+        "/photos/image13.jpg: ends too early; copy it again or remove it, or give --data.tolerate a number or share of "
+        "broken images to go on without"
+    )
 
 
 def test_a_batch_that_never_fills_is_refused():

@@ -62,7 +62,7 @@ class ShapesOptions(DataOptions):
 
 @dataclass
 class FileOptions(DataOptions):
-    not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels")
+    not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels", "tolerate")
     cache: Path | None = None
     """Folder in which to keep all training images (and masks) decoded, 3 bytes a pixel (4 with masks), once for all
     epochs and runs."""
@@ -71,11 +71,15 @@ class FileOptions(DataOptions):
     a run keeps what was found."""
     max_megapixels: Megapixels = 250
     """Refuse larger images before they are decoded."""
+    tolerate: NotNegative = 0
+    """Broken images that a training goes on without, each named once: a share below 1, else a number. The next image
+    takes the place of each; validation leaves it out."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
         dataset = super().open(role)
         # Kept, so that the other split, and whoever goes on with the run, reads 16-bit images by the same bits.
         self.bits = dataset.read_as(self.bits, self.max_megapixels)
+        dataset.tolerate = self.tolerate
         return dataset
 
 

@@ -18,6 +18,7 @@ from twinsight.console import console, told
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
 from twinsight.data.samples import Dataset
+from twinsight.data.tolerance import Tolerance
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.files import without_nan
@@ -140,8 +141,9 @@ def read_images(options: Any, segmenter: bool) -> Seen:
 
 def sample(data: Dataset, count: int, size: int | None) -> Seen:
     """`count` images of a data set, evenly chosen, with their masks where there are some."""
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int))
-    samples = [data[int(i)] for i in chosen]
+    places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)).tolist()
+    tolerance = Tolerance(len(data), data.tolerate)
+    chosen, samples = zip(*(tolerance.read(data.__getitem__, place) for place in places))
     images = [to_tensor(image, size) for image, _, _ in samples]
     masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
     labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None

@@ -61,7 +61,8 @@ def run(options: Pretrain) -> Path | None:
     if term is not None:
         term.check(method, options.method.views.size)
 
-    drawn = samples.transform(data.image(0), np.random.default_rng(options.seed))
+    _, first = samples.tolerance.read(data.image, 0)
+    drawn = samples.transform(first, np.random.default_rng(options.seed))
 
     def loss(method: nn.Module, batch: int) -> Tensor:
         views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]

@@ -1,5 +1,6 @@
 """Decoded images in one file that is mapped into memory: every later epoch reads pixels instead of JPEGs."""
 
+import json
 import mmap
 import os
 import shutil
@@ -15,11 +16,16 @@ from filelock import FileLock
 
 from twinsight.data.decode import image_size
 from twinsight.data.samples import Dataset, Entry
+from twinsight.data.tolerance import limit, too_many
 from twinsight.errors import UserError
+from twinsight.files import write_text
 from twinsight.reading import read_text
 
 BLOCK = 256
 """Images between two marks of how far a cache is built: what an interruption loses at most."""
+
+BROKEN = "broken.json"
+"""What is wrong with each sample that was left out, by its index."""
 
 STAMP = np.dtype([("id", np.uint64), ("image", np.int64, 2), ("mask", np.int64, 2)])
 """What a sample is known by: hash of its id; size and time of change in nanoseconds of each file, 0 of no mask."""
@@ -49,7 +55,8 @@ class Cached(Dataset):
     ):
         super().__init__(dataset.entries, dataset.classes, dataset.palette)
         self.dataset, self.folder = dataset, folder
-        self._reading = dataset.reading
+        self._reading, self.tolerate = dataset.reading, dataset.tolerate
+        self.broken: dict[str, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / "lock"):
@@ -67,6 +74,8 @@ class Cached(Dataset):
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, read-only: the mapped file itself."""
         index = range(len(self))[index]
+        if str(index) in self.broken:
+            raise UserError(self.broken[str(index)])
         height, width = self.sizes[index].tolist()
         start = self.starts[index]
         return self._bytes[start : start + 3 * height * width].reshape(height, width, 3)
@@ -89,12 +98,12 @@ class Cached(Dataset):
             key = "\n".join([*self.classes, *self.dataset.coding, *bits])
             stamps = np.fromiter(pool.map(partial(stamp, key), self.entries), STAMP, len(self))
             if not index.exists():
-                sizes = np.array(
-                    list(pool.map(lambda entry: image_size(entry.image, self.reading), self.entries)), np.int32
-                )
+                sizes = list(pool.map(self._size, range(len(self))))
+                self._keep_broken()
                 unnamed = self.folder / "partial.npz"
                 np.savez(unnamed, stamps=stamps, sizes=np.array(sizes, np.int32))
                 unnamed.rename(index)
+        self.broken = self._left_out()
         known, sizes = self._stored(index)
         if not np.array_equal(known["id"], stamps["id"]):
             raise UserError(
@@ -116,7 +125,8 @@ class Cached(Dataset):
                 known, sizes = stored["stamps"], stored["sizes"]
             if known.dtype != STAMP or sizes.shape != (len(known), 2) or sizes.dtype != np.int32:
                 raise ValueError
-            if (sizes < 1).any() or (sizes > 1 << 20).any():
+            empty = np.flatnonzero((sizes < 1).any(axis=1))
+            if not {str(i) for i in empty} <= self.broken.keys() or (sizes < 0).any() or (sizes > 1 << 20).any():
                 raise ValueError
         except (ValueError, KeyError, EOFError, TypeError, AttributeError, MemoryError, BadZipFile) as error:
             raise UserError(f"{index}: is damaged; remove {self.folder}, which will then be made anew") from error
@@ -148,6 +158,7 @@ class Cached(Dataset):
             for first in range(done, len(self), BLOCK):
                 last = min(first + BLOCK, len(self))
                 list(pool.map(self._write, range(first, last)))
+                self._keep_broken()
                 # On disk before it is said to be there, whatever happens to the machine in between.
                 os.fsync(file.fileno())
                 unnamed = mark.with_name("done.partial")
@@ -156,8 +167,39 @@ class Cached(Dataset):
                 if report:
                     report(last, len(self))
 
+    def _size(self, index: int) -> tuple[int, int]:
+        try:
+            return image_size(self.entries[index].image, self.reading)
+        except UserError as error:
+            self._leave_out(index, error)
+            return 0, 0
+
+    def _leave_out(self, index: int, error: UserError) -> None:
+        """Note a broken sample. Raises UserError if there are more than `tolerate` allows."""
+        self.broken[str(index)] = str(error)
+        most = limit(len(self), self.tolerate)
+        if len(self.broken) > most:
+            raise too_many(error, len(self.broken), most) from error
+
+    def _left_out(self) -> dict[str, str]:
+        file = self.folder / BROKEN
+        if not file.exists():
+            return {}
+        try:
+            return {index: str(sentence) for index, sentence in json.loads(read_text(file)).items()}
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{file}: is damaged; remove {self.folder}, which will then be made anew") from error
+
+    def _keep_broken(self) -> None:
+        if self.broken:
+            write_text(self.folder / BROKEN, json.dumps(self.broken))
+
     def _write(self, index: int) -> None:
-        image, mask, _ = self.dataset[index]
+        try:
+            image, mask, _ = self.dataset[index]
+        except UserError as error:
+            self._leave_out(index, error)
+            return
         if image.shape[:2] != tuple(self.sizes[index]):
             raise UserError(f"{self.entries[index].image}: changes while it is read; remove {self.folder}, try again")
         with open(self.folder / "pixels", "r+b") as file:

@@ -100,7 +100,7 @@ def image_size(path: Path, reading: Reading = STANDARD) -> tuple[int, int]:
             with tiff.first_page(path) as page:
                 height, width = tiff.size(page)
         else:
-            with Image.open(path, formats=(*FORMATS, "JPEG", "MPO")) as image:
+            with Image.open(path, formats=(*FORMATS, "JPEG")) as image:
                 reading.check_size(path, image.height, image.width)
                 on_its_side = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
                 height, width = image.size if on_its_side else image.size[::-1]

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from twinsight.data.pairs import PairAugmentation
 from twinsight.data.samples import VOID, Dataset, Sample
+from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
 from twinsight.errors import UserError
 
@@ -70,15 +71,16 @@ class Views(TorchDataset):
 
     def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0, color: bool = True):
         self.dataset, self.transform, self.seed, self.color = dataset, transform, seed, color
+        self.tolerance = Tolerance(len(dataset), dataset.tolerate)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> tuple[list[torch.Tensor], list[Params], int]:
-        image = self.dataset.image(key[1])
+        index, image = self.tolerance.read(self.dataset.image, key[1])
         drawn = self.transform.draw(np.random.default_rng([self.seed, *key]), *image.shape[:2])
         make = self.transform.apply if self.color else self.transform.crop
-        return [torch.from_numpy(view).permute(2, 0, 1) for view in make(image, drawn)], drawn, key[1]
+        return [torch.from_numpy(view).permute(2, 0, 1) for view in make(image, drawn)], drawn, index
 
     def collate(self, samples: list[tuple[list[torch.Tensor], list[Params], int]]) -> ViewBatch:
         views, params, indices = zip(*samples)
@@ -91,21 +93,21 @@ class Views(TorchDataset):
 
 
 class Pairs(TorchDataset):
-    """Images with their masks, augmented for training, untouched if `augmentation` is None: key -> Sample.
-
-    Batches are `Batch`.
-    """
+    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample, batches: `Batch`."""
 
     def __init__(self, dataset: Dataset, augmentation: PairAugmentation | None = None, seed: int = 0):
         self.dataset, self.augmentation, self.seed = dataset, augmentation, seed
+        # Not of unlabeled images that are only looked at: others know their labels by their places.
+        self.tolerance = Tolerance(len(dataset), dataset.tolerate if augmentation or dataset.classes else 0)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Sample:
-        image, mask, name = self.dataset[key[1]]
+        index, (image, mask, name) = self.tolerance.read(self.dataset.__getitem__, key[1])
         if self.augmentation is None:
-            return Sample(image, mask, name)
+            again = index != key[1] and mask is not None  # which its own place measures
+            return Sample(image, np.full_like(mask, VOID) if again else mask, name)
         if mask is None:
             raise UserError(f"{name}: has no mask to train on; choose a data set with masks")
         return Sample(*self.augmentation(image, mask, np.random.default_rng([self.seed, *key])), name)

@@ -34,7 +34,7 @@ def decode_mask(path: Path, reading: Reading = STANDARD) -> np.ndarray:
 
 
 def by_pillow(path: Path, reading: Reading) -> np.ndarray:
-    with Image.open(path, formats=(*FORMATS, "JPEG", "MPO")) as file:
+    with Image.open(path, formats=(*FORMATS, "JPEG")) as file:
         if file.format not in LOSSLESS:
             raise UserError(f"{path}: is a {file.format}, whose compression changes class indices; save masks as PNG")
         reading.check_size(path, file.height, file.width)

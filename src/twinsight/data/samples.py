@@ -44,11 +44,13 @@ class Dataset:
 
     classes: the names of the classes, index = label; empty where there are no masks.
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
+    tolerate: how many broken samples a training puts up with, as `tolerance.Tolerance` takes it.
     relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
     split_note: how the splits came about, with counts, in words; "" where nobody would ask.
     coding: what else than its classes a cache of decoded masks must know a data set by.
     """
 
+    tolerate: float = 0
     relatives: Sequence[Path] = ()
     _reading: Reading | None = None
     split_note: str = ""
