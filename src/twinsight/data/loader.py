@@ -93,7 +93,7 @@ class Views(TorchDataset):
 
 
 class Pairs(TorchDataset):
-    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample, batches: `Batch`."""
+    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample; gives `Batch`es."""
 
     def __init__(self, dataset: Dataset, augmentation: PairAugmentation | None = None, seed: int = 0):
         self.dataset, self.augmentation, self.seed = dataset, augmentation, seed
