@@ -9,7 +9,9 @@ from PIL import Image
 
 from twinsight.choices.data import FolderOptions
 from twinsight.data.cache import Cached
+from twinsight.data.class_folder import ClassFolder
 from twinsight.data.depth import decide_bits
+from twinsight.data.folder import Folder
 from twinsight.data.reading import Reading
 from twinsight.data.samples import Dataset, Entry
 from twinsight.errors import Remark, UserError
@@ -106,3 +108,31 @@ def test_options_keep_what_was_found_for_the_other_split_and_for_whoever_goes_on
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert options.open("train").reading == Reading(12, 250)
+
+
+@pytest.mark.parametrize("layout", ["pairs", "voc", "stated", "classes"])
+def test_both_splits_of_a_root_are_read_by_the_same_bits(tmp_path, layout):
+    """The one bright image is in one of them."""
+    images = tmp_path / ("JPEGImages" if layout == "voc" else "images")
+    masks = tmp_path / ("SegmentationClass" if layout == "voc" else "masks")
+    names = {"voc": [f"{i}" for i in range(6)], "pairs": [f"{i}" for i in range(6)]}.get(
+        layout, [f"{split}/{kind}/{i}" for split in ("train", "val") for kind in "ab" for i in range(2)]
+    )
+    for i, name in enumerate(names):
+        for folder, value in ((images, 3000 if i == 0 else 200), (masks, 0)):
+            (folder / f"{name}.png").parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f"{name}.png"), np.full((4, 5), value, np.uint16 if value else np.uint8))
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    if layout == "voc":
+        (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+        for split, chosen in (("train", names[:3]), ("val", names[3:])):
+            (tmp_path / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(chosen))
+    if layout == "classes":
+        datasets = [ClassFolder(images, split) for split in ("train", "val")]
+    else:
+        given = {} if layout == "voc" else {"masks": masks, "classes": tmp_path / "classes.txt", "val_fraction": 0.5}
+        root = tmp_path if layout == "voc" else images
+        datasets = [Folder(root, split, **given) for split in ("train", "val")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Remark)
+        assert [dataset.reading.bits for dataset in datasets] == [12, 12]

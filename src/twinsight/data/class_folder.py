@@ -46,6 +46,7 @@ class ClassFolder(Dataset):
         strange = next((entry for entry in entries if category(entry) not in self.names), None)
         if strange is not None:
             raise UserError(f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks")
+        self.relatives = [entry.image for entry in known]
         self.labels = tuple(self.names.index(category(entry)) for entry in entries)
         super().__init__(entries)
 
@@ -61,7 +62,9 @@ def read(folder: Path) -> list[Entry]:
         raise UserError(f"{folder}: there is no such split; {folder.parent} has {there}, to be chosen by --data.val")
     entries = [Entry(path.relative_to(folder).as_posix(), path) for path in find_images(folder)]
     if not entries:
-        raise UserError(f"{folder}: holds no image (JPEG, PNG, WebP, BMP or TIFF); check the path")
+        raise UserError(
+            f"{folder}: holds no image (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path"
+        )
     alone = next((entry for entry in entries if "/" not in entry.id), None)
     if alone is not None:
         raise UserError(f"{alone.image}: lies in no class's folder; move it to {folder}/CLASS, or take --data folder")

@@ -62,17 +62,19 @@ class Folder(Dataset):
             pairs = pair(folders)
             roles, self.split_note = divide(pairs, val_fraction)
             entries = choose(pairs, roles, split)
+            self.relatives = [entry.image for entry in pairs]
             if not entries:
                 raise UserError(
                     f"val_fraction {val_fraction}: leaves none of {len(pairs)} pairs for {split}; choose another"
                 )
         elif is_layout(root):
             entries = read_layout(root, "trainval" if split == "all" else split)
+            self.relatives = find_images(root / "JPEGImages")
             named = [name for name in ("train", "val") if split_file(root, name).is_file()]
             lengths = (f"{len(lines(split_file(root, name)))} {name}" for name in named)
             self.split_note = f"{', '.join(lengths)}, as the lists of ImageSets/Segmentation say"
         else:
-            entries, self.split_note = unlabeled(root, split)
+            entries, self.split_note, self.relatives = unlabeled(root, split)
             super().__init__(entries)
             return
         names = find_classes(root, [there for _, there, _ in folders], classes)
@@ -87,12 +89,13 @@ class Folder(Dataset):
         return stored if self.values is None else self.values(stored, path)
 
 
-def unlabeled(root: Path, split: str) -> tuple[list[Entry], str]:
+def unlabeled(root: Path, split: str) -> tuple[list[Entry], str, list[Path]]:
+    """The entries of a split, a sentence on the splits, and the images of all of them."""
     files = find_images(root)
     masks = masks_beside(files)
     entries = [Entry(path.relative_to(root).as_posix(), path) for path in files if path not in masks]
     if not entries:
-        raise UserError(f"{root}: holds no image (JPEG, PNG, WebP, BMP or TIFF); check the path")
+        raise UserError(f"{root}: holds no image (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path")
     roles = stated({entry.id: entry.image for entry in entries})
     note = f"{len(entries)} images without masks" if roles is None else f"{counts(roles)}, as the folders say"
     if masks:
@@ -100,7 +103,7 @@ def unlabeled(root: Path, split: str) -> tuple[list[Entry], str]:
     chosen = choose(entries, roles or ["train"] * len(entries), split)
     if not chosen:
         raise UserError(f"{root}: has no masks, so there is nothing to validate on; give a folder of masks")
-    return chosen, note
+    return chosen, note, [entry.image for entry in entries]
 
 
 def paired_folders(root: Path, masks: Path | None) -> list[tuple[Path, Path, str]]:
@@ -141,7 +144,9 @@ def compare(root: Path, images: dict[str, Path], masks: Path, labels: dict[str, 
         (masks, labels, root, images, "mask", "image"),
     ):
         if not found:
-            raise UserError(f"{folder}: holds no {kind} (JPEG, PNG, WebP, BMP or TIFF); check the path")
+            raise UserError(
+                f"{folder}: holds no {kind} (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path"
+            )
         alone = sorted(found.keys() - others.keys())
         if alone:
             raise UserError(
