@@ -20,7 +20,9 @@ from torchvision.models.segmentation.fcn import FCNHead
 from twinsight.backbones import hub, weights
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.hub import fetch, official
-from twinsight.backbones.layouts import likely, part_of, read_layout
+from twinsight.backbones.layouts import read_layout
+from twinsight.backbones.likely import RESNETS, likely
+from twinsight.backbones.parts import part_of
 from twinsight.backbones.weights import load_backbone
 from twinsight.errors import UserError
 
@@ -459,7 +461,7 @@ def test_parts(name, part):
 VITS = ("vit_small_patch16_224.dino", "vit_base_patch8_224.dino", "vit_large_patch16_224", "vit_base_patch14_dinov2")
 
 
-@pytest.mark.parametrize("name", [*VITS, *hub.RESNETS.values()])
+@pytest.mark.parametrize("name", [*VITS, *RESNETS.values()])
 def test_likely_network(name):
     with torch.device("meta"):
         network = timm.create_model(name, num_classes=0)
@@ -528,7 +530,7 @@ def test_download(offered, images, monkeypatch):
     assert same_tokens(backbone, dino_forward(state, images), images)
     with pytest.raises(UserError, match=r"dino_vits16: .* give --backbone vit_small_patch16_224.dino"):
         load_backbone(Backbone("resnet18"), Path("dino_vits16"))
-    with pytest.raises(UserError, match=r"wants pixels .* give --backbone vit_small_patch16_224.dino"):
+    with pytest.raises(UserError, match=r"wants pixels .* or --backbone vit_small_patch16_224.dino"):
         load_backbone(vit("vit_small_patch16_224"), Path("dino_vits16"))
 
 

@@ -83,8 +83,8 @@ def test_nothing_that_we_know(tmp_path, capfd):
     torch.save({"backbone.encoder.weight": torch.ones(2), "backbone_other": torch.ones(1)}, tmp_path / "odd.pth")
     assert weights.run(Weights(tmp_path / "odd.pth")) is None
     out = lines(capfd)
-    assert out["beside it"].startswith("backbone_other: 1 tensor, 33.3 %")
-    assert out["verdict"] == "no network can be told by these shapes; give --backbone"
+    names = "backbone.encoder.weight, backbone_other"
+    assert out["verdict"] == f"no network can be told by these names and shapes ({names}); give --backbone"
 
 
 def test_list(monkeypatch, tmp_path, capfd):

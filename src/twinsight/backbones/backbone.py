@@ -12,6 +12,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from twinsight.backbones.attention import Recorded, recording_attention
+from twinsight.backbones.positions import resize_as_dino
 from twinsight.errors import UserError
 
 # What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
@@ -44,6 +45,8 @@ class Backbone(nn.Module):
 
     name: a timm model ("resnet50", "vit_small_patch16_224", ...) or "vit-pytorch".
     pretrained: load timm's weights for that name (downloads them).
+    mean, std: of the pixels, in RGB and in [0, 1], by which they are normalized; by default the network's own.
+    positions: "dino" resizes a ViT's position embeddings as the official DINO does; by default as timm does.
     options: passed to the network: `output_stride`, `drop_path_rate`, `img_size`, ...
 
     dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a
@@ -60,11 +63,21 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: bool = False, **options: Any):
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        positions: Literal["dino"] | None = None,
+        **options: Any,
+    ):
         super().__init__()
         self.name = name
-        self.options = options
+        self.options = {"mean": mean, "std": std, "positions": positions} | options
         self.network: Any = build_network(name, pretrained, options)
+        if positions == "dino":
+            resize_as_dino(self.network, name)
         levels = list(self.network.feature_info)
         self.dims: tuple[int, ...] = tuple(level["num_chs"] for level in levels)
         self.strides: tuple[int, ...] = tuple(level["reduction"] for level in levels)
@@ -74,8 +87,8 @@ class Backbone(nn.Module):
         patches = isinstance(stem, nn.Linear) or stem.kernel_size == stem.stride or hasattr(self.network, "patch_embed")
         self.multiple = max(self.strides) if patches else 1
         config = self.network.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean or config["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std or config["std"]).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> pooled embedding (B, dim)."""

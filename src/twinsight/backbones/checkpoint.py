@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from twinsight.errors import UserError
 
-# Where trainings keep their networks, the one to take first.
-ENTRIES = ("teacher", "student", "state_dict", "model")
+# Where trainings keep their networks, the one to take first: averages of the weights, as timm does, and DINO's teacher.
+ENTRIES = ("state_dict_ema", "model_ema", "teacher", "student", "state_dict", "model")
 
 
 class Inert:
@@ -45,14 +45,25 @@ def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
     content = load(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no dictionary of tensors; save the network's state_dict")
-    entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)} or {"": content}
+    entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)}
     found = {}
-    for entry, values in entries.items():
+    for entry, values in (entries or {"": flat(content)}).items():
         tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
         for name, tensor in tensors.items():
             if problem := unusable(name, tensor, file.stat().st_size):
                 raise UserError(f"{file}: {name} {problem}; save the network's state_dict anew")
         found[entry] = tensors
+    return found
+
+
+def flat(content: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Names through nested dictionaries, joined by dots: {"net": state_dict} holds the network as well."""
+    found = {}
+    for name, value in content.items():
+        if isinstance(value, dict):  # an optimizer's state has numbers for names
+            found |= {f"{name}.{inner}": tensor for inner, tensor in flat(value).items() if isinstance(inner, str)}
+        else:
+            found[name] = value
     return found
 
 

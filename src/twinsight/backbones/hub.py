@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from twinsight.backbones.layouts import RESNETS
+from twinsight.backbones.likely import RESNETS
 from twinsight.errors import UserError
 
 META = "https://dl.fbaipublicfiles.com"

@@ -1,5 +1,6 @@
 """How the tensors of a file fit a network."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import Any, NamedTuple
@@ -8,10 +9,14 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from twinsight.backbones.checkpoint import same_kind
-from twinsight.backbones.layouts import Content, by_part, parameters, part_of
+from twinsight.backbones.layouts import Content
+from twinsight.backbones.parts import by_part, parameters, part_of
 
 NAMED = 3
 """Tensors that a message names."""
+
+
+Tensors = dict[str, Tensor]
 
 
 class Match(NamedTuple):
@@ -66,7 +71,8 @@ def described(tensor: Tensor) -> str:
 def match(network: Any, content: Content) -> Match:
     """Which of a file's tensors fit the network."""
     own = network.state_dict()
-    tensors, resized = resize_positions(network, content.tensors)
+    tensors, outside = begin(content.tensors, own)
+    tensors, resized = resize_positions(network, without_zero_biases(tensors, own))
     fitting = {name: t for name, t in tensors.items() if name in own and same_kind(own[name], t)}
     more = {name: t for name, t in tensors.items() if name not in own}
     lacking = {name: t for name, t in own.items() if name not in fitting}
@@ -77,9 +83,35 @@ def match(network: Any, content: Content) -> Match:
         misshapen={name: t for name, t in lacking.items() if name in tensors},
         given={name: tensors[name] for name in lacking if name in tensors},
         unknown={name: t for name, t in more.items() if part_of(name) is None},
-        left=content.beside | by_part({name: t for name, t in more.items() if part_of(name)}),
+        left=content.beside | by_part(outside) | by_part({name: t for name, t in more.items() if part_of(name)}),
         resized=resized,
     )
+
+
+def begin(tensors: Tensors, own: Tensors) -> tuple[Tensors, Tensors]:
+    """The tensors by the network's names, and those beside: its modules may stand in others (`model.`, `encoder.`).
+
+    Where not one name is the network's, what stands before most of its names is taken off.
+    """
+    ends = [f".{name}" for name in own]
+    if not own or own.keys() & tensors.keys():
+        return tensors, {}
+    prefixes = Counter(name.removesuffix(end) + "." for end in ends for name in tensors if name.endswith(end))
+    if not prefixes:
+        return tensors, {}
+    prefix = prefixes.most_common(1)[0][0]
+    outside = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name not in outside}, outside
+
+
+def without_zero_biases(tensors: Tensors, own: Tensors) -> Tensors:
+    """timm builds DINOv3 with and without biases of queries and values, which its distilled weights have as zeros."""
+    zero = {
+        name
+        for name, tensor in tensors.items()
+        if name.endswith((".attn.q_bias", ".attn.v_bias")) and name not in own and not tensor.any()
+    }
+    return {name: tensor for name, tensor in tensors.items() if name not in zero}
 
 
 def resize_positions(network: Any, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str | None]:

@@ -1,6 +1,5 @@
 """Models to look into, opened by what stands on the command line."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import load_whole, read_tensors
+from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
+from twinsight.backbones.weights import file_and_entry
 from twinsight.choices.build import build
 from twinsight.commands import setup
 from twinsight.config import Pretrain, Segment
@@ -49,7 +50,7 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
         return open_run(source, name, untrained, checkpoint, device)
     if source.exists() and untrained:
         raise UserError(f"--weights {spec}: name a run directory or a timm model after {RANDOM}")
-    if source.exists():
+    if file_and_entry(source)[0].exists():
         return as_backbone(name, open_file(source, backbone_options), device)
     if str(source) in official():
         known = official()[str(source)].backbone
@@ -77,12 +78,7 @@ def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: An
 
 def open_file(file: Path, backbone_options: Any) -> Backbone:
     """The backbone that the JSON beside the file describes, else --backbone, with the file's weights."""
-    about = file.with_suffix(".json")
-    if file.suffix == ".safetensors" and about.is_file():
-        known = json.loads(about.read_text(encoding="utf-8"))
-        backbone = Backbone(known["backbone"], **known.get("options", {}))
-    else:
-        backbone = build(backbone_options)
+    backbone = described(file) or build(backbone_options)
     setup.load_weights(backbone, file)
     return backbone
 

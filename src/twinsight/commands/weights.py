@@ -1,15 +1,17 @@
 """twinsight weights: what a weights file is, which network it fits, and what of it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
-from twinsight.backbones.layouts import Content, likely, parameters
-from twinsight.backbones.matching import Match, count, match
+from twinsight.backbones.likely import likely
+from twinsight.backbones.matching import Match, count, first_few, match
+from twinsight.backbones.parts import parameters
+from twinsight.backbones.weights import Weights as LoadedWeights
 from twinsight.backbones.weights import read_weights, refusal
 from twinsight.choices.build import build
 from twinsight.commands.setup import pretrained_off
@@ -26,15 +28,17 @@ def run(options: Weights) -> Match | None:
     if options.file is None:
         list_official()
         return None
-    content = read_weights(options.file)
-    backbone = network_for(options.file, options.backbone, content)
+    weights = read_weights(options.file)
+    content = weights.content
+    backbone = network_for(options.file, options.backbone, weights)
     whole = parameters(content.tensors) + sum(map(parameters, content.beside.values()))
     say("layout", content.layout)
     say("network", f"{count(content.tensors)}, {parameters(content.tensors) / 1e6:.2f} M parameters")
     if backbone is None:
         for part, those in content.beside.items():
             say("beside it", f"{part}: {listed(those, whole, 'the file')}")
-        say("verdict", "no network can be told by these shapes; give --backbone")
+        names = first_few(list(content.tensors))
+        say("verdict", f"no network can be told by these names and shapes ({names}); give --backbone")
         return None
     found = match(backbone.network, content)
     size = parameters(backbone.network.state_dict())
@@ -52,15 +56,15 @@ def run(options: Weights) -> Match | None:
         say("left out", f"{part}: {listed(those, whole, 'the file')}")
     if found.resized:
         say("resized", f"position embeddings {found.resized}")
-    problem = refusal(backbone, options.file, content, found)
+    problem = refusal(backbone, options.file, weights, found)
     flags = f"--backbone {backbone.name} --weights {options.file}"
     say("verdict", f"refused: {problem}" if problem else f"loads with {flags}")
     return found
 
 
-def network_for(file: Path, name: str | None, content: Content) -> Backbone | None:
+def network_for(file: Path, name: str | None, weights: LoadedWeights) -> Backbone | None:
     """The one named, or what the file's own run, JSON or name says that it is, or what its shapes tell."""
-    about, config = file.with_suffix(".json"), file / "config.yaml"
+    config = file / "config.yaml"
     if name is not None:
         return Backbone(name)
     if config.is_file():
@@ -68,10 +72,9 @@ def network_for(file: Path, name: str | None, content: Content) -> Backbone | No
         command, kind = ("segment", Segment) if "head" in tree else ("pretrain", Pretrain)
         backbone = parse(kind, command, [], tree, config).backbone
         return build(backbone, **pretrained_off(backbone))
-    if file.suffix == ".safetensors" and about.is_file():
-        known = json.loads(about.read_text(encoding="utf-8"))
-        return Backbone(known["backbone"], **known.get("options", {}))
-    told = likely(content) if file.exists() else official()[str(file)].backbone
+    if (backbone := described(file)) is not None:
+        return backbone
+    told = weights.backbone or likely(weights.content)
     return None if told is None else Backbone(told)
 
 

@@ -1,0 +1,40 @@
+"""New names for tensors, by regular expressions."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+
+def renaming(names: Mapping[str, str]) -> Callable[[State], State]:
+    patterns = [(re.compile(old), new) for old, new in names.items()]
+
+    def read(tensors: State) -> State:
+        found = {}
+        for name, tensor in tensors.items():
+            for old, new in patterns:
+                name = old.sub(new, name)
+            found[name] = tensor
+        return found
+
+    return read
+
+
+def join(tensors: State, whole: str, parts: Sequence[str]) -> State:
+    """Linear layers one below the other, where the first and the last are there; a missing one between is zero.
+
+    DINOv3's keys have no bias.
+    """
+    found = dict(tensors)
+    for name, tensor in tensors.items():
+        if f".{parts[0]}." not in name:
+            continue
+        names = [name.replace(parts[0], part) for part in parts]
+        if names[-1] in tensors:
+            found[name.replace(parts[0], whole)] = torch.cat([tensors.get(n, torch.zeros_like(tensor)) for n in names])
+            for each in names:
+                found.pop(each, None)
+    return found
