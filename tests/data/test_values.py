@@ -80,7 +80,7 @@ def test_values_that_do_not_suit(values, void, sentence):
 def test_a_cache_of_other_values_is_refused(tmp_path):
     write(tmp_path, [0, 255], ["a", "b"])
     Cached(Folder(tmp_path, "all"), tmp_path / "cache")
-    with pytest.raises(UserError, match="is the cache of other images or classes"):
+    with pytest.raises(UserError, match="is the cache of other images"):
         Cached(Folder(tmp_path, "all", values=(0, 255)), tmp_path / "cache")
 
 

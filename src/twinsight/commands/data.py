@@ -1,17 +1,21 @@
 """twinsight data: list, check, show and make data sets."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from twinsight.choices.data import DATA
 from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
-from twinsight.data.check import Verdict, check, render
+from twinsight.data.check import Verdict, check, equal_pictures, render
 from twinsight.data.class_folder import ClassFolder
+from twinsight.data.glance import sentences
+from twinsight.data.overlap import overlap
 from twinsight.data.samples import Dataset
+from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
 from twinsight.probes.draw import contact_sheet
 from twinsight.ranges import check_ranges
@@ -27,28 +31,48 @@ def list_data(options: DataList) -> None:
 
 
 def check_data(options: DataCheck) -> None:
-    """Raises UserError at the end if any sample is broken."""
+    """Raises UserError at the end if any sample is broken, masks mean nothing, or val is not apart from train."""
     check_ranges(options)
-    broken = 0
+    verdicts: dict[str, tuple[Dataset, Verdict]] = {}
     for split in ("train", "val") if options.split is None else (options.split,):
         dataset = options.data.open(split)
-        verdict = read(dataset, f"reading {split}")
+        verdict = read(dataset, split)
+        verdicts[split] = dataset, verdict
         console.print(f"[bold]{options.data.name}, {split}[/bold]")
         console.print(render(verdict))
-        broken += len(verdict.broken)
         if isinstance(dataset, ClassFolder):
             counts = np.bincount(dataset.labels, minlength=len(dataset.names))
             console.print(f"{len(counts)} classes, of {counts.min()} to {counts.max()} images")
         elif options.split is None and not dataset.classes:
             break  # images without masks have nothing to validate on
+    shared = overlapping(*verdicts.values()) if len(verdicts) == 2 else []
+    broken = sum(len(verdict.broken) for _, verdict in verdicts.values())
     if broken:
-        raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; mend or remove them")
+        raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; repair or remove them")
+    if shared or not all(verdict.ok for _, verdict in verdicts.values()):
+        what = "train and val share images" if shared else "masks mean nothing"
+        raise UserError(f"--data {options.data.name}: is unsound, since {what}, as said above; correct the data")
 
 
-def read(dataset: Dataset, title: str) -> Verdict:
+def overlapping(train: tuple[Dataset, Verdict], val: tuple[Dataset, Verdict]) -> list[str]:
+    """A sentence for each way in which images are in train and in val, which is printed too."""
+    if isinstance(train[0], Shapes):
+        return []
+    looked = overlap(train[0].entries, val[0].entries)
+    same = equal_pictures(train[1], val[1])
+    alike = [pair for pair in looked.alike if pair[1] not in {image for _, image in same}]
+    found = replace(looked, same=same, alike=alike, namesakes=[])
+    for sentence in sentences(found):
+        console.print(f"[red]unsound[/]: {escape(sentence)}")
+    for sentence in sentences(replace(looked, same=[], alike=[])):
+        console.print(f"[yellow]beware[/]: {escape(sentence)}")
+    return sentences(found)
+
+
+def read(dataset: Dataset, split: str) -> Verdict:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
-        task = progress.add_task(title, total=len(dataset))
-        return check(dataset, lambda done, total: progress.update(task, completed=done))
+        task = progress.add_task(f"reading {split}", total=len(dataset))
+        return check(dataset, lambda done, total: progress.update(task, completed=done), split)
 
 
 def show_data(options: DataShow) -> None:
@@ -61,8 +85,6 @@ def show_data(options: DataShow) -> None:
 
 
 def make_data(options: DataMake) -> None:
-    from twinsight.data.shapes import write
-
     check_ranges(options)
     write(options.folder, options.data.open("train"), options.data.open("val"))
     told(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")

@@ -11,6 +11,7 @@ from twinsight.commands.opening import announce, computing, data_set, images
 from twinsight.commands.probing import captions
 from twinsight.config import Evaluate
 from twinsight.console import told, tracked
+from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs, choose_workers, eval_loader
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -58,6 +59,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
         data_set(options.data, counts),
         computing(device, precision, trained=options.precision is None),
     )
+    glance(None, dataset)
     confusion = ConfusionMatrix(len(classes))
     loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers, gpu=device.cuda))
     for batch in tracked(loader, "evaluating", len(loader)):

@@ -14,6 +14,7 @@ from twinsight.commands.opening import announce, computing, data_set, network, s
 from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
+from twinsight.data.glance import glance_at_images
 from twinsight.data.loader import Views, choose_workers, train_loader
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -40,6 +41,7 @@ def run(options: Pretrain) -> Path | None:
     directory.expect({"train": fingerprint(data)})
     if directory.resumed and finished(directory, options.epochs):
         return directory.folder
+    glance_at_images(data)
     announce(
         "pretrain",
         data_set(options.data, splits(data)),

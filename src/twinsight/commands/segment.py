@@ -13,6 +13,7 @@ from twinsight.commands.opening import announce, computing, data_set, network, s
 from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
+from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -42,6 +43,7 @@ def run(options: Segment) -> Scores | None:
     loss = make_loss(options, train.classes)
     if directory.resumed and finished(directory, options.epochs):
         return None
+    glance(train, val)
     announce(
         "segment",
         data_set(options.data, splits(train, val)),

@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,10 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from twinsight.data.samples import VOID, Dataset
+from twinsight.data.glance import is_own_mask
+from twinsight.data.palettes import read_palette
+from twinsight.data.samples import VOID, Dataset, Entry
+from twinsight.data.tally import Tally
 from twinsight.errors import UserError
 
 
@@ -24,7 +28,8 @@ class Verdict:
     sizes: (N, 2) height and width in pixels of each sound image.
     pixels: (256,) how many pixels have each label; 255 is void.
     images: (256,) how many images hold each label.
-    twins: the ids of each group of images that are equal pixel for pixel.
+    same: the images that are equal pixel for pixel, by what their pixels come to.
+    unsound: a sentence for each reason that masks, though they can be read, mean nothing.
     """
 
     classes: tuple[str, ...]
@@ -32,11 +37,17 @@ class Verdict:
     sizes: np.ndarray
     pixels: np.ndarray
     images: np.ndarray
-    twins: list[list[str]]
+    same: dict[bytes, list[Entry]]
+    unsound: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return not self.broken
+        return not self.broken and not self.unsound
+
+    @property
+    def twins(self) -> list[list[str]]:
+        """The ids of each group of images that are equal pixel for pixel."""
+        return [[entry.id for entry in entries] for entries in self.same.values() if len(entries) > 1]
 
     @property
     def absent(self) -> list[str]:
@@ -50,15 +61,16 @@ class Sound(NamedTuple):
     pixels: np.ndarray
 
 
-def check(dataset: Dataset, report: Callable[[int, int], None] | None = None) -> Verdict:
+def check(dataset: Dataset, report: Callable[[int, int], None] | None = None, split: str = "train") -> Verdict:
     """Read every sample, on threads, since decoders release Python's lock.
 
+    split: "train", or "val", which need not hold every class.
     report: called after each sample with how many are read and how many there are.
     """
     ids = Counter(entry.id for entry in dataset.entries)
     broken = [f"{id}: is the id of {count} samples; rename them" for id, count in ids.items() if count > 1]
     sizes, same = [], defaultdict(list)
-    pixels, images = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    tally = Tally(dataset, len(dataset))
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda index: examine(dataset, index), range(len(dataset)))
         for done, (entry, result) in enumerate(zip(dataset.entries, results), start=1):
@@ -66,13 +78,27 @@ def check(dataset: Dataset, report: Callable[[int, int], None] | None = None) ->
                 broken.append(str(result))
             else:
                 sizes.append(result.size)
-                same[result.digest].append(entry.id)
-                pixels += result.pixels
-                images += result.pixels > 0
+                same[result.digest].append(entry)
+                if entry.mask is not None:
+                    tally.add(entry.mask, result.pixels, read_palette(entry.mask), is_own_mask(entry))
             if report:
                 report(done, len(dataset))
-    twins = [ids for ids in same.values() if len(ids) > 1]
-    return Verdict(dataset.classes, broken, np.array(sizes).reshape(-1, 2), pixels, images, twins)
+    unsound = tally.unsound(split, alone=split == "train") if tally.looked and dataset.classes else []
+    if tally.palettes.conflict:
+        unsound.append(f"{tally.palettes.conflict}; make all masks with one palette")
+    shape = np.array(sizes).reshape(-1, 2)
+    return Verdict(dataset.classes, broken, shape, tally.pixels, tally.images, same, unsound)
+
+
+def shared(train: Verdict, val: Verdict) -> list[tuple[Entry, Entry]]:
+    """An image of train for each of val that is equal to it pixel for pixel."""
+    return [(train.same[key][0], entry) for key in val.same if key in train.same for entry in val.same[key]]
+
+
+def equal_pictures(train: Verdict, val: Verdict) -> list[tuple[Path, Path]]:
+    """Of each image of val that is equal pixel for pixel to one of train, that one and itself."""
+    both = [key for key in val.same if key in train.same]
+    return [(train.same[key][0].image, entry.image) for key in both for entry in val.same[key]]
 
 
 def examine(dataset: Dataset, index: int) -> Sound | UserError:
@@ -96,7 +122,9 @@ def render(verdict: Verdict) -> Group:
         lines.append(f"[yellow]without a pixel[/]: {escape(', '.join(verdict.absent))}")
     lines += [f"[yellow]the same image[/]: {escape(', '.join(ids))}" for ids in verdict.twins]
     lines += [f"[red]broken[/]: {escape(sentence)}" for sentence in verdict.broken]
-    judgment = "[green]sound[/]" if verdict.ok else f"[red]{len(verdict.broken)} broken[/]"
+    lines += [f"[red]unsound[/]: {escape(sentence)}" for sentence in verdict.unsound]
+    judgment = f"[red]{len(verdict.broken)} broken[/]" if verdict.broken else "[red]unsound[/]"
+    judgment = "[green]sound[/]" if verdict.ok else judgment
     lines.append(f"{judgment}: {len(verdict.sizes)} samples read")
     return Group(*([classes_table(verdict)] if verdict.classes else []), *lines)
 

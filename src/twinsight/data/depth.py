@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from twinsight.data import tiff
 from twinsight.data.decode import decode_image
 from twinsight.data.reading import Reading, depth_of, naming
 from twinsight.errors import Remark, UserError
+
+T = TypeVar("T")
 
 MAY_BE_DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".j2k"})
 HEADERS, DECODED = 256, 16
@@ -50,7 +53,8 @@ def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
     return bits
 
 
-def evenly(files: Sequence[Path], count: int) -> list[Path]:
+def evenly(files: Sequence[T], count: int) -> list[T]:
+    """At most `count` of them, from the first to the last."""
     return [files[i] for i in np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).astype(int))]
 
 

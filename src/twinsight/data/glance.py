@@ -1,0 +1,121 @@
+"""A quick look at data before a training: it stops what cannot mean anything and remarks what is likely a mistake."""
+
+import filecmp
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from twinsight.data.decode import image_size
+from twinsight.data.depth import evenly
+from twinsight.data.label_images import in_mask_folder, looks_labeled
+from twinsight.data.overlap import Overlap, overlap
+from twinsight.data.palettes import read_palette
+from twinsight.data.samples import Dataset, Entry
+from twinsight.data.shapes import Shapes
+from twinsight.data.tally import Tally
+from twinsight.errors import Remark, UserError
+
+MASKS, PICTURES = 400, 48
+"""Most masks of a split that are read, and most images that are looked at for labels, evenly chosen."""
+PIXELS = 64e6
+"""Most pixels of the masks of a split, by the size of the first: about a second of reading."""
+
+
+def glance(train: Dataset | None, val: Dataset | None = None) -> None:
+    """Masks and splits of a training with masks; of one split alone, for a measurement of it.
+
+    Remarks what is suspicious; raises UserError for what makes a training mean nothing.
+    """
+    splits = {name: data for name, data in (("train", train), ("val", val)) if data and not isinstance(data, Shapes)}
+    for name, dataset in splits.items():
+        tally = look_at_masks(dataset)
+        for sentence in tally.unsound(name, alone=len(splits) == 1 or name == "train"):
+            raise UserError(sentence)
+        remark(tally.suspicious(name))
+        if tally.palettes.conflict:
+            remark([f"{tally.palettes.conflict}; make all masks of {name} with one palette"])
+    if len(splits) == 2:
+        remark(compare(splits["train"].entries, splits["val"].entries))
+
+
+def glance_at_images(dataset: Dataset) -> None:
+    """Remarks label images among photographs."""
+    if isinstance(dataset, Shapes):
+        return
+    below = [entry for entry in dataset.entries if in_mask_folder(entry.id)]
+    if below:
+        remark([f"{below[0].image}: lies in a folder of masks by its name, as {number(below, dataset)} do; {LEAVE}"])
+        return
+    asked = [entry for entry in dataset.entries if entry.image.suffix.lower() not in (".jpg", ".jpeg")]
+    some = evenly(asked, affordable(asked, PICTURES) if asked else 0)
+    with ThreadPoolExecutor() as pool:
+        labeled = pool.map(lambda entry: looks_labeled(entry.image), some)
+        found = [entry for entry, yes in zip(some, labeled) if yes]
+    if found:
+        of = f"{len(found)} of the {len(some)} looked at"
+        remark([f"{found[0].image}: has so few colors that it looks like a mask, as {of} do; {LEAVE}"])
+
+
+LEAVE = "if they are masks, move them out of --data.root"
+
+
+def number(entries: Sequence[Entry], dataset: Dataset) -> str:
+    return f"{len(entries)} of {len(dataset)} images"
+
+
+def look_at_masks(dataset: Dataset) -> Tally:
+    """Counts over the masks of a split, or over as many of them, evenly chosen, as take about a second."""
+    tally = Tally(dataset, len(dataset))
+    entries = evenly(dataset.entries, affordable(dataset.entries, MASKS))
+    with ThreadPoolExecutor() as pool:
+        for entry, pixels in zip(entries, pool.map(lambda entry: count(dataset, entry), entries)):
+            if entry.mask is not None:
+                tally.add(entry.mask, pixels, read_palette(entry.mask), is_own_mask(entry))
+    return tally
+
+
+def affordable(entries: Sequence[Entry], most: int) -> int:
+    """How many of these images hold 64 megapixels, by the size of the first, but 8 at least."""
+    height, width = image_size(entries[0].image)
+    return min(most, max(8, int(PIXELS / (height * width))))
+
+
+def count(dataset: Dataset, entry: Entry) -> np.ndarray:
+    """(256,) pixels of each label, also of those that are no class."""
+    labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry.mask)
+    return np.bincount(labels.ravel(), minlength=256)
+
+
+def is_own_mask(entry: Entry) -> bool:
+    """Whether image and mask are one file, or equal ones."""
+    return entry.mask is not None and entry.image.is_file() and filecmp.cmp(entry.image, entry.mask, shallow=False)
+
+
+def compare(train: Sequence[Entry], val: Sequence[Entry]) -> list[str]:
+    """A sentence for each way in which val is not apart from train. Raises UserError if they are the same images."""
+    found = overlap(train, val)
+    if found.identical:
+        raise UserError(
+            f"{found.same[0][1]}: is in train and in val, as all {len(val)} images of both; choose another --data.val, "
+            "since scores on what was trained on say nothing"
+        )
+    return sentences(found)
+
+
+def sentences(found: Overlap) -> list[str]:
+    said = []
+    for pairs, what in (
+        (found.same, "are images of train too"),
+        (found.alike, "show what the image of the same name in train shows"),
+        (found.namesakes, "have the name of another image in train"),
+    ):
+        if pairs:
+            said.append(f"{len(pairs)} of {found.val} images of val {what}, such as {pairs[0][1]} ({pairs[0][0]})")
+    return said
+
+
+def remark(said: Sequence[str]) -> None:
+    for sentence in said:
+        warnings.warn(f"warning: {sentence}", Remark, stacklevel=3)
