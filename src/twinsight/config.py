@@ -39,7 +39,7 @@ class RunOptions:
     resume: Path | None = None
     """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
     overwrite: bool = False
-    """Delete the run directory first if it exists."""
+    """Replace the run that is there, which goes once the new one has its first checkpoint."""
     dry_run: bool = False
     """Build everything, print what it is and what it costs, train nothing."""
     seed: Seed = 0
@@ -208,6 +208,8 @@ class Evaluate(InferenceOptions):
     """Of a run of `twinsight segment`."""
     json: Path | None = None
     """Write all numbers to this file too."""
+    overwrite: bool = False
+    """Replace that file if it is there already."""
     workers: Annotated[int, Range(0, 1024)] | None = None
     """Processes that load data. Default: by the machine."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -318,7 +320,7 @@ class Demo:
     """Directory for the data, the runs and index.html."""
     seed: Seed = 0
     overwrite: bool = False
-    """Delete the directory first if it exists."""
+    """Replace the demo that is there, which goes once the new one is done."""
     quick: bool = False
     """A few steps of each part, to see that everything works; its scores mean nothing."""
 
@@ -349,6 +351,8 @@ class DataShow:
     seed: Seed = 0
     out: Path = Path("contact-sheet.png")
     """PNG, PDF or SVG file."""
+    overwrite: bool = False
+    """Replace it if it is there already."""
     data: Any = field(default_factory=ShapesOptions)
 
 

@@ -55,7 +55,7 @@ def test_show_without_masks(tmp_path):
     data.show_data(DataShow(data=FolderOptions(root=tmp_path / "photos"), out=tmp_path / "sheet.png"))
     assert (tmp_path / "sheet.png").is_file()
     with pytest.raises(UserError, match="nothing to validate on"):
-        data.show_data(DataShow(data=FolderOptions(root=tmp_path / "photos"), split="val", out=tmp_path / "sheet.png"))
+        data.show_data(DataShow(data=FolderOptions(root=tmp_path / "photos"), split="val", out=tmp_path / "val.png"))
 
 
 def test_check_of_images_without_masks(tmp_path, capfd):

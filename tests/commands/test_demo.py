@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from twinsight.commands import demo
@@ -29,3 +31,24 @@ def test_the_demo_does_not_overwrite_silently(quick, tmp_path):
     with pytest.raises(UserError, match="leaves it alone"):
         demo.run(Demo(out=tmp_path, quick=True, overwrite=True))
     assert (tmp_path / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "of an earlier version"])
+def test_a_demo_that_fails_leaves_the_old_one(quick, tmp_path, monkeypatch, marked):
+    old = tmp_path / "demo"
+    shutil.copytree(quick, old)
+    if not marked:
+        (old / ".twinsight").unlink()
+
+    def fail(*_):
+        assert not (old / "index.html").exists()
+        raise UserError("no more")
+
+    monkeypatch.setattr(demo, "write", fail)
+    with pytest.raises(UserError, match="no more"):
+        demo.run(Demo(out=old, quick=True, overwrite=True))
+    assert (old / "index.html").read_bytes() == (quick / "index.html").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    (old / "mine.txt").write_text("keep me")
+    with pytest.raises(UserError, match=r"holds mine\.txt"):
+        demo.run(Demo(out=old, quick=True, overwrite=True))

@@ -112,8 +112,26 @@ def test_bad_images(segmenter_run, photos, image, sentence):
 def test_bad_runs(segmenter_run, photos):
     with pytest.raises(UserError, match="no run directory"):
         run(photos, photos)
-    with pytest.raises(NotADirectoryError):  # which the command line turns into a sentence
+    with pytest.raises(UserError, match=r"--out: .*a\.png is a file"):
         run(segmenter_run, photos, out=photos / "a.png" / "out")
+
+
+def test_photographs_are_never_predictions(segmenter_run, photos, monkeypatch):
+    before = {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()}
+    monkeypatch.chdir(photos)
+    (photos.parent / "link").symlink_to(photos)
+    for images, out in ((photos, photos), (Path("."), photos.parent / "link"), (photos / "a.png", Path("."))):
+        with pytest.raises(UserError, match=r"--out .*(is what --images reads|is one of the images)"):
+            run(segmenter_run, images, out=out, overwrite=True)
+    assert {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()} == before
+
+
+def test_predictions_among_the_photographs_are_not_predicted(segmenter_run, photos):
+    for _ in range(2):
+        run(segmenter_run, photos, out=photos / "masks", overwrite=True)
+    assert names(photos / "masks") == {
+        f"{name}{suffix}" for name in ("a", "sub/b", "c") for suffix in (".png", ".overlay.jpg")
+    }
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from twinsight.data.overlap import overlap
 from twinsight.data.samples import Dataset
 from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
-from twinsight.probes.draw import contact_sheet
+from twinsight.outputs import check_file, check_folder
+from twinsight.probes.draw import check_format, contact_sheet
 from twinsight.ranges import check_ranges
 
 
@@ -77,6 +78,8 @@ def read(dataset: Dataset, split: str) -> Verdict:
 
 def show_data(options: DataShow) -> None:
     check_ranges(options)
+    check_file("out", options.out, options, options.overwrite)
+    check_format(options.out)
     dataset = options.data.open(options.split)
     chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
     samples = [dataset[int(index)] for index in sorted(chosen)]
@@ -86,5 +89,6 @@ def show_data(options: DataShow) -> None:
 
 def make_data(options: DataMake) -> None:
     check_ranges(options)
+    check_folder("folder", options.folder, options)
     write(options.folder, options.data.open("train"), options.data.open("val"))
     told(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")

@@ -1,6 +1,5 @@
 """twinsight demo: the whole road on the embedded data set, and a page that shows what it brought."""
 
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,8 @@ from twinsight.data.shapes import write
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.metrics import Scores
+from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
+from twinsight.outputs import check_folder
 from twinsight.probes.correlation import Correlation
 from twinsight.probes.draw import Plot, curves
 from twinsight.probes.images import to_tensor
@@ -29,7 +30,7 @@ from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.probes.predictions import Predictions, compare
 from twinsight.ranges import check_ranges
 from twinsight.report.page import Picture, Section, Table, write_page
-from twinsight.run import environment
+from twinsight.run import Run, environment
 from twinsight.training.metrics_csv import read_rows
 
 HEADS = {
@@ -48,16 +49,32 @@ INSIDE = {
 
 def run(options: Demo) -> None:
     check_ranges(options)
+    out = options.out
+    check_folder("out", out, options, replaces=True)
+    if not options.overwrite and (not vacant(out) or aside(out).exists()):
+        raise UserError(f"{out}: exists and is not empty; choose another --out or give --overwrite{whereabouts(out)}")
+    if not vacant(out):
+        check_replaceable("--out", out, ("demo",))
+        for name in ("pretrain", *HEADS):
+            Run(out / name).check_free()
+        move_aside(out, finished=(out / "index.html").is_file())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mark(out, "demo")
+        make(options)
+    except BaseException:
+        if aside(out).exists():
+            put_back(out)
+            told(f"{out}: holds the old demo again, since the new one was not finished")
+        raise
+    if aside(out).exists():
+        discard(aside(out))
+
+
+def make(options: Demo) -> None:
+    """All stages, and the page."""
     start = time.monotonic()
     out = options.out
-    if out.exists() and any(out.iterdir()):
-        if not options.overwrite:
-            raise UserError(f"{out}: exists and is not empty; choose another --out or give --overwrite")
-        if not (out / "shapes").is_dir():
-            raise UserError(f"{out}: was not made by the demo, so --overwrite leaves it alone; choose another --out")
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-
     told("demo 1/4: drawing the scenes")
     shapes = ShapesOptions(count=3000, val_count=500, size=64, seed=options.seed, texture=0.1)
     if options.quick:

@@ -17,6 +17,7 @@ from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
 from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.outputs import check_file
 from twinsight.ranges import check_ranges
 from twinsight.recipe import read
 from twinsight.report import evaluations
@@ -28,6 +29,8 @@ from twinsight.training.segmenter import same_size
 def run(options: Evaluate) -> Scores | dict[str, Any]:
     """The segmenter's scores; with --probe the numbers of each judge, by its name."""
     check_ranges(options)
+    if options.json is not None:
+        check_file("json", options.json, options, options.overwrite)
     if options.probe is not None:
         if options.precision is not None:
             raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
@@ -89,4 +92,5 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
 
 def save(file: Path | None, numbers: dict[str, Any]) -> None:
     if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(without_nan(numbers), indent=2) + "\n")

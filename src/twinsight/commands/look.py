@@ -22,6 +22,7 @@ from twinsight.data.tolerance import Tolerance
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.files import without_nan
+from twinsight.outputs import check_folder
 from twinsight.probes.draw import Plot, beside
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.probes.predictions import compare
@@ -42,16 +43,17 @@ class Seen(NamedTuple):
 
 def run(options: Any) -> dict[str, Finding]:
     check_ranges(options)
+    check_folder("out", options.out, options)
     probe, name = options.probe, probe_name(options)
     plots, findings = curves(options) if name == "curves" else look(options, probe, name)
     files = {figure: options.out / f"{name}-{figure}.{options.format}" for figure in plots}
     there = next((file for file in files.values() if file.exists()), None)
+    show(findings, as_json=options.numbers)  # first, since which figures there are is known only now
     if there is not None and not options.overwrite:
         raise UserError(f"{there}: exists; choose another --out or give --overwrite")
     for figure, plot in plots.items():
         plot.save(files[figure])
         told(f"look: {files[figure]}")
-    show(findings, as_json=options.numbers)
     return findings
 
 

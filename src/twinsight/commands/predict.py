@@ -25,6 +25,7 @@ from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import at_once
 from twinsight.metrics import best_class
+from twinsight.outputs import check_folder
 from twinsight.probes.draw import overlay
 from twinsight.ranges import check_ranges
 from twinsight.segmentation import load_classes
@@ -47,12 +48,9 @@ def run(options: Predict) -> None:
     check_ranges(options)
     device = Device(options.accelerator)
     inference = setup.make_inference(options)
-    images = find(options.images)
-    suffixes = (".png", ".overlay.jpg") if options.overlay else (".png",)
-    targets = (options.out / f"{name}{suffix}" for name in images for suffix in suffixes)
-    there = next((file for file in targets if file.exists()), None)
-    if there is not None and not options.overwrite:
-        raise UserError(f"{there}: exists; choose another --out or give --overwrite")
+    check_folder("out", options.out, options)
+    images = find(options.images, but=options.out)
+    check_targets(options, images)
     model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
     precision = setup.segmenting_precision(options.precision, trained, device)
     announce(
@@ -120,14 +118,30 @@ def read(reading: Reading, item: tuple[str, Path]) -> Picture | UserError:
         return error
 
 
-def find(given: Sequence[Path]) -> dict[str, Path]:
-    """The images by the name of their prediction: the path below the folder given, without extension."""
+def check_targets(options: Predict, images: dict[str, Path]) -> None:
+    """Raises UserError for a prediction that is there and is not to be replaced, or is one of the images."""
+    suffixes = (".png", ".overlay.jpg") if options.overlay else (".png",)
+    targets = (options.out / f"{name}{suffix}" for name in images for suffix in suffixes)
+    there = [file for file in targets if file.exists()]
+    sources = {file.resolve() for file in images.values()} if there else set()
+    for file in there:
+        if file.resolve() in sources:
+            raise UserError(f"--out {options.out}: its {file.name} is one of the images; choose another --out")
+    if there and not options.overwrite:
+        raise UserError(f"{there[0]}: exists; choose another --out or give --overwrite")
+
+
+def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
+    """The images by the name of their prediction: the path below the folder given, without extension.
+
+    but: a folder whose images are left out, being predictions.
+    """
     found: dict[str, Path] = {}
     for path in given:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
         files = (
-            [(file, file.relative_to(path)) for file in find_images(path)]
+            [(file, file.relative_to(path)) for file in find_images(path) if but is None or but not in file.parents]
             if path.is_dir()
             else [(path, Path(path.name))]
         )

@@ -6,6 +6,7 @@ from twinsight.commands.probing import captions
 from twinsight.config import Report
 from twinsight.console import told
 from twinsight.errors import UserError
+from twinsight.outputs import check_file
 from twinsight.report.runs import report_run, report_runs
 
 
@@ -13,8 +14,8 @@ def run(options: Report) -> Path:
     if not options.runs:
         raise UserError("runs: none given; name one run directory or several")
     out = options.out or (options.runs[0] if len(options.runs) == 1 else Path()) / "report.html"
-    if out.exists() and not options.overwrite and (options.out is not None or len(options.runs) > 1):
-        raise UserError(f"{out}: exists; choose another --out or give --overwrite")
+    own = options.out is None and len(options.runs) == 1
+    check_file("out", out, options, options.overwrite or own)
     if len(options.runs) == 1:
         report_run(options.runs[0], captions(), out)
     else:

@@ -79,8 +79,7 @@ class Plot:
 
     def save(self, file: Path, dpi: int = DPI) -> None:
         """PNG, PDF, SVG or JPEG by the file's ending; written to a temporary name, then renamed."""
-        if file.suffix.lower() not in FORMATS:
-            raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
+        check_format(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.tmp")
         with rc_context(STYLE):
@@ -92,6 +91,12 @@ class Plot:
         with rc_context(STYLE):
             self.figure().savefig(stream, dpi=110, format="png")
         return stream.getvalue()
+
+
+def check_format(file: Path) -> None:
+    """Raises UserError for a file name that no figure can be written to."""
+    if file.suffix.lower() not in FORMATS:
+        raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
 
 
 def beside(plots: Mapping[str, Plot]) -> Plot:
