@@ -118,7 +118,7 @@ class Run:
                 f"--run{whereabouts(folder)}"
             )
         saved, now = flat(read(folder / "config.yaml", command)), flat(yaml.safe_load(dump(options, command)))
-        for name in now.keys() & saved.keys() - MAY_CHANGE:
+        for name in [name for name in now if name in saved and name not in MAY_CHANGE]:  # in the order of the help
             undecided = name == "data.bits" and now[name] is None  # until the data are opened
             if now[name] != saved[name] and not undecided:
                 flag = name.removesuffix(".name").replace("_", "-")
