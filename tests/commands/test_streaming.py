@@ -6,7 +6,8 @@ from itertools import count, islice
 
 import pytest
 
-from twinsight.commands.streaming import ahead, batches, threads
+from twinsight.commands.streaming import ahead, threads
+from twinsight.data.whole import batches
 
 
 def test_results_come_in_order_and_not_too_far_ahead():

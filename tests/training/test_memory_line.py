@@ -2,12 +2,18 @@
 
 import pytest
 
+from twinsight.backbones.backbone import Backbone
 from twinsight.choices.backbones import TimmOptions
 from twinsight.choices.data import ShapesOptions
 from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import pretrain
-from twinsight.config import Pretrain
+from twinsight.commands import planning, pretrain
+from twinsight.commands.segment import step_loss
+from twinsight.config import Pretrain, Segment
+from twinsight.data.shapes import Shapes
 from twinsight.device import Device
+from twinsight.heads.linear import Linear
+from twinsight.inference import Inference
+from twinsight.segmentation import SegmentationModel
 
 
 @pytest.mark.parametrize(("free", "warned"), [(2**36, False), (2**20, True)])
@@ -23,3 +29,20 @@ def test_told_before_the_first_step(tmp_path, monkeypatch, capfd, free, warned):
     assert err.index("memory: about 0.0 GB of the ") < err.index("waiting for the first batch")
     for option in ("--find-batch-size", "--checkpointing", "--accumulate N --accumulate-exact"):
         assert (option in err) == warned
+
+
+def test_validation_on_large_images_counts(monkeypatch, capfd):
+    """Beside a training on crops of 32 pixels; the estimate follows the size of the images."""
+    model = SegmentationModel(backbone := Backbone("test_resnet"), Linear(backbone.dims, backbone.strides, 21))
+    options = Segment(batch_size=2, precision="fp32", accelerator="cpu")
+    needed = [
+        planning.validation_memory(options, model, Inference(), Shapes(count=1, size=size), Device("cpu"))
+        for size in (800, 1600)
+    ]
+    logits = 21 * 4 * (1600**2 - 800**2)
+    assert logits < needed[1] - needed[0] < 4 * logits
+    monkeypatch.setattr(Device, "free_memory", lambda *_: 1.05 * needed[1])
+    planning.tell_memory(options, model, lambda model, batch: step_loss(model, batch, 32), validation=needed[1])
+    err = capfd.readouterr().err
+    assert f"{needed[1] / 1e9:.1f} GB to validate on whole images of the " in err
+    assert "make room with --window 512" in err

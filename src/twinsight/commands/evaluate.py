@@ -12,10 +12,12 @@ from twinsight.commands.probing import captions
 from twinsight.config import Evaluate
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
-from twinsight.data.loader import Pairs, choose_workers, eval_loader
+from twinsight.data.loader import Pairs, choose_workers
+from twinsight.data.whole import whole_images
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
+from twinsight.inference import at_once
 from twinsight.metrics import ConfusionMatrix, Scores
 from twinsight.outputs import check_file
 from twinsight.ranges import check_ranges
@@ -23,7 +25,6 @@ from twinsight.recipe import read
 from twinsight.report import evaluations
 from twinsight.report.runs import report_run
 from twinsight.segmentation import load_classes
-from twinsight.training.segmenter import same_size
 
 
 def run(options: Evaluate) -> Scores | dict[str, Any]:
@@ -64,11 +65,12 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     )
     glance(None, dataset)
     confusion = ConfusionMatrix(len(classes))
-    loader = eval_loader(Pairs(dataset), 8, choose_workers(options.workers, gpu=device.cuda))
+    workers = choose_workers(options.workers, gpu=device.cuda)
+    loader = whole_images(Pairs(dataset), lambda pixels: at_once(pixels, device.torch), workers)
     for batch in tracked(loader, "evaluating", len(loader)):
-        for pixels, masks in same_size(batch):
-            with device.autocast(precision):
-                confusion.update(inference.classes(model, pixels.to(device.torch)), masks.to(device.torch))
+        assert batch.masks is not None
+        with device.autocast(precision):
+            confusion.update(inference.classes(model, batch.images.to(device.torch)), batch.masks.to(device.torch))
     scores = confusion.compute()
     setup.print_scores(scores, classes)
     measured = {

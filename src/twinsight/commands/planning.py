@@ -1,16 +1,21 @@
 """What a training will cost, told before its first step."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from twinsight.commands.setup import processes
-from twinsight.config import Pretrain, TrainingOptions
+from twinsight.config import Pretrain, Segment, TrainingOptions
 from twinsight.console import console, told
+from twinsight.data.samples import Dataset
 from twinsight.device import Device
+from twinsight.inference import Inference, at_once
+from twinsight.metrics import best_class
 from twinsight.run import Run
-from twinsight.training.estimate import Cost, Loss, fits, step_memory
+from twinsight.training.estimate import Cost, Loss, fits, inference_memory, step_memory
 from twinsight.training.trainer import explained
 
 
@@ -49,13 +54,28 @@ def tell_schedule(options: TrainingOptions, run: Run) -> None:
         )
 
 
+def validation_memory(options: Segment, model: nn.Module, inference: Inference, val: Dataset, device: Device) -> int:
+    """Bytes to validate on the largest of three images, as many at a time as validation takes of its size."""
+    shapes = [val.image(place).shape[:2] for place in (0, len(val) // 2, len(val) - 1)]
+    height, width = max(shapes, key=lambda shape: shape[0] * shape[1])
+
+    def predict(shadow: Any) -> Tensor:
+        few = torch.zeros(at_once(height * width, device.torch), 3, height, width, dtype=torch.uint8)
+        return best_class(inference.scores(shadow, few))
+
+    return inference_memory(model, predict, optimizer_slots(options), device.autocast_dtype(options.precision))
+
+
 def optimizer_slots(options: TrainingOptions) -> int:
     """Numbers that the optimizer keeps of each parameter."""
     return 2 if options.optimizer == "adamw" else 1
 
 
-def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1) -> None:
-    """What a step will take of the memory, before the first one; what to do if it does not fit."""
+def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1, validation: int = 0) -> None:
+    """What a training will take of the memory, before the first step; what to do if it does not fit.
+
+    validation: bytes at its fullest moment.
+    """
     device = Device(options.accelerator)
     slots, dtype = optimizer_slots(options), device.autocast_dtype(options.precision)
     try:
@@ -63,7 +83,10 @@ def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: i
     except ValueError as error:
         raise explained(error) from error
     free = device.free_memory(device.processes(options.devices))
-    told(f"memory: about {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB that are free")
+    whole = f", {validation / 1e9:.1f} GB to validate on whole images" if validation > needed else ""
+    told(f"memory: about {needed / 1e9:.1f} GB{whole} of the {free / 1e9:.1f} GB that are free")
+    if not fits(validation, free):
+        told("memory: that hardly suffices to validate; make room with --window 512")
     if not fits(needed, free):
         exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""
         told(f"memory: that hardly fits; make room with --find-batch-size, --checkpointing{exact}")

@@ -13,7 +13,7 @@ from torch import Tensor
 from twinsight.commands import setup
 from twinsight.commands.opening import announce, computing
 from twinsight.commands.opening import images as counted
-from twinsight.commands.streaming import ahead, batches, threads
+from twinsight.commands.streaming import ahead, threads
 from twinsight.config import Predict
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
@@ -21,6 +21,7 @@ from twinsight.data.depth import decide_bits
 from twinsight.data.masks import write_mask
 from twinsight.data.reading import STANDARD, Reading
 from twinsight.data.search import find_images
+from twinsight.data.whole import WAITING, batches
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import at_once
@@ -32,9 +33,6 @@ from twinsight.segmentation import load_classes
 
 AHEAD = 8
 """Images that are read ahead, and those that wait to be written."""
-
-WAITING = 4
-"""Batches' worth of images that wait for others of their size."""
 
 
 class Picture(NamedTuple):

@@ -14,9 +14,11 @@ from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
-from twinsight.data.loader import Pairs, choose_workers, eval_loader, train_loader
+from twinsight.data.loader import Pairs, choose_workers, train_loader
+from twinsight.data.whole import whole_images
 from twinsight.device import Device
 from twinsight.errors import UserError
+from twinsight.inference import at_once
 from twinsight.losses import SegmentationLoss, parse
 from twinsight.metrics import Scores
 from twinsight.ranges import check_ranges
@@ -71,6 +73,7 @@ def run(options: Segment) -> Scores | None:
         options.batch_size = largest_batch(price(), len(train), device.free_memory())
         options.find_batch_size = False
         told(f"--find-batch-size: {options.batch_size}")
+    validation = planning.validation_memory(options, model, inference, val, device)
     pairs = Pairs(train, augmentation, options.seed)
     loader = train_loader(pairs, options.batch_size, workers)
     watching = [
@@ -82,6 +85,7 @@ def run(options: Segment) -> Scores | None:
         levels: Any = model.head.levels
         facts = {
             "head": f"{options.head.name} on levels {', '.join(map(str, levels))}",
+            "validation": f"about {validation / 1e9:.2f} GB on whole images",
             "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
             "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
         }
@@ -89,7 +93,7 @@ def run(options: Segment) -> Scores | None:
         planning.print_plan(model, price(), options.batch_size, steps, facts)
         return None
 
-    planning.tell_memory(options, model, cost_loss)
+    planning.tell_memory(options, model, cost_loss, validation=validation)
     planning.tell_schedule(options, directory)
     with directory.training(options, "segment"):
         pairs.dataset = setup.cached(train, options.data, options.data.train)
@@ -101,7 +105,7 @@ def run(options: Segment) -> Scores | None:
             directory.save(options, "segment")
         if RANK == 0 and not directory.resumed:
             save_classes(directory.folder / "classes.json", train.classes, train.palette)
-        val_loader = eval_loader(Pairs(val), min(options.batch_size, 16), workers)
+        val_loader = whole_images(Pairs(val), lambda pixels: at_once(pixels, device.torch), workers)
         end = training.fit(module, loader, val_loader, directory, directory.resumed, watching)
         if RANK == 0:
             export_best(module, directory)

@@ -1,11 +1,11 @@
-"""Work that goes on in threads beside the caller's: reading ahead, batches of one size, writing behind."""
+"""Work that goes on in threads beside the caller's: reading ahead, writing behind."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,22 +33,3 @@ def ahead(pool: ThreadPoolExecutor, call: Callable[[T], R], items: Iterable[T], 
             yield begun.popleft().result()
     while begun:
         yield begun.popleft().result()
-
-
-def batches(items: Iterable[T], kind: Callable[[T], Any], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
-    """Lists of at most `size(item)` items of one kind; at most `limit` batches' worth of items wait for others alike.
-
-    Each list keeps the items' order; among lists, the one that is full first comes first, else the one begun first.
-    """
-    waiting: dict[Any, list[T]] = {}
-    share = 0.0  # of full batches, over all that wait
-    for item in items:
-        alike = waiting.setdefault(kind(item), [])
-        alike.append(item)
-        share += 1 / size(item)
-        full = len(alike) == size(item)
-        if full or share >= limit:
-            done = waiting.pop(kind(item) if full else next(iter(waiting)))
-            share -= sum(1 / size(item) for item in done)
-            yield done
-    yield from waiting.values()

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 class HostParams:
     """What was drawn for the views of some images, a list an image.
 
-    Neither sequence nor dataclass, lest pinning and Lightning's transfer walk through thousands of numbers.
+    Neither a sequence nor a dataclass: pinning and Lightning's transfer would walk through thousands of numbers.
     """
 
     def __init__(self, images: list[list[Params]]):
@@ -167,7 +167,7 @@ class EpochSampler(Sampler[Key]):
 class Loader(DataLoader):
     """A DataLoader that resumes within an epoch and raises a worker's UserError as the one sentence it was.
 
-    Workers start at the first batch, not when the iterator is made: Lightning sets the epoch in between.
+    Workers start at the first batch, not when the iterator is made: Lightning sets the epoch between.
     """
 
     sampler: EpochSampler  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -190,6 +190,9 @@ class Loader(DataLoader):
         self.sampler.epoch, self.sampler.skip = state["epoch"], state["batches"] * self.batch_size
 
 
+L = TypeVar("L", bound=Loader)
+
+
 def train_loader(
     samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None
 ) -> Loader:
@@ -207,14 +210,14 @@ def train_loader(
 
 
 def eval_loader(
-    samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None
-) -> Loader:
+    samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None,
+    kind: type[L] = Loader) -> L:  # fmt: skip
     """Every sample once, in order; rank, world: as in `EpochSampler`."""
-    return _loader(samples, EpochSampler(len(samples), False, samples.seed, rank, world), batch_size, workers)
+    return _loader(samples, EpochSampler(len(samples), False, samples.seed, rank, world), batch_size, workers, kind)
 
 
-def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, workers: int) -> Loader:
-    return Loader(
+def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, workers: int, kind: type[L] = Loader) -> L:
+    return kind(
         samples,
         batch_size,
         sampler=sampler,

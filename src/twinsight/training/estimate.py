@@ -83,6 +83,23 @@ def tensor_bytes(
     return weights + 4 * optimizer_slots * sum(p.numel() for p in model.parameters() if p.requires_grad) + peak
 
 
+def inference_memory(
+    model: nn.Module, predict: Callable[[Any], Any], optimizer_slots: int = 2, autocast: torch.dtype | None = None
+) -> int:
+    """Bytes that a validation takes at its fullest moment, with the gradients and the optimizer of the training.
+
+    predict: called with a model, makes its own images.
+    """
+    weights = [*model.parameters(), *model.buffers()]
+    with imagined(model, autocast) as shadow, torch.no_grad():
+        known = {t.untyped_storage()._cdata for t in (*shadow.parameters(), *shadow.buffers())}
+        with LiveBytes(known) as live:
+            predict(shadow.eval())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    held = sum(t.numel() * t.element_size() for t in weights) + 4 * (optimizer_slots + 1) * trained
+    return round(OVERHEAD * (held + live.peak))
+
+
 @contextmanager
 def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator[Any]:
     """A copy of the model that computes shapes alone, as all tensors made inside do."""

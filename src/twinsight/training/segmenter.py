@@ -1,10 +1,8 @@
 """A segmentation model in Lightning's loop."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from torch import Tensor, nn
 
 from twinsight.data.loader import Batch
@@ -58,8 +56,8 @@ class Segmenter(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        for images, masks in same_size(batch):
-            self.confusion.update(self.inference.classes(self.model, images), masks)
+        assert batch.masks is not None
+        self.confusion.update(self.inference.classes(self.model, batch.images), batch.masks)
 
     def on_validation_epoch_end(self) -> None:
         self.scores = self.confusion.compute()
@@ -74,13 +72,3 @@ class Segmenter(pl.LightningModule):
         optimizer = self.optimization.optimizer(groups)
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def same_size(batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batch's images and masks at their own sizes, those of equal size together: padding would change
-    scores.
-    """
-    assert batch.masks is not None
-    for height, width in batch.sizes.unique(dim=0).tolist():
-        chosen = torch.tensor([size == [height, width] for size in batch.sizes.tolist()], device=batch.images.device)
-        yield batch.images[chosen, :, :height, :width], batch.masks[chosen, :height, :width]
