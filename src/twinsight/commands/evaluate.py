@@ -13,6 +13,7 @@ from twinsight.config import Evaluate
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs, choose_workers
+from twinsight.data.pipes import spare_shared_memory
 from twinsight.data.whole import whole_images
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -67,6 +68,8 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     confusion = ConfusionMatrix(len(classes))
     workers = choose_workers(options.workers, gpu=device.cuda)
     loader = whole_images(Pairs(dataset), lambda pixels: at_once(pixels, device.torch), workers)
+    if remark := spare_shared_memory(loader):
+        told(remark)
     for batch in tracked(loader, "evaluating", len(loader)):
         assert batch.masks is not None
         with device.autocast(precision):

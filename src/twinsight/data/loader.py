@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from twinsight.data.pairs import PairAugmentation
+from twinsight.data.pipes import Piped, unpiped
 from twinsight.data.samples import VOID, Dataset, Sample
 from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
@@ -38,9 +39,8 @@ class Batch(NamedTuple):
 
 
 class HostParams:
-    """What was drawn for the views of some images, a list an image.
-
-    Neither a sequence nor a dataclass: pinning and Lightning's transfer would walk through thousands of numbers.
+    """What was drawn for the views of some images, one list per image. Neither a sequence nor a dataclass: pinning and
+    Lightning's transfer would walk through thousands of numbers.
     """
 
     def __init__(self, images: list[list[Params]]):
@@ -51,8 +51,7 @@ class ViewBatch(NamedTuple):
     """Augmented views of some images.
 
     views: one (B, 3, h, w) uint8 tensor a view, channels_last in memory.
-    crops: (B, views, 5) float32: where each lies in its image, top, left, height and width in pixels, and 1 where it is
-        mirrored left to right, else 0.
+    crops: (B, views, 5) float32: each one's top, left, height and width in pixels of its image; 1 if mirrored, else 0.
     indices: (B,) int64, of the images.
     params: what is still to be done to the colors of views that are only cropped; None if they are done.
     """
@@ -157,8 +156,7 @@ class EpochSampler(Sampler[Key]):
         for index in order[self._share()][self.skip :].tolist():
             yield self.epoch, index
 
-    def _share(self) -> range:
-        """The places in the epoch's order that belong to this process."""
+    def _share(self) -> range:  # the places in the epoch's order that belong to this process
         parallel = dist.is_available() and dist.is_initialized()
         rank, world = self.place or ((dist.get_rank(), dist.get_world_size()) if parallel else (0, 1))
         return range(rank, self.length - self.length % world if self.shuffle else self.length, world)
@@ -178,7 +176,7 @@ class Loader(DataLoader):
         try:
             done = self.sampler.skip // self.batch_size
             for self.batches, batch in enumerate(super().__iter__(), start=done + 1):
-                yield batch
+                yield unpiped(batch) if isinstance(self.collate_fn, Piped) else batch
         except UserError as error:
             # From a worker the message is the text of a whole traceback, which ends with the sentence.
             raise UserError(str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()) from error

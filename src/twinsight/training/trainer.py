@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import (
 from twinsight.backbones.weights import save_tensors
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
+from twinsight.data.pipes import spare_shared_memory
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.run import Run
@@ -86,6 +87,8 @@ class Training:
                 # Else the start of each epoch would draw from the training's own.
                 loader.generator = torch.Generator()
                 loader.pin_memory = device.cuda
+                if remark := spare_shared_memory(loader, device.processes(self.devices)):
+                    told(remark)
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
