@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Bad input: the message is one sentence that names the file or option, what is wrong and how to mend it.
+    """Bad input: the message is one sentence that names the file or option, what is wrong and how to fix it.
 
     The command line prints it on stderr and exits with code 2, without a traceback.
     """

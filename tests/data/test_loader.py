@@ -276,8 +276,7 @@ def test_a_batch_that_never_fills_is_refused():
 )
 def test_default_workers(monkeypatch, cores, cuda, processes, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert choose_workers(None, processes) == expected
+    assert choose_workers(None, processes, cuda) == expected
 
 
 def test_more_workers_than_the_machine_bears(monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from twinsight.errors import UserError
 
@@ -72,5 +73,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    reason = "no such file" if isinstance(error, FileNotFoundError) else str(error) or type(error).__name__
+    reason = str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        reason = "no such file"
+    elif isinstance(error, UnidentifiedImageError):
+        reason = "its content is of no image format that is read"  # Pillow would name a buffer of ours
     return UserError(f"{path}: cannot be read as an image ({reason}); repair or remove the file")

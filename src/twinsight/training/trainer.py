@@ -76,7 +76,7 @@ class Training:
     ) -> End:
         """Train to the end, or go on from the run's last checkpoint; `watching`: callbacks that look on.
 
-        Raises UserError for what the user can mend, and leaves no new run without a checkpoint behind.
+        Raises UserError for what the user can fix, and leaves no new run without a checkpoint behind.
         """
         quiet()
         device = Device(self.accelerator)
@@ -185,7 +185,7 @@ def finished(run: Run, epochs: int) -> bool:
 
 
 def explained(error: Exception) -> Exception:
-    """A sentence for the errors of torch that the user can mend, else the error itself."""
+    """A sentence for the errors of torch that the user can fix, else the error itself."""
     if "more than 1 value per channel" in str(error):
         return UserError("--batch-size: too small for batch norm, which needs more than one value; give 2 or more")
     if isinstance(error, torch.OutOfMemoryError):
