@@ -23,7 +23,7 @@ def class_pixels(mask: Tensor, classes: int, grid: tuple[int, int], extent: tupl
     counts = index.flatten().bincount(minlength=(VOID + 1) * h * w).view(VOID + 1, h, w)
     if counts[classes:VOID].any():
         label = classes + int(counts[classes:VOID].flatten(1).any(1).nonzero()[0])
-        raise UserError(f"masks: one holds class id {label}, but there are {classes} classes; correct the mask or the list of classes")
+        raise UserError(f"masks: one holds class id {label}, but there are {classes} classes; correct either")
     return counts[:classes].double()
 
 
