@@ -42,7 +42,7 @@ def test_embedding_is_the_original_models(case):
     for given in (images, images.contiguous(memory_format=torch.channels_last), images / 255):
         before = given.clone()
         normalized = backbone.normalize(given)
-        torch.testing.assert_close(normalized, pixels, atol=5e-7, rtol=0)
+        torch.testing.assert_close(normalized, pixels, atol=2e-6, rtol=0)  # of values up to 2.6, in a few operations
         assert torch.equal(given, before)
         # Of the same pixels: deep networks make thirty times of a difference in the last digit.
         expected = original(normalized)

@@ -37,7 +37,8 @@ def test_twenty_steps(photos, tmp_path, monkeypatch, backbone):
     """Cache, workers, channels_last, normalization in one pass in place, fused AdamW; beside files decoded one by one,
     plane after plane, normalized as it is written down, and AdamW tensor by tensor.
 
-    At ten times the learning rate float32's last digits grow to percents within the twenty steps.
+    Float32's last digits grow with each step: without vector instructions to 5e-5 in five and to 3e-3 in twenty, and at
+    ten times the learning rate to percents. A batch in another order or of another epoch differs by tens of percents.
     """
     made: list[nn.Module] = []
 
@@ -74,4 +75,6 @@ def test_twenty_steps(photos, tmp_path, monkeypatch, backbone):
             optimizer.step()
             plain.append(loss.item())
     assert len(plain) == STEPS
-    np.testing.assert_allclose(fast, plain, rtol=1e-4)
+    np.testing.assert_allclose(fast[0], plain[0], rtol=1e-5)
+    np.testing.assert_allclose(fast[:5], plain[:5], rtol=1e-3)
+    np.testing.assert_allclose(fast, plain, rtol=0.02)
