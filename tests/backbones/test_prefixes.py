@@ -1,5 +1,6 @@
 """Which network of a file is taken, and what stands before its names."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,22 @@ def test_names_of_nothing_are_shown(tmp_path, target):
     with pytest.raises(UserError, match=message) as raised:
         load_backbone(target, tmp_path / "w.pth")
     assert "%" not in str(raised.value)
+
+
+def test_blocks_in_chunks(tmp_path):
+    """As DINOv2 shards its training: `blocks.CHUNK.BLOCK.`, blocks counted through all chunks."""
+    one, other = Backbone("test_vit"), Backbone("test_vit")
+    state = {re.sub(r"^blocks\.(\d+)", r"blocks.\1.\1", name): t for name, t in prefixed("", one).items()}
+    assert any(name.startswith("blocks.1.1.") for name in state)
+    torch.save({"teacher": {f"backbone.{name}": tensor for name, tensor in state.items()}}, tmp_path / "w.pth")
+    load_backbone(other, tmp_path / "w.pth")
+    assert same(one, other)
+
+
+def test_moco_v3s_small_vit_has_twelve_heads(tmp_path):
+    small = {"depth": 1, "img_size": 32}
+    six = Backbone("vit_small_patch16_224.dino", **small)
+    torch.save({"state_dict": prefixed("module.base_encoder.", six)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"12 attention heads, and .* has 6; give --backbone.num-heads 12"):
+        load_backbone(six, tmp_path / "w.pth")
+    load_backbone(Backbone("vit_small_patch16_224.dino", num_heads=12, **small), tmp_path / "w.pth")
