@@ -118,7 +118,7 @@ TINY = (  # noqa: SIM905
 SLOW = """
 import sys, time, pathlib
 from twinsight.cli import main
-from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.last import LastCheckpoint
 original = LastCheckpoint.on_train_batch_end
 def slow(self, trainer, *args):
     (self.file.parent / "slow").touch()

@@ -11,7 +11,7 @@ from pathlib import Path
 from twinsight import __version__
 from twinsight.config import COMMANDS
 from twinsight.console import told
-from twinsight.errors import Remark, UserError
+from twinsight.errors import Interrupted, Remark, UserError
 from twinsight.ours import whereabouts
 from twinsight.recipe import parse, read, suggest, take_flag
 
@@ -20,13 +20,15 @@ SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted."""
+    """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted, 128 + N saved after signal N."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = remarked(warnings.showwarning)
             sys.exit(dispatch(list(sys.argv[1:] if argv is None else argv)))
     except UserError as error:
         sys.exit(complain(str(error)))
+    except Interrupted as stopped:
+        sys.exit(stopped.code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `twinsight ... | head`

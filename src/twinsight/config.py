@@ -52,6 +52,8 @@ class TrainingOptions:
     epochs: Count = 100
     max_minutes: Annotated[float, Range(0, 10**6, above=True)] | None = None
     """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
+    checkpoint_minutes: Annotated[float, Range(0, 10**6, above=True)] = 10.0
+    """Save at least every so many minutes within an epoch; the first step and the end of an epoch save too."""
     batch_size: Count = 256
     """Images a step and process."""
     accumulate: Count = 1

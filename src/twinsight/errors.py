@@ -1,4 +1,4 @@
-"""The one exception that is the user's to repair, and what the user should know."""
+"""What ends a command with a sentence, not a traceback, and what the user should know."""
 
 
 class UserError(Exception):
@@ -13,3 +13,11 @@ class Remark(UserWarning):
 
     The command line prints it on stderr, once.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended a training, which is saved: the command exits with 128 + its number, as shells have it."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.code = 128 + number

@@ -18,7 +18,7 @@ def whole(file: Path) -> Iterator[BinaryIO]:
     """
     temporary = file.with_name(f".{file.name}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with temporary.open("w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -10,6 +10,7 @@ from twinsight.choices.heads import DeepLabV3Options
 from twinsight.commands import segment
 from twinsight.errors import UserError
 from twinsight.training import trainer as training
+from twinsight.training.best import Record
 from twinsight.training.metrics_csv import read_rows
 
 
@@ -53,18 +54,20 @@ def test_keep_and_val_every(tmp_path):
     rows = [row for row in read_rows(run / "metrics.csv") if "val/mean_iou" in row]
     assert [row["epoch"] for row in rows] == [1, 3, 5]
     assert len(best(run)) == 2
-    chosen = max(best(run), key=lambda file: float(file.stem.rsplit("-", 1)[-1]))
+    first, _ = Record(run / "checkpoints").read()
+    chosen = run / "checkpoints" / first.file
     state = torch.load(chosen, weights_only=True)["state_dict"]
     for name, value in load_file(run / "model.safetensors").items():
         assert torch.equal(value, state[f"model.{name}"])
     top = sorted((row["val/mean_iou"] for row in rows), reverse=True)
-    assert float(chosen.stem.rsplit("-", 1)[-1]) == pytest.approx(top[0], abs=1e-4)
+    assert first.score == pytest.approx(top[0], abs=1e-6)
 
 
 def test_early_stopping(tmp_path):
     _, run = train(tmp_path, epochs=9, early_stopping=2, lr=0.0, head_lr=0.0)
     rows = [row for row in read_rows(run / "metrics.csv") if "val/mean_iou" in row]
     assert len(rows) < 9
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] == len(rows) - 1
 
 
 def test_swa_is_the_mean_of_the_last_epochs(tmp_path, monkeypatch):

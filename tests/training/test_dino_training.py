@@ -1,5 +1,6 @@
 """DINO in the loop of training: what moves, what is kept, what is resumed."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from twinsight.choices.methods import DinoOptions, MultiCropOptions
 from twinsight.commands import pretrain
 from twinsight.config import Pretrain
 from twinsight.methods.dino import DINO
-from twinsight.training.callbacks import LastCheckpoint
+from twinsight.training.last import LastCheckpoint
 from twinsight.training.metrics_csv import read_rows
 from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer
@@ -53,7 +54,7 @@ def test_resumed_is_as_uninterrupted(whole, tmp_path, monkeypatch, batches):
     def on_train_batch_end(self, trainer, *args):
         seen.append(trainer.global_step)
         if len(seen) == batches:
-            self.interrupt()
+            self.signals.receive(signal.SIGINT)
         original(self, trainer, *args)
 
     with monkeypatch.context() as patch:

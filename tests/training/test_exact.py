@@ -1,6 +1,7 @@
 """Large batches in parts: the gradient of the whole, in the memory of a part."""
 
 import os
+import signal
 import subprocess
 import sys
 from copy import deepcopy
@@ -22,8 +23,8 @@ from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
 from twinsight.methods.dino import DINO
-from twinsight.training.callbacks import LastCheckpoint
 from twinsight.training.exact import LargeBatches, in_parts
+from twinsight.training.last import LastCheckpoint
 from twinsight.training.metrics_csv import read_rows
 
 SWIN = {"img_size": 32, "depths": (1, 1), "num_heads": (1, 2), "embed_dim": 16, "window_size": 4}
@@ -201,7 +202,7 @@ def test_resumed_is_as_uninterrupted(tmp_path, monkeypatch):
 
     def on_train_batch_end(self, trainer, *args):
         if trainer.global_step == 3:  # within the second epoch
-            self.interrupt()
+            self.signals.receive(signal.SIGINT)
         original(self, trainer, *args)
 
     with monkeypatch.context() as patch:

@@ -21,6 +21,7 @@ def test_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
         first.log_metrics({"train/loss": float(step)}, step)
     first.finalize("failed")
     second = MetricsCsv(tmp_path / "metrics.csv")
+    second.cut(29)
     second.log_metrics({"train/loss": 1.0}, step=29)
     second.finalize("success")
     assert [row["step"] for row in read_rows(tmp_path / "metrics.csv")] == [9, 19, 29]
@@ -44,3 +45,11 @@ def test_what_is_no_text_is_named(tmp_path):
         read_rows(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").write_bytes(b"\xef\xbb\xbfstep,a\n1,2\n")
     assert read_rows(tmp_path / "metrics.csv") == [{"step": 1, "a": 2}]
+
+
+def test_steps_are_whole_numbers_however_many(tmp_path):
+    log = MetricsCsv(tmp_path / "metrics.csv")
+    for step in (1234567, 1234568):
+        log.log_metrics({"train/loss": 0.5}, step)
+    log.finalize("success")
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.csv")] == [1234567, 1234568]

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from twinsight.backbones.integrity import damaged, intact, sealed
 from twinsight.errors import UserError
 
 # Where trainings keep their networks, the one to take first: averages of the weights, as timm does, and DINO's teacher.
@@ -43,6 +44,11 @@ def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
     if not file.is_file():
         raise UserError(f"{file}: is no file that can be read as weights; name a .safetensors, .pth, .pt or .ckpt file")
     content = load(file)
+    if damaged(file) if sealed(file) else file.suffix == ".safetensors" and not intact(file):
+        raise UserError(
+            f"{file}: is damaged, its checksum is that of another content; take a copy, or if a run has made it, go on "
+            "with that run by --resume, which writes it anew"
+        )
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no dictionary of tensors; save the network's state_dict")
     entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)}

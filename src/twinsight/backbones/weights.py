@@ -1,22 +1,19 @@
 """Weights on disk: written as safetensors beside a small JSON, read from files, run directories and official names."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-from safetensors.torch import save
-from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import not_finite, read_entries
 from twinsight.backbones.demands import IMAGENET, Demands, demands, read_about
 from twinsight.backbones.hub import fetch, official
+from twinsight.backbones.integrity import save_tensors
 from twinsight.backbones.layouts import Content, read_layout
 from twinsight.backbones.likely import likely
 from twinsight.backbones.matching import Match, match
 from twinsight.errors import UserError
-from twinsight.files import whole, write_text
+from twinsight.files import write_text
 
 # Where a run keeps its backbone, the best first: pretrained; segmenting; not ended. Where Hugging Face keeps a network.
 RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt", "pytorch_model.bin")
@@ -44,12 +41,6 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
     # First, since weights without it could not be loaded.
     write_text(file.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
     save_tensors(backbone.network.state_dict(), file)
-
-
-def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Write `file` (.safetensors), whole or not at all."""
-    with whole(file) as stream:  # safetensors' own save_file makes files that nobody else may read
-        stream.write(save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_backbone(backbone: Backbone, source: Path) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
 from twinsight.choices.build import build
 from twinsight.commands import planning, probing, setup
@@ -23,9 +24,10 @@ from twinsight.report.runs import report_run
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.estimate import Cost, cost, largest_batch
 from twinsight.training.exact import LargeBatches
+from twinsight.training.export import finished, restore
+from twinsight.training.last import End
 from twinsight.training.pretrainer import Pretrainer, losses
 from twinsight.training.replacing import Replacing
-from twinsight.training.trainer import finished
 
 
 def run(options: Pretrain) -> Path | None:
@@ -39,7 +41,9 @@ def run(options: Pretrain) -> Path | None:
     directory = setup.open_run(options, "pretrain", f"{options.method.name}-{options.backbone.name}")
     data = options.data.open("train")
     directory.expect({"train": fingerprint(data)})
-    if directory.resumed and finished(directory, options.epochs):
+    export = directory.folder / "backbone.safetensors"
+    ended = directory.resumed and finished(directory, export.name, options.epochs)
+    if ended and intact(export):
         return directory.folder
     glance_at_images(data)
     announce(
@@ -95,21 +99,26 @@ def run(options: Pretrain) -> Path | None:
         planning.print_plan(method, price(), options.batch_size, steps, facts)
         return None
 
-    planning.tell_memory(options, method, loss, parts)
-    planning.tell_schedule(options, directory)
+    if not ended:
+        planning.tell_memory(options, method, loss, parts)
+        planning.tell_schedule(options, directory)
+    end: End = "done"
     with directory.training(options, "pretrain"):
-        samples.dataset = setup.cached(data, options.data, options.data.train)
-        if options.find_lr:
-            found = setup.found_lr(module, loader, options.accelerator)
-            options.lr, options.find_lr = found * options.lr_batch / images, False
-            told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
-            module.optimization = setup.make_optimization(options, images / options.lr_batch)
-            directory.save(options, "pretrain")
-        end = training.fit(module, loader, None, directory, directory.resumed, watching)
+        if not ended:
+            samples.dataset = setup.cached(data, options.data, options.data.train)
+            if options.find_lr:
+                found = setup.found_lr(module, loader, options.accelerator)
+                options.lr, options.find_lr = found * options.lr_batch / images, False
+                told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
+                module.optimization = setup.make_optimization(options, images / options.lr_batch)
+                directory.save(options, "pretrain")
+            end = training.fit(module, loader, None, directory, directory.resumed, watching)
         if RANK == 0:
-            save_backbone(backbone, directory.folder / "backbone.safetensors")
-            probing.draw_history(directory.folder)
-            report_run(directory.folder, probing.captions())
+            restore(module, directory.last)
+            save_backbone(backbone, export)
+            if isinstance(end, str):  # after a signal there may be little time left
+                probing.draw_history(directory.folder)
+                report_run(directory.folder, probing.captions())
     setup.ended(end, directory, "pretrain")
     return directory.folder
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from twinsight.backbones.integrity import intact
 from twinsight.choices.build import build
 from twinsight.commands import planning, probing, setup
 from twinsight.commands.opening import announce, computing, data_set, network, splits
@@ -26,9 +27,10 @@ from twinsight.report.runs import report_run
 from twinsight.segmentation import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import Cost, cost, largest_batch
+from twinsight.training.export import MODEL, export_best, finished
+from twinsight.training.last import End
 from twinsight.training.replacing import Replacing
 from twinsight.training.segmenter import Segmenter
-from twinsight.training.trainer import export_best, finished
 from twinsight.training.unreached import freeze_unreached
 
 
@@ -43,7 +45,8 @@ def run(options: Segment) -> Scores | None:
     train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
     directory.expect({"train": fingerprint(train), "val": fingerprint(val)})
     loss = make_loss(options, train.classes)
-    if directory.resumed and finished(directory, options.epochs):
+    ended = directory.resumed and finished(directory, MODEL, options.epochs, options.early_stopping)
+    if ended and intact(directory.folder / MODEL):
         return None
     glance(train, val)
     announce(
@@ -93,23 +96,27 @@ def run(options: Segment) -> Scores | None:
         planning.print_plan(model, price(), options.batch_size, steps, facts)
         return None
 
-    planning.tell_memory(options, model, cost_loss, validation=validation)
-    planning.tell_schedule(options, directory)
+    if not ended:
+        planning.tell_memory(options, model, cost_loss, validation=validation)
+        planning.tell_schedule(options, directory)
+    end: End = "done"
     with directory.training(options, "segment"):
-        pairs.dataset = setup.cached(train, options.data, options.data.train)
-        if options.find_lr:
-            found = setup.found_lr(module, loader, options.accelerator)
-            options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
-            told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone")
-            module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
-            directory.save(options, "segment")
         if RANK == 0 and not directory.resumed:
             save_classes(directory.folder / "classes.json", train.classes, train.palette)
-        val_loader = whole_images(Pairs(val), lambda pixels: at_once(pixels, device.torch), workers)
-        end = training.fit(module, loader, val_loader, directory, directory.resumed, watching)
+        if not ended:
+            pairs.dataset = setup.cached(train, options.data, options.data.train)
+            if options.find_lr:
+                found = setup.found_lr(module, loader, options.accelerator)
+                options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
+                told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone")
+                module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
+                directory.save(options, "segment")
+            val_loader = whole_images(Pairs(val), lambda pixels: at_once(pixels, device.torch), workers)
+            end = training.fit(module, loader, val_loader, directory, directory.resumed, watching)
         if RANK == 0:
             export_best(module, directory)
-            report_run(directory.folder, probing.captions())
+            if isinstance(end, str):  # after a signal there may be little time left
+                report_run(directory.folder, probing.captions())
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         setup.print_scores(module.scores, train.classes)

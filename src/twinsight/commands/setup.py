@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from signal import Signals
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,16 +17,17 @@ from rich.table import Table
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import load_whole, read_tensors
+from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import load_backbone
 from twinsight.choices.build import build
 from twinsight.choices.data import DataOptions, FileOptions
 from twinsight.choices.heads import FcnOptions
 from twinsight.config import InferenceOptions, Pretrain, RunOptions, Segment, TrainingOptions
-from twinsight.console import console, notes, told
+from twinsight.console import RANK, console, notes, told
 from twinsight.data.cache import Cached
 from twinsight.data.samples import Dataset
 from twinsight.device import Device
-from twinsight.errors import UserError
+from twinsight.errors import Interrupted, UserError
 from twinsight.inference import Inference
 from twinsight.metrics import Scores
 from twinsight.ours import whereabouts
@@ -34,7 +36,7 @@ from twinsight.recipe import parse, read
 from twinsight.run import Run
 from twinsight.segmentation import SegmentationModel, load_classes
 from twinsight.training.blocks import checkpoint_blocks
-from twinsight.training.callbacks import End
+from twinsight.training.last import End
 from twinsight.training.optim import Optimization
 from twinsight.training.trainer import Training, quiet
 
@@ -91,7 +93,7 @@ def make_training(options: Pretrain | Segment, title: str, monitor: str | None =
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     return Training(
         epochs=options.epochs, seed=options.seed, max_minutes=options.max_minutes,
-        accumulate=1 if exact else options.accumulate,
+        checkpoint_minutes=options.checkpoint_minutes, accumulate=1 if exact else options.accumulate,
         clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
         keep=options.keep, val_every=options.val_every, precision=options.precision,
         recompute=options.checkpointing or exact, compile=options.compile, devices=options.devices,
@@ -121,8 +123,12 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
         raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml){whereabouts(run)}")
     options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"), run / "config.yaml")
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
-    if not file.is_file():
-        raise UserError(f"{run}: no {file.relative_to(run)}; end the training with: twinsight segment --resume {run}")
+    there = intact(file) if checkpoint == "best" else file.is_file()
+    if not there:
+        raise UserError(
+            f"{file}: is {'damaged' if file.exists() else 'missing'}; end the training, or write it anew, with: "
+            f"twinsight segment --resume {shlex.quote(str(run))}"
+        )
     classes, _ = load_classes(run / "classes.json")
     options.weights, options.checkpointing, options.compile = None, False, False
     options.backbone = replace(options.backbone, **pretrained_off(options.backbone))
@@ -222,10 +228,11 @@ def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float
 
 
 def ended(end: End, run: Run, command: str) -> None:
-    """Say where the run lies, or how to go on with it. Raises KeyboardInterrupt if that ended it."""
+    """Say where the run lies, or how to go on with it. Raises Interrupted if a signal ended it."""
     if end == "done":
         told(f"{command}: done, in {run.folder}")
         return
-    told(f"{command}: {end} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
-    if end == "interrupted":
-        raise KeyboardInterrupt
+    how = end if isinstance(end, str) else f"stopped by {end.name}"
+    told(f"{command}: {how} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
+    if isinstance(end, Signals) and RANK == 0:  # Lightning kills all processes if one but the first ends with a code
+        raise Interrupted(end)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import cv2
@@ -166,17 +166,24 @@ class Loader(DataLoader):
     """A DataLoader that resumes within an epoch and raises a worker's UserError as the one sentence it was.
 
     Workers start at the first batch, not when the iterator is made: Lightning sets the epoch between.
+
+    on_wait: called before each batch is waited for.
     """
 
     sampler: EpochSampler  # pyright: ignore[reportIncompatibleVariableOverride]
     batch_size: int  # pyright: ignore[reportIncompatibleVariableOverride]
     batches = 0
+    on_wait: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         try:
             done = self.sampler.skip // self.batch_size
+            if self.on_wait is not None:
+                self.on_wait()
             for self.batches, batch in enumerate(super().__iter__(), start=done + 1):
                 yield unpiped(batch) if isinstance(self.collate_fn, Piped) else batch
+                if self.on_wait is not None:
+                    self.on_wait()
         except UserError as error:
             # From a worker the message is the text of a whole traceback, which ends with the sentence.
             raise UserError(str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()) from error
@@ -185,7 +192,8 @@ class Loader(DataLoader):
         return {"epoch": self.sampler.epoch, "batches": self.batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.sampler.epoch, self.sampler.skip = state["epoch"], state["batches"] * self.batch_size
+        self.batches = state["batches"]
+        self.sampler.epoch, self.sampler.skip = state["epoch"], self.batches * self.batch_size
 
 
 L = TypeVar("L", bound=Loader)
@@ -229,7 +237,11 @@ def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, work
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)  # as torch does for itself: the workers are the parallelism
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; workers end with it
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):  # not all of them on Windows
+            # Sent to the whole group, they are the trainer's to handle: it saves first. Workers end with it: torch's
+            # own look every five seconds whether their parent lives.
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def choose_workers(requested: int | None = None, processes: int = 1, gpu: bool = False) -> int:

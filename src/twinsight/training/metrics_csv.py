@@ -2,6 +2,7 @@
 
 import csv
 import math
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,22 @@ from twinsight.errors import UserError
 from twinsight.files import write_text
 from twinsight.reading import read_text
 
+EVERY = 5.0
+"""Least seconds between two writings as a training goes."""
+
 
 class MetricsCsv(Logger):
-    """Appends rows of (step, name, value...) and survives a resume: rows past the resumed step are dropped.
+    """Rows of (step, name, value...), kept through a resume.
 
-    (Lightning's CSVLogger deletes what a directory holds when a run is resumed.)
+    (Lightning's CSVLogger deletes what a directory holds when a run is resumed.) The file is written every few seconds
+    and before each checkpoint, so that no row is missing where a run goes on.
     """
 
     def __init__(self, file: Path):
         super().__init__()
         self.file = file
         self.rows = {row["step"]: row for row in read_rows(file)} if file.exists() else {}
-        self.resumed = bool(self.rows)
+        self.written_at = -math.inf
 
     name = version = property(lambda self: None)  # type: ignore[assignment] (Lightning asks for both; a file has none)
 
@@ -34,25 +39,34 @@ class MetricsCsv(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         row = {"step": float(step or 0)} | {name: float(value) for name, value in metrics.items()}
-        if self.resumed:
-            self.rows = {old: kept for old, kept in self.rows.items() if old < row["step"]}
-            self.resumed = False
         self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
     def history(self) -> list[dict[str, float]]:
         """All rows so far, in the order of their steps: a step's loss is told after what was seen behind it."""
         return [self.rows[step] for step in sorted(self.rows)]
 
-    @rank_zero_only
+    def cut(self, step: int) -> None:
+        """Drop what was logged after this step by a run that is resumed from there."""
+        self.rows = {old: row for old, row in self.rows.items() if old <= step}
+
     def save(self) -> None:
-        rows = self.history()
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        lines = [columns] + [[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in rows]
-        write_text(self.file, "".join(",".join(line) + "\n" for line in lines))
+        if time.monotonic() - self.written_at > EVERY:
+            self.write()
 
     @rank_zero_only
+    def write(self) -> None:
+        rows = self.history()
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [columns] + [[cell(name, row[name]) if name in row else "" for name in columns] for row in rows]
+        write_text(self.file, "".join(",".join(line) + "\n" for line in lines))
+        self.written_at = time.monotonic()
+
     def finalize(self, status: str) -> None:
-        self.save()
+        self.write()
+
+
+def cell(name: str, value: float) -> str:
+    return f"{value:.0f}" if name == "step" else f"{value:.6g}"  # a million steps are not 1e+06
 
 
 def read_rows(file: Path) -> list[dict[str, float]]:

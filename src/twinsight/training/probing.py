@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.probes.probe import Probe
-from twinsight.training.callbacks import LastCheckpoint
 from twinsight.training.metrics_csv import MetricsCsv
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.trackers import log_figure, log_scenes
@@ -78,9 +77,7 @@ class Probing(pl.Callback):
         self.look_if_due(trainer, "epochs", trainer.current_epoch + 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        interrupted = any(isinstance(c, LastCheckpoint) and c.end == "interrupted" for c in trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
-        if not interrupted:
-            self.look(trainer, [one for one in self.scheduled if one.every and one.looked_at < trainer.global_step])
+        self.look(trainer, [one for one in self.scheduled if one.every and one.looked_at < trainer.global_step])
 
     def look_if_due(self, trainer: pl.Trainer, unit: str, count: int) -> None:
         for one in self.scheduled:

@@ -1,37 +1,34 @@
 """Lightning's Trainer as this project uses it."""
 
+import errno
 import logging
+import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import (
-    EarlyStopping,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-    WeightAveraging,
-)
+from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 
-from twinsight.backbones.weights import save_tensors
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
 from twinsight.data.pipes import spare_shared_memory
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.run import Run
+from twinsight.training.best import BestCheckpoints
 from twinsight.training.blocks import Compiling
-from twinsight.training.callbacks import End, LastCheckpoint
 from twinsight.training.finite import StopOnNan
+from twinsight.training.last import End, LastCheckpoint
 from twinsight.training.loggers import loggers
 from twinsight.training.lone_taps import LoneTaps
 from twinsight.training.noise import OwnNoise
 from twinsight.training.progress import TrainingProgress
 from twinsight.training.recompute import Recomputing
-from twinsight.training.segmenter import Segmenter
+from twinsight.training.signals import Signals, Stopped
 
 LIGHTNING: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 """Its names for precisions."""
@@ -48,6 +45,7 @@ class Training:
     epochs: int
     seed: int = 0
     max_minutes: float | None = None
+    checkpoint_minutes: float = 10.0
     accumulate: int = 1
     clip: float | None = None
     ema: float | None = None
@@ -76,12 +74,13 @@ class Training:
     ) -> End:
         """Train to the end, or go on from the run's last checkpoint; `watching`: callbacks that look on.
 
-        Raises UserError for what the user can fix, and leaves no new run without a checkpoint behind.
+        Raises UserError for what the user can fix. Whatever happens, what the run holds stays.
         """
         quiet()
         device = Device(self.accelerator)
         module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
-        last = LastCheckpoint(run.last, train, self.max_minutes)
+        signals = Signals()
+        last = LastCheckpoint(run.last, train, signals, self.max_minutes, self.checkpoint_minutes)
         for loader in (train, val):
             if loader is not None:
                 # Else the start of each epoch would draw from the training's own.
@@ -101,7 +100,7 @@ class Training:
             log_every_n_steps=min(self.log_every, len(train)),
             logger=loggers(run, self.log),
             callbacks=[*self.callbacks(run, device), *watching, last],
-            enable_checkpointing=self.monitor is not None,
+            enable_checkpointing=False,  # our own, see `checkpoints`
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -109,10 +108,13 @@ class Training:
             sync_batchnorm=device.sync_batchnorm(self.devices),
         )
         try:
-            trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
+            with signals, suppress(Stopped):
+                trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
         except SystemExit as error:  # Lightning's answer to a second Ctrl-C
             raise KeyboardInterrupt from error
-        except (UserError, ValueError, RuntimeError) as error:
+        except (UserError, ValueError, RuntimeError, OSError) as error:
+            if run.last.is_file():
+                told(f"{run.folder}: holds what the training had come to; go on from there with --resume {run.folder}")
             raise explained(error) from error
         return last.end
 
@@ -128,19 +130,7 @@ class Training:
         if RANK == 0:
             chosen.append(TrainingProgress(self.title, shown, device))
         if self.monitor is not None:
-            chosen.append(
-                ModelCheckpoint(
-                    dirpath=run.checkpoints,
-                    filename=f"best-{{epoch}}-{{{self.monitor}:.4f}}",
-                    monitor=self.monitor,
-                    mode="max",
-                    save_top_k=self.keep,
-                    auto_insert_metric_name=False,
-                    enable_version_counter=False,
-                )
-            )
-            if self.early_stopping is not None:
-                chosen.append(EarlyStopping(self.monitor, patience=self.early_stopping, mode="max"))
+            chosen.append(BestCheckpoints(run.checkpoints, self.monitor, self.keep, self.early_stopping))
         if self.ema is not None:
             chosen.append(EMAWeightAveraging(decay=self.ema))
         if self.swa is not None:
@@ -170,38 +160,22 @@ class StochasticWeightAveraging(WeightAveraging):
         """Done at the last batch already, so that validation sees the mean."""
 
 
-def finished(run: Run, epochs: int) -> bool:
-    """Whether a run to resume has all its epochs, which is said. Raises UserError if its checkpoint is
-    broken.
-    """
-    try:
-        state = torch.load(run.last, map_location="cpu", weights_only=True, mmap=True)
-        before = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    except (OSError, RuntimeError, EOFError, KeyError, UnpicklingError) as error:
-        raise UserError(f"{run.last}: cannot be read as a checkpoint; start a new --run") from error
-    if before >= epochs:
-        told(f"{run.folder}: has all its {before} epochs already; to go on give more of them with --epochs")
-    return before >= epochs
-
-
 def explained(error: Exception) -> Exception:
-    """A sentence for the errors of torch that the user can fix, else the error itself."""
-    if "more than 1 value per channel" in str(error):
+    """A sentence for the errors that the user can do something about, else the error itself."""
+    text = str(error)
+    if "more than 1 value per channel" in text:
         return UserError("--batch-size: too small for batch norm, which needs more than one value; give 2 or more")
     if isinstance(error, torch.OutOfMemoryError):
         return UserError("--batch-size: does not fit in memory; give a smaller one, or --find-batch-size")
+    if "DataLoader worker" in text:  # torch's words where a worker is gone
+        how = re.search(r"killed by signal: (\w+)", text)
+        return UserError(
+            f"--workers: a process that loads data is gone{f' (signal: {how[1]})' if how else ''}, most often because "
+            "memory ran out; give fewer --workers, or close other programs"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{error.filename or 'disk'}: no space is left; make room, then go on with --resume")
     return error
-
-
-def export_best(module: Segmenter, run: Run) -> None:
-    """Write model.safetensors: the model of the best checkpoint kept, or as it is where none was validated
-    yet.
-    """
-    kept = [file for file in run.checkpoints.rglob("*.ckpt") if file != run.last]
-    if kept:
-        best = max(kept, key=lambda file: float(file.stem.rsplit("-", 1)[-1]))  # the score ends the name
-        module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    save_tensors(module.model.state_dict(), run.folder / "model.safetensors")
 
 
 def quiet() -> None:

@@ -1,0 +1,58 @@
+"""What a finished training leaves for use: whether it is there, and making it from the checkpoints."""
+
+import hashlib
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+from twinsight.backbones.integrity import intact, save_tensors
+from twinsight.console import told
+from twinsight.errors import UserError
+from twinsight.run import Run
+from twinsight.training.best import Record
+from twinsight.training.checkpoints import read_checkpoint
+from twinsight.training.segmenter import Segmenter
+
+MODEL = "model.safetensors"
+"""What a run of `twinsight segment` ends with."""
+
+
+def finished(run: Run, export: str, epochs: int, patience: int | None = None) -> bool:
+    """Whether the training of a run to resume has ended: by its epochs, or by `--early-stopping`. It is told so.
+
+    export: name of the file that the run is to end with. Raises UserError if the checkpoint is broken.
+    """
+    state = read_checkpoint(run.last)
+    done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    waited = state["callbacks"].get("BestCheckpoints", {}).get("waited", 0)
+    stopped = patience is not None and waited >= patience
+    if done < epochs and not stopped:
+        return False
+    if intact(run.folder / export):
+        more = "--epochs" if done >= epochs else "a larger --early-stopping"
+        told(f"{run.folder}: is finished after {done} epochs; to go on give more with {more}")
+    else:
+        told(f"{run.folder}: its training has ended, but {export} is missing or damaged: writing it")
+    return True
+
+
+def restore(module: pl.LightningModule, file: Path) -> None:
+    """The weights of a checkpoint, averaged where they were. Raises UserError if it is damaged."""
+    module.load_state_dict(read_checkpoint(file)["state_dict"])
+
+
+def export_best(module: Segmenter, run: Run) -> None:
+    """Write model.safetensors: the model of the best checkpoint that is whole; of the last if no score is defined."""
+    for entry in Record(run.checkpoints).read():
+        file = run.checkpoints / entry.file
+        try:
+            with file.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
+                    raise UserError(f"{file}: is damaged, or not the checkpoint that scored {entry.score:.4f}")
+            restore(module, file)
+            break
+        except UserError as error:
+            told(f"{error}; exporting the next best")
+    else:
+        restore(module, run.last)
+    save_tensors(module.model.state_dict(), run.folder / MODEL)
