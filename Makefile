@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow soak bench lint types format constraints clean
+.PHONY: help setup demo test test-slow soak hostile bench lint types format constraints clean
 
 help:  ## Name the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -23,6 +23,9 @@ test-slow: $(READY)  ## Run the slow tests
 
 soak: $(READY)  ## Kill 100 trainings, resume them, compare them with some left alone; SOAK="--seed 1 --kills 20"
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak/soak.py $(SOAK)
+
+hostile: $(READY)  ## Try hundreds of bad inputs, each of which must be refused in a sentence; WORDS="masks YAML" for some
+	OMP_NUM_THREADS=1 $(BIN)/python tests/hostile/hostile_driver.py $(WORDS)
 
 bench: $(READY)  ## Measure against peers, in turn, into benchmarks/results; BENCH="metrics step" or "--quick" for less
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]' || \

@@ -1,60 +1,18 @@
 """Every number that an option takes has a range, which holds whoever starts a command."""
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from math import inf, nan
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 import pytest
+from every_number import CHOSEN, chosen, every_number
 
 from twinsight.choices.methods import TwoViewsOptions
 from twinsight.config import COMMANDS, Pretrain, Segment
 from twinsight.errors import UserError
 from twinsight.ranges import Range, check_ranges
 from twinsight.recipe import parse
-
-CHOSEN = [(command, "") for command in COMMANDS] + [
-    (command, f"--{kind} {name}")
-    for command in ("pretrain", "segment")  # between them they have every choice
-    for kind, table in COMMANDS[command].choices.items()
-    for name in table
-]
-
-NEEDED = {"evaluate": "run", "predict": "run images", "report": "run", "data make": "shapes folder"}
-
-
-def chosen(command: str, choice: str) -> Any:
-    return parse(COMMANDS[command], command, [*choice.split(), *NEEDED.get(command, "").split()])
-
-
-def numbers(kind: Any, default: Any, ranged: Range | None = None) -> Iterator[tuple[Any, Range | None]]:
-    """The numbers within a type, each as (value of that type with `...` for the number, its range)."""
-    if kind in (int, float):
-        yield ..., ranged
-    elif get_origin(kind) is Annotated:
-        notes = [note for note in kind.__metadata__ if isinstance(note, Range)]
-        yield from numbers(get_args(kind)[0], default, notes[0] if notes else None)
-    elif get_origin(kind) is tuple:
-        inner = [kind for kind in get_args(kind) if kind is not ...]
-        for i, each in enumerate(inner):
-            for value, found in numbers(each, default):
-                rest = default if isinstance(default, tuple) and len(default) == len(inner) else (1,) * len(inner)
-                yield (*rest[:i], value, *rest[i + 1 :]), found
-    else:
-        for each in get_args(kind):
-            yield from numbers(each, default)
-
-
-def every_number(options: Any) -> Iterator[tuple[Any, str, Any, Range | None]]:
-    """(dataclass, field, value with `...`, range) of an options' numbers, those of nested dataclasses too."""
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if is_dataclass(value):
-            yield from every_number(value)
-        else:
-            for pattern, ranged in numbers(field.type, value):
-                yield options, field.name, pattern, ranged
 
 
 def put(pattern: Any, number: float) -> Any:
@@ -65,13 +23,13 @@ def put(pattern: Any, number: float) -> Any:
 def test_every_number_has_a_range(command, choice):
     options = chosen(command, choice)
     check_ranges(options)
-    for owner, name, pattern, ranged in every_number(options):
+    for owner, name, flag, pattern, ranged in every_number(options):
         assert ranged is not None, f"{name}: write a range at its type, as twinsight.ranges has them"
         before = getattr(owner, name)
         outside = [inf, -inf, nan, ranged.least - 1, ranged.most + 1]
         for number in outside + [ranged.least] * ranged.above + [ranged.most] * ranged.below:
             setattr(owner, name, put(pattern, number))
-            with pytest.raises(UserError, match=rf"^--[a-z.-]*{name.replace('_', '-')} .*: must be .*{ranged}$"):
+            with pytest.raises(UserError, match=rf"^{flag} .*: must be {ranged}$"):
                 check_ranges(options)
         setattr(owner, name, before)
 

@@ -181,6 +181,8 @@ def convert(value: Any, kind: Any) -> Any:
         return value
     elif kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         return float(value)  # 1e-3 is text to YAML, which wants 1.0e-3
+    elif isinstance(value, str) and "\0" in value:  # no path has it, nor anything else that is typed
+        raise ValueError
     elif kind is Path and isinstance(value, str):
         return Path(value)
     elif kind in (int, float, str, bool, NoneType) and type(value) is kind:

@@ -85,3 +85,9 @@ def test_captions_are_there_for_every_probe():
         assert read, name
         assert caution, name
         assert "\n" not in read + caution, name
+
+
+@pytest.mark.parametrize("name", ["attention", "scores"])
+def test_attention_is_not_asked_of_a_network_without_it(name):
+    with pytest.raises(UserError, match=f"--probe {name}: this backbone has no attention"):
+        names(name)

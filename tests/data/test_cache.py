@@ -221,3 +221,13 @@ def test_a_damaged_cache_is_named(photos, tmp_path, damage):
     STRANGE[damage](folder)
     with pytest.raises(UserError, match=rf"{folder}/(index\.npz|done): (is damaged|does not fit|is not UTF-8)"):
         Cached(photos, folder)
+
+
+@pytest.mark.parametrize("name", ["done", "pixels"])
+def test_files_of_a_cache_without_its_index_are_left_alone(photos, tmp_path, name):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / name).write_text("1")
+    with pytest.raises(UserError, match=f"cache: holds {name} without its index"):
+        Cached(photos, folder)
+    assert {path.name for path in folder.iterdir()} - {"lock"} == {name}

@@ -23,7 +23,7 @@ class TimmOptions(Buildable):
     """Largest stride of a ResNet, the rest made by dilation: 8 or 16 for DeepLabV3. Default: the network's own."""
     drop_path_rate: BelowOne | None = None
     """Stochastic depth. Default: the network's own."""
-    channels: tuple[Width, ...] | None = None
+    channels: tuple[Width, Width, Width, Width] | None = None
     """Widths of a ResNet's four stages. Default: the network's own."""
     stem_width: Width | None = None
     """Width of a ResNet's stem. Default: the network's own."""

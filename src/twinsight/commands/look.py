@@ -123,6 +123,9 @@ def curves(options: Any) -> tuple[dict[str, Plot], dict[str, Finding]]:
     if not runs:
         raise UserError("--weights: none given; name a run directory")
     finding = build(options.probe)(runs)
+    if not finding.figures:
+        wanted = f"--scalars {' '.join(options.probe.scalars)}" if options.probe.scalars else "--weights"
+        raise UserError(f"{wanted}: nothing of the kind is logged in {', '.join(options.weights)}; see its metrics.csv")
     return dict(finding.figures), {"": finding}
 
 
@@ -130,6 +133,8 @@ def read_images(options: Any, segmenter: bool) -> Seen:
     """The images named, or evenly chosen ones of the data set with their masks."""
     size = options.size or options.probe.size
     if options.probe.images == 0:
+        if options.images:
+            raise UserError("images: this probe looks at the network alone; leave them out")
         return Seen([], None, None, (), None)
     if options.images:
         files = find(options.images)

@@ -52,6 +52,8 @@ def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], da
             raise UserError(
                 f"--probe {found['name']}: asks a {probe.subject}, and this training has none; leave it out"
             )
+        if found["name"] in ("attention", "scores") and not has_attention(subjects["backbone"], data):
+            raise UserError(f"--probe {found['name']}: this backbone has no attention to look at; take erf instead")
         every = 0 if kind.once else int(found["every"] or 1)
         unit: Any = found["unit"] or "epochs"
         scheduled.append(Scheduled(found["name"], probe, seen.images, seen.masks, every, unit))

@@ -98,6 +98,7 @@ class Cached(Dataset):
             key = "\n".join([*self.classes, *self.dataset.coding, *bits])
             stamps = np.fromiter(pool.map(partial(stamp, key), self.entries), STAMP, len(self))
             if not index.exists():
+                self._refuse_rest()
                 sizes = list(pool.map(self._size, range(len(self))))
                 self._keep_broken()
                 unnamed = self.folder / "partial.npz"
@@ -118,6 +119,12 @@ class Cached(Dataset):
                 f"cache {self.folder} was made; remove the cache, which will then be made anew"
             )
         return sizes
+
+    def _refuse_rest(self) -> None:
+        """A cache begins with its index: without one, what else is there is not ours to build on."""
+        for name in ("done", "pixels"):
+            if (self.folder / name).exists():
+                raise UserError(f"{self.folder}: holds {name} without its index.npz; remove it, or name another folder")
 
     def _stored(self, index: Path) -> tuple[np.ndarray, np.ndarray]:
         try:

@@ -11,8 +11,10 @@ from twinsight.errors import UserError
 def index_levels(levels: tuple[int, ...], count: int) -> tuple[int, ...]:
     """Ascending indices into a backbone's `count` levels; negative ones count from the deepest.
 
-    Raises UserError where the backbone has no such level.
+    Raises UserError where the backbone has no such level, or none is named.
     """
+    if not levels:
+        raise UserError(f"levels: none given; name some of 0 to {count - 1}, or -1 for the deepest")
     for level in levels:
         if not -count <= level < count:
             raise UserError(f"level {level}: the backbone has {count}; choose 0 to {count - 1}, or -1 for the deepest")
