@@ -10,11 +10,11 @@ import twinsight
 ROOT = Path(twinsight.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FREE = {"errors", "files", "reading"}
+FREE = {"errors", "files", "plain"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
-    "reading": {"errors"},
+    "plain": {"errors"},
     "device": FREE,
     "layers": FREE,
     "losses": FREE,
@@ -42,7 +42,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 LIGHT = [
     ROOT / f"{name}.py"
-    for name in ("cli", "config", "recipe", "ranges", "run", "ours", "outputs", "console", "errors", "files", "reading")
+    for name in ("cli", "config", "recipe", "ranges", "run", "ours", "outputs", "console", "errors", "files", "plain")
 ] + sorted((ROOT / "choices").glob("*.py"))
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.reading import read_yaml
+from twinsight.plain import read_yaml
 
 MARKER = ".twinsight"
 FORMAT = 1

@@ -12,8 +12,8 @@ import tyro
 import yaml
 
 from twinsight.errors import UserError
+from twinsight.plain import read_yaml
 from twinsight.ranges import check_ranges
-from twinsight.reading import read_yaml
 
 CONTROL = {"run", "resume", "overwrite", "dry_run"}
 """Options about one run rather than about what it computes: never saved, never in a recipe."""

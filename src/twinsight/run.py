@@ -19,7 +19,7 @@ from twinsight.console import RANK, told
 from twinsight.errors import UserError
 from twinsight.files import write_text
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
-from twinsight.reading import read_json
+from twinsight.plain import read_json
 from twinsight.recipe import dump, flat, read
 
 PACKAGES = (

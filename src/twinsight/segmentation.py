@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.reading import read_json
+from twinsight.plain import read_json
 
 
 class SegmentationModel(nn.Module):

@@ -1,6 +1,5 @@
 """What weights ask of a network beyond the shapes of their tensors: without it they compute something else."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.layouts import Content
 from twinsight.errors import UserError
+from twinsight.plain import read_json
 
 Triple = tuple[float, ...]
 
@@ -75,17 +75,6 @@ def triple(values: object) -> Triple:
     """Empty if they are not three numbers."""
     given = values if isinstance(values, list) else []
     return tuple(float(v) for v in given) if len(given) == 3 and all(isinstance(v, int | float) for v in given) else ()
-
-
-def read_json(file: Path) -> dict:
-    """Raises UserError if the file holds no JSON object."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is no valid JSON ({error}); repair or remove it") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file}: holds no JSON object; repair or remove it")
-    return found
 
 
 def read_about(file: Path) -> dict[str, Any]:

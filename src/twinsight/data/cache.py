@@ -19,7 +19,7 @@ from twinsight.data.samples import Dataset, Entry
 from twinsight.data.tolerance import limit, too_many
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.reading import read_text
+from twinsight.plain import read_text
 
 BLOCK = 256
 """Images between two marks of how far a cache is built: what an interruption loses at most."""

@@ -11,8 +11,8 @@ from twinsight.data.masks import decode_mask
 from twinsight.data.reading import unreadable
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_by_name
-from twinsight.data.text import lines
 from twinsight.errors import UserError
+from twinsight.plain import read_lines
 
 # The official labels 1 to 182; label 0, unlabeled, is void.
 NAMES = """
@@ -100,7 +100,7 @@ def entries_10k(root: Path, split: str) -> list[Entry]:
     file = root / "imageLists" / ("train.txt" if split == "train" else "test.txt")
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; unpack cocostuff-10k-v1.1.zip into {root}")
-    names = lines(file)
+    names = read_lines(file)
     images = find_by_name(root / "images")
     masks = {path.stem: path for path in (root / "annotations").glob("*.mat")}
     for name in names:

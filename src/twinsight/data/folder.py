@@ -10,10 +10,10 @@ from twinsight.data.palettes import class_colors
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_by_name, find_images
 from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
-from twinsight.data.text import lines
 from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
 from twinsight.errors import UserError
+from twinsight.plain import read_lines
 
 
 class Folder(Dataset):
@@ -71,7 +71,7 @@ class Folder(Dataset):
             entries = read_layout(root, "trainval" if split == "all" else split)
             self.relatives = find_images(root / "JPEGImages")
             named = [name for name in ("train", "val") if split_file(root, name).is_file()]
-            lengths = (f"{len(lines(split_file(root, name)))} {name}" for name in named)
+            lengths = (f"{len(read_lines(split_file(root, name)))} {name}" for name in named)
             self.split_note = f"{', '.join(lengths)}, as the lists of ImageSets/Segmentation say"
         else:
             entries, self.split_note, self.relatives = unlabeled(root, split)
@@ -170,7 +170,7 @@ def read_classes(file: Path) -> tuple[str, ...]:
     """The names of the classes, one per line; the first is class 0."""
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; write the names of the classes there, one per line")
-    names = tuple(lines(file))
+    names = tuple(read_lines(file))
     if not 0 < len(names) <= VOID or len(set(names)) < len(names):
         raise UserError(
             f"{file}: names {len(names)} classes, {len(set(names))} of them different; "

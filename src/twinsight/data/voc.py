@@ -9,8 +9,8 @@ from twinsight.data.download import download as fetch
 from twinsight.data.download import extract
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_by_name
-from twinsight.data.text import lines
 from twinsight.errors import UserError
+from twinsight.plain import read_lines
 
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 CHECKSUM = "md5:6cd6e144f989b92b3379bac3b3de84fd"
@@ -74,7 +74,7 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
         raise UserError(f"{file}: there is no such split; the splits of {folder} are: {known}")
-    names = lines(file)
+    names = read_lines(file)
     if not names:
         raise UserError(f"{file}: names no image; write one name per line, without extension")
     images, masks = (find_by_name(folder / kind) for kind in ("JPEGImages", "SegmentationClass"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
-from twinsight.reading import read_text, read_yaml
+from twinsight.plain import read_text, read_yaml
 from twinsight.recipe import flat
 from twinsight.report.embed import KINDS
 from twinsight.training.metrics_csv import read_rows

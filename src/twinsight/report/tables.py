@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
+from twinsight.plain import read_text
 from twinsight.probes.learning_curves import LearningCurves, lines
-from twinsight.reading import read_text
 from twinsight.report.page import Fold, Section, Table
 from twinsight.report.record import Record
 

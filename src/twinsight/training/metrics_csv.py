@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.reading import read_text
+from twinsight.plain import read_text
 
 EVERY = 5.0
 """Least seconds between two writings as a training goes."""

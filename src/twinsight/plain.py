@@ -39,15 +39,21 @@ def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
     return text
 
 
+def read_lines(file: Path) -> list[str]:
+    """The lines that hold anything, stripped; raises UserError as `read_text` does."""
+    return [line.strip() for line in read_text(file).splitlines() if line.strip()]
+
+
 def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
-    """A JSON object. Raises UserError if it is none or lacks one of the keys."""
+    """A JSON object. Raises UserError if the file holds none, or lacks one of the keys."""
     try:
         content = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: no valid JSON ({error}); restore the file, or write it anew") from error
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing or not isinstance(content, dict):
-        raise UserError(f"{file}: lacks {', '.join(missing) or 'an object'}; restore the file, or write it anew")
+        raise UserError(f"{file}: is no valid JSON ({error}); restore the file, or write it anew") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: holds no JSON object; restore the file, or write it anew")
+    if missing := [key for key in keys if key not in content]:
+        raise UserError(f"{file}: lacks {', '.join(missing)}; restore the file, or write it anew")
     return content
 
 
@@ -63,9 +69,9 @@ def read_yaml(file: Path, source: str | None = None) -> Any:
         return yaml.load(text, Plain)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{source}: no valid YAML: {line}{error.problem or error.context}") from error
+        raise UserError(f"{source}: is no valid YAML: {line}{error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{source}: no valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{source}: is no valid YAML: {' '.join(str(error).split())}") from error
 
 
 class Plain(yaml.SafeLoader):

@@ -2,16 +2,16 @@ import pytest
 
 from twinsight.data.coco_stuff import entries_10k
 from twinsight.data.folder import read_classes
-from twinsight.data.text import lines
 from twinsight.data.voc import read_layout
 from twinsight.errors import UserError
+from twinsight.plain import read_lines
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_with_and_without_a_byte_order_mark(tmp_path, mark, end):
     (tmp_path / "a.txt").write_bytes(mark + end.join([b"stra\xc3\x9fe", b"", b"  b c ", b""]))
-    assert lines(tmp_path / "a.txt") == ["straße", "b c"]
+    assert read_lines(tmp_path / "a.txt") == ["straße", "b c"]
 
 
 @pytest.mark.parametrize(
@@ -31,5 +31,5 @@ def test_what_is_no_utf8_is_one_sentence(tmp_path, content):
 
 
 def test_a_folder_is_no_text(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
-        lines(tmp_path)
+    with pytest.raises(UserError, match="is no file"):
+        read_lines(tmp_path)
