@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "outputs": FREE | {"ours"},
     "run": FREE | {"console", "ours", "recipe"},
     "metrics": FREE | {"losses"},
-    "data": FREE | {"data"},
+    "data": FREE | {"data", "ours"},
     "backbones": FREE | {"backbones", "layers"},
     "heads": FREE | {"heads", "backbones", "layers"},
     "methods": FREE | {"methods", "backbones", "layers", "data.views"},

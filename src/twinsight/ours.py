@@ -49,6 +49,11 @@ def maker(folder: Path) -> str | None:
     return command if command in ("pretrain", "segment") and (folder / "environment.txt").is_file() else None
 
 
+def made_here(names: Collection[str]) -> bool:
+    """Whether a folder that holds these names at its top is one of ours; a guess, without a look into any file."""
+    return MARKER in names or {"config.yaml", "checkpoints"} <= {*names}
+
+
 def tree(file: Path) -> dict[str, Any]:
     """A YAML (or JSON) file's mapping; nothing if there is none."""
     try:

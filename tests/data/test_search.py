@@ -77,6 +77,18 @@ def test_images_of_formats_that_are_not_read_are_counted(photos):
         assert found(photos) == ["a/c.jpg", "b.PNG"]
 
 
+@pytest.mark.parametrize("files", [(".twinsight",), ("config.yaml", "checkpoints/last.ckpt")])
+def test_figures_of_runs_below_are_no_photographs(photos, files):
+    for name in ("figures/views.png", *files):
+        for run in ("runs/1", "a/2"):
+            file = photos / run / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4)).save(file, "png")
+    with pytest.warns(Remark, match=r"photos: run directories in it are left out, 2 in all, such as .*photos/a/2$"):
+        assert found(photos) == ["a/c.jpg", "b.PNG"]
+    assert found(photos / "runs/1") == ["figures/views.png"]  # asked for by name
+
+
 @pytest.mark.parametrize("suffix", ["gif", "avif", "jp2", "tif", "webp", "bmp", "jfif"])
 def test_every_format_that_is_read_is_found(photos, suffix):
     Image.new("RGB", (4, 4)).save(photos / f"d.{suffix}")

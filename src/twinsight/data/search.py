@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twinsight.data.decode import EXTENSIONS
 from twinsight.errors import Remark, UserError
+from twinsight.ours import made_here
 
 NOT_READ = {
     ".arw", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".eps", ".exr", ".fits", ".hdr", ".heic", ".heif", ".jpx", ".jxl",
@@ -19,18 +20,24 @@ NOT_READ = {
 def find_images(folder: Path) -> list[Path]:
     """Every image below a folder in sorted order; hidden files and folders are skipped, links followed.
 
-    A link back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever
-    opens it. Remarks how many images of formats that are not read are left out. Raises UserError, naming the folder, if
+    Run directories below it are skipped too, since their figures are no photographs; a remark says how many. A link back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever
+    opens it. Another remark counts the images of formats that are not read. Raises UserError, naming the folder, if
     one cannot be read.
     """
-    found, left_out = [], Counter[str]()
+    found, runs, left_out = [], [], Counter[str]()
     waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
     while waiting:
         here, above = waiting.pop()
         real = os.path.realpath(here)
         if real in above:
             continue
-        for entry in entries(here):
+        inside = entries(here)
+        if above and made_here([entry.name for entry in inside]):
+            runs.append(here)
+            continue
+        for entry in inside:
+            if entry.name.startswith("."):
+                continue
             if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                 waiting.append((entry.path, above | {real}))
                 continue
@@ -39,20 +46,22 @@ def find_images(folder: Path) -> list[Path]:
                 found.append(Path(entry.path))
             elif extension in NOT_READ:
                 left_out[extension[1:].upper()] += 1
+    if runs:
+        remark(f"{folder}: run directories in it are left out, {len(runs)} in all, such as {min(runs)}")
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
-        warnings.warn(
-            f"{folder}: leaves out {counts}, formats that are not read; convert these files to JPEG, PNG or TIFF",
-            Remark,
-            stacklevel=1,  # the same location for whoever searches, so that it is said once
-        )
+        remark(f"{folder}: leaves out {counts}, formats that are not read; convert these files to JPEG, PNG or TIFF")
     return sorted(found)
+
+
+def remark(sentence: str) -> None:
+    warnings.warn(sentence, Remark, stacklevel=1)  # the same location for whoever searches, so that it is said once
 
 
 def entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return [entry for entry in found if not entry.name.startswith(".")]
+            return list(found)
     except OSError as error:
         raise UserError(f"{folder}: cannot be read ({error.strerror}); allow access or remove the folder") from error
 
