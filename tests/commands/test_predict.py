@@ -100,7 +100,7 @@ def test_a_broken_image_among_good_ones(segmenter_run, photos):
 
 @pytest.mark.parametrize(
     ("image", "sentence"),
-    [("none.png", "no such file"), ("empty", "no images"), ("file/x.png", "no such file")],
+    [("none.png", "no such file"), ("empty", "holds no image"), ("file/x.png", "no such file")],
 )
 def test_bad_images(segmenter_run, photos, image, sentence):
     (photos / "empty").mkdir()
@@ -214,7 +214,7 @@ def test_an_interrupt_leaves_whole_files_and_no_thread(segmenter_run, many, monk
 
 def test_a_file_that_cannot_be_written_leaves_no_part_of_itself(segmenter_run, photos, monkeypatch):
     def full(self, file, **options):
-        Path(file).write_bytes(b"half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)

@@ -12,10 +12,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["twinsight", "yaml"]):
-    from twinsight.reading import read_json, read_yaml
-
     from twinsight.config import COMMANDS
     from twinsight.errors import UserError
+    from twinsight.plain import read_json, read_yaml
     from twinsight.recipe import fill, read
     from twinsight.training.metrics_csv import read_rows
 

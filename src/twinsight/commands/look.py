@@ -13,10 +13,11 @@ from twinsight.choices.methods import TwoViewsOptions
 from twinsight.choices.probes import PROBES
 from twinsight.commands.models import Opened, open_model
 from twinsight.commands.opening import announce, data_set, images, weights_of
-from twinsight.commands.predict import find, read_as
+from twinsight.commands.predict import find
 from twinsight.console import console, told
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
+from twinsight.data.depth import decide
 from twinsight.data.samples import Dataset
 from twinsight.data.tolerance import Tolerance
 from twinsight.device import choose_device
@@ -139,7 +140,7 @@ def read_images(options: Any, segmenter: bool) -> Seen:
     if options.images:
         files = find(options.images)
         known = {name: getattr(options.data, name, None) for name in ("bits", "max_megapixels")}
-        reading = read_as(list(files.values()), **known)
+        reading = decide(list(files.values()), **known)
         images = [to_tensor(decode_image(file, reading), size) for file in files.values()]
         return Seen(images, None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))

@@ -1,6 +1,6 @@
 """twinsight predict: images -> masks, and masks over the images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,14 @@ from twinsight.commands.streaming import ahead, threads
 from twinsight.config import Predict
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
-from twinsight.data.depth import decide_bits
+from twinsight.data.depth import decide
 from twinsight.data.masks import write_mask
-from twinsight.data.reading import STANDARD, Reading
-from twinsight.data.search import find_images
+from twinsight.data.reading import Reading
+from twinsight.data.search import find_images, no_images
 from twinsight.data.whole import WAITING, batches
 from twinsight.device import Device
 from twinsight.errors import UserError
+from twinsight.files import whole
 from twinsight.inference import at_once
 from twinsight.metrics import best_class
 from twinsight.outputs import check_folder
@@ -60,7 +61,7 @@ def run(options: Predict) -> None:
     )
     _, palette = load_classes(options.run / "classes.json")
     known = {name: getattr(options, name) or getattr(trained.data, name, None) for name in ("bits", "max_megapixels")}
-    reading = read_as(list(images.values()), **known)
+    reading = decide(list(images.values()), **known)
     broken: list[str] = []
 
     def segmented(batch: list[Picture]) -> Tensor:
@@ -73,10 +74,11 @@ def run(options: Predict) -> None:
         mask = classes.cpu().numpy()  # here, so that a GPU is not waited for before it has its next batch
         target = options.out / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        whole(target, lambda file: write_mask(file, mask, palette))
+        with whole(target) as stream:
+            write_mask(stream, mask, palette)
         if options.overlay:
-            painted = Image.fromarray(overlay(pixels, mask, palette, options.opacity))
-            whole(options.out / f"{name}.overlay.jpg", lambda file: painted.save(file, format="JPEG"))
+            with whole(options.out / f"{name}.overlay.jpg") as stream:
+                Image.fromarray(overlay(pixels, mask, palette, options.opacity)).save(stream, format="JPEG")
 
     def pictures() -> Iterator[Picture]:
         for found in ahead(pool, partial(read, reading), images.items(), AHEAD):
@@ -99,12 +101,6 @@ def run(options: Predict) -> None:
     told(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
     if broken:
         raise UserError(f"{len(broken)} of the images could not be read, the others are done: {'; '.join(broken)}")
-
-
-def read_as(files: Sequence[Path], bits: int | None = None, max_megapixels: float | None = None) -> Reading:
-    """How single images are read: 16-bit ones as in a training, or else by the largest value of a sample of them."""
-    limit = max_megapixels or STANDARD.max_megapixels
-    return Reading(bits or decide_bits(files, limit), limit)
 
 
 def read(reading: Reading, item: tuple[str, Path]) -> Picture | UserError:
@@ -137,14 +133,14 @@ def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in given:
         if not path.exists():
-            raise UserError(f"{path}: no such file or folder")
+            raise UserError(f"{path}: no such file or folder; check the path")
         files = (
             [(file, file.relative_to(path)) for file in find_images(path) if but is None or but not in file.parents]
             if path.is_dir()
             else [(path, Path(path.name))]
         )
         if not files:
-            raise UserError(f"{path}: no images in this folder")
+            raise no_images(path)
         for file, relative in files:
             name = relative.with_suffix("").as_posix()
             if name in found:
@@ -153,13 +149,3 @@ def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
     if not found:
         raise UserError("images: none given; name image files or folders")
     return found
-
-
-def whole(file: Path, write: Callable[[Path], None]) -> None:
-    """Write to a temporary name, then rename."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

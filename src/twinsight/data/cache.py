@@ -18,7 +18,7 @@ from twinsight.data.decode import image_size
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.tolerance import limit, too_many
 from twinsight.errors import UserError
-from twinsight.files import write_text
+from twinsight.files import whole, write_text
 from twinsight.plain import read_text
 
 BLOCK = 256
@@ -101,9 +101,8 @@ class Cached(Dataset):
                 self._refuse_rest()
                 sizes = list(pool.map(self._size, range(len(self))))
                 self._keep_broken()
-                unnamed = self.folder / "partial.npz"
-                np.savez(unnamed, stamps=stamps, sizes=np.array(sizes, np.int32))
-                unnamed.rename(index)
+                with whole(index) as stream:
+                    np.savez(stream, stamps=stamps, sizes=np.array(sizes, np.int32))
         self.broken = self._left_out()
         known, sizes = self._stored(index)
         if not np.array_equal(known["id"], stamps["id"]):
@@ -168,9 +167,7 @@ class Cached(Dataset):
                 self._keep_broken()
                 # On disk before it is said to be there, whatever happens to the machine in between.
                 os.fsync(file.fileno())
-                unnamed = mark.with_name("done.partial")
-                unnamed.write_text(str(last))
-                unnamed.rename(mark)
+                write_text(mark, str(last))
                 if report:
                     report(last, len(self))
 

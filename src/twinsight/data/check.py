@@ -90,11 +90,6 @@ def check(dataset: Dataset, report: Callable[[int, int], None] | None = None, sp
     return Verdict(dataset.classes, broken, shape, tally.pixels, tally.images, same, unsound)
 
 
-def shared(train: Verdict, val: Verdict) -> list[tuple[Entry, Entry]]:
-    """An image of train for each of val that is equal to it pixel for pixel."""
-    return [(train.same[key][0], entry) for key in val.same if key in train.same for entry in val.same[key]]
-
-
 def equal_pictures(train: Verdict, val: Verdict) -> list[tuple[Path, Path]]:
     """Of each image of val that is equal pixel for pixel to one of train, that one and itself."""
     both = [key for key in val.same if key in train.same]

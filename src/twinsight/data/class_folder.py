@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from twinsight.data.samples import Dataset, Entry
-from twinsight.data.search import find_images
+from twinsight.data.search import find_images, no_images
 from twinsight.data.splits import choose, counts, folder_of, position
 from twinsight.errors import UserError
 
@@ -62,9 +62,7 @@ def read(folder: Path) -> list[Entry]:
         raise UserError(f"{folder}: there is no such split; {folder.parent} has {there}, to be chosen by --data.val")
     entries = [Entry(path.relative_to(folder).as_posix(), path) for path in find_images(folder)]
     if not entries:
-        raise UserError(
-            f"{folder}: holds no image (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path"
-        )
+        raise no_images(folder)
     alone = next((entry for entry in entries if "/" not in entry.id), None)
     if alone is not None:
         raise UserError(f"{alone.image}: lies in no class's folder; move it to {folder}/CLASS, or take --data folder")

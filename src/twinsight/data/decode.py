@@ -20,8 +20,6 @@ FORMATS = ("PNG", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000")
 """What Pillow is asked to read beside JPEG and TIFF: no format that runs programs, as EPS does."""
 
 JPEG = b"\xff\xd8\xff"
-ORIENTATION = 0x0112
-"""The EXIF tag; its values 5 to 8 turn an image on its side."""
 
 # Pillow's own limit knows no option; `Reading` has one, which is checked before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -102,7 +100,7 @@ def image_size(path: Path, reading: Reading = STANDARD) -> tuple[int, int]:
         else:
             with Image.open(path, formats=(*FORMATS, "JPEG")) as image:
                 reading.check_size(path, image.height, image.width)
-                on_its_side = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+                on_its_side = image.getexif().get(tiff.ORIENTATION, 1) in (5, 6, 7, 8)
                 height, width = image.size if on_its_side else image.size[::-1]
         reading.check_size(path, height, width)
         return height, width

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinsight.data import tiff
 from twinsight.data.decode import decode_image
-from twinsight.data.reading import Reading, depth_of, naming
+from twinsight.data.reading import STANDARD, Reading, depth_of, naming
 from twinsight.errors import Remark, UserError
 
 T = TypeVar("T")
@@ -29,6 +29,12 @@ class Largest(Reading):
         if values.dtype == np.uint16:
             self.top = int(values.max())
         return values
+
+
+def decide(files: Sequence[Path], bits: int | None = None, max_megapixels: float | None = None) -> Reading:
+    """How images that belong together are read; what is None is decided by `decide_bits`, or is the default."""
+    limit = max_megapixels or STANDARD.max_megapixels
+    return Reading(bits or decide_bits(files, limit), limit)
 
 
 def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:

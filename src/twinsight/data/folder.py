@@ -8,7 +8,7 @@ import numpy as np
 from twinsight.data.label_images import masks_beside
 from twinsight.data.palettes import class_colors
 from twinsight.data.samples import VOID, Dataset, Entry
-from twinsight.data.search import find_by_name, find_images
+from twinsight.data.search import find_by_name, find_images, no_images
 from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
 from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
@@ -95,7 +95,7 @@ def unlabeled(root: Path, split: str) -> tuple[list[Entry], str, list[Path]]:
     masks = masks_beside(files)
     entries = [Entry(path.relative_to(root).as_posix(), path) for path in files if path not in masks]
     if not entries:
-        raise UserError(f"{root}: holds no image (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path")
+        raise no_images(root)
     roles = stated({entry.id: entry.image for entry in entries})
     note = f"{len(entries)} images without masks" if roles is None else f"{counts(roles)}, as the folders say"
     if masks:
@@ -144,9 +144,7 @@ def compare(root: Path, images: dict[str, Path], masks: Path, labels: dict[str, 
         (masks, labels, root, images, "mask", "image"),
     ):
         if not found:
-            raise UserError(
-                f"{folder}: holds no {kind} (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path"
-            )
+            raise no_images(folder, kind)
         alone = sorted(found.keys() - others.keys())
         if alone:
             raise UserError(

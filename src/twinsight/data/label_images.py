@@ -41,5 +41,5 @@ def has_few_colors(image: np.ndarray) -> bool:
 
 
 def looks_labeled(file: Path) -> bool:
-    """Whether an image file looks like labels; a JPEG never does, since compression blurs them into many colors."""
-    return file.suffix.lower() not in (".jpg", ".jpeg") and has_few_colors(decode_image(file))
+    """Whether an image file looks like labels. Not for JPEGs, whose compression blurs labels into many colors."""
+    return has_few_colors(decode_image(file))

@@ -1,6 +1,7 @@
 """Masks in files: read as the values that are stored, written as palette PNGs of 8 bits."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -48,7 +49,7 @@ def by_pillow(path: Path, reading: Reading) -> np.ndarray:
     return np.asarray(mask) // stretch
 
 
-def write_mask(file: Path, labels: np.ndarray, palette: np.ndarray) -> None:
+def write_mask(file: Path | BinaryIO, labels: np.ndarray, palette: np.ndarray) -> None:
     """Write (H, W) uint8 class indices as a PNG, which viewers show in the colors of `palette`, (classes, 3) uint8.
 
     The format is PNG whatever the name of the file.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from twinsight.data.decode import decode_image
-from twinsight.data.depth import decide_bits
+from twinsight.data.depth import decide
 from twinsight.data.masks import decode_mask
 from twinsight.data.reading import STANDARD, Reading
 from twinsight.errors import UserError
@@ -76,7 +76,7 @@ class Dataset:
         max_megapixels: images of more are refused.
         """
         files = self.relatives or [entry.image for entry in self.entries]
-        self._reading = Reading(bits or decide_bits(files, max_megapixels), max_megapixels)
+        self._reading = decide(files, bits, max_megapixels)
         return self._reading.bits
 
     def __len__(self) -> int:

@@ -20,9 +20,10 @@ NOT_READ = {
 def find_images(folder: Path) -> list[Path]:
     """Every image below a folder in sorted order; hidden files and folders are skipped, links followed.
 
-    Run directories below it are skipped too, since their figures are no photographs; a remark says how many. A link back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever
-    opens it. Another remark counts the images of formats that are not read. Raises UserError, naming the folder, if
-    one cannot be read.
+    Run directories below it are skipped too, since their figures are no photographs; a remark says how many. A link
+    back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever opens it.
+    Another remark counts the images of formats that are not read. Raises UserError, naming the folder, if one cannot be
+    read.
     """
     found, runs, left_out = [], [], Counter[str]()
     waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
@@ -52,6 +53,10 @@ def find_images(folder: Path) -> list[Path]:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
         remark(f"{folder}: leaves out {counts}, formats that are not read; convert these files to JPEG, PNG or TIFF")
     return sorted(found)
+
+
+def no_images(folder: Path, kind: str = "image") -> UserError:
+    return UserError(f"{folder}: holds no {kind} (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path")
 
 
 def remark(sentence: str) -> None:

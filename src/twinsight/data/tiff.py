@@ -14,6 +14,8 @@ from twinsight.errors import UserError
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 ORIENTATION = 274
+"""The tag, which EXIF has too; its values 5 to 8 turn an image on its side."""
+
 ALPHA = ((1,), (2,))
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 
 from twinsight.data.samples import VOID, Sample
 from twinsight.errors import UserError
+from twinsight.files import whole
 
 # Okabe & Ito's colors, then Tol's muted ones, told apart by color-blind eyes; black is kept for text.
 COLORS = (
@@ -78,13 +79,11 @@ class Plot:
         return figure
 
     def save(self, file: Path, dpi: int = DPI) -> None:
-        """PNG, PDF, SVG or JPEG by the file's ending; written to a temporary name, then renamed."""
+        """PNG, PDF, SVG or JPEG by the file's ending; written whole or not at all."""
         check_format(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.tmp")
-        with rc_context(STYLE):
-            self.figure().savefig(temporary, dpi=dpi, format=file.suffix[1:].lower())
-        temporary.replace(file)
+        with whole(file) as stream, rc_context(STYLE):
+            self.figure().savefig(stream, dpi=dpi, format=file.suffix[1:].lower())
 
     def _repr_png_(self) -> bytes:
         stream = BytesIO()

@@ -12,6 +12,7 @@ from matplotlib.figure import FigureBase
 from PIL import Image
 
 from twinsight.errors import UserError
+from twinsight.files import whole
 from twinsight.probes.correlation import DIAGONAL, MATRIX, OFF_DIAGONAL, color_bar, show_matrix
 from twinsight.probes.draw import COLORS, PAGE, Plot
 
@@ -116,9 +117,8 @@ def animate(matrices: Mapping[int, np.ndarray], file: Path, rows: Rows = (), sec
         frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
     duration = [round(1000 * seconds_per_frame)] * (len(frames) - 1) + [round(5000 * seconds_per_frame)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.tmp")
-    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
-    temporary.replace(file)
+    with whole(file) as stream:
+        frames[0].save(stream, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
 
 
 def gif_palette() -> Image.Image:
