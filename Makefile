@@ -39,7 +39,7 @@ lint: $(READY)  ## Check style
 types: $(READY)  ## Check types
 	$(BIN)/basedpyright
 
-format: $(READY)  ## Mend style
+format: $(READY)  ## Fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

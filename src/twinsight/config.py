@@ -55,7 +55,7 @@ class TrainingOptions:
     checkpoint_minutes: Annotated[float, Range(0, 10**6, above=True)] = 10.0
     """Save at least every so many minutes within an epoch; the first step and the end of an epoch save too."""
     batch_size: Count = 256
-    """Images a step and process."""
+    """Images per step and process."""
     accumulate: Count = 1
     """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
     optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
@@ -132,7 +132,7 @@ class Pretrain(RunOptions, TrainingOptions):
     memory of a small one, for a second forward (gradient caching; Gao et al., 2021). Only batch norm within the
     backbone still sees one step's, and with few images a step that undoes most of it: for ViTs, Swins, ConvNeXts."""
     lr_batch: Count = 256
-    """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images an update) / this."""
+    """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images per update) / this."""
     augment_on: Literal["auto", "workers", "device"] = "auto"
     """What colors, blurs and solarizes views: the workers, or the device that trains; auto: that device, if a GPU."""
     attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)

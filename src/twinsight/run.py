@@ -238,7 +238,7 @@ def next_folder(stem: str) -> Path:
 
 
 def environment() -> str:
-    """What one needs to repeat a run elsewhere, one fact a line."""
+    """What one needs to repeat a run elsewhere, one fact per line."""
 
     def installed(package: str) -> str:
         try:

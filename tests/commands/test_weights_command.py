@@ -84,7 +84,7 @@ def test_nothing_that_we_know(tmp_path, capfd):
     assert weights.run(Weights(tmp_path / "odd.pth")) is None
     out = lines(capfd)
     names = "backbone.encoder.weight, backbone_other"
-    assert out["verdict"] == f"no network can be told by these names and shapes ({names}); give --backbone"
+    assert out["verdict"] == f"no known network has these names and shapes ({names}); give --backbone"
 
 
 def test_list(monkeypatch, tmp_path, capfd):

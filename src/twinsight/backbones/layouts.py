@@ -36,7 +36,7 @@ class Content(NamedTuple):
     """The network in a file.
 
     layout: in words. tensors: the network's, by timm's names. beside: what stands beside it, by part, by the file's
-    names. ours: twinsight wrote it. remarks: what the user should know, a line each.
+    names. ours: twinsight wrote it. remarks: what the user should know, one line each.
     """
 
     layout: str

@@ -51,7 +51,7 @@ class Match(NamedTuple):
 
     @property
     def remarks(self) -> list[str]:
-        """What of the file is not loaded as it is, a line each."""
+        """What of the file is not loaded as it is, one line each."""
         lines = [f"left out: {part}, {count(those)}" for part, those in self.left.items()]
         return lines + ([f"position embeddings resized {self.resized}"] if self.resized else [])
 

@@ -49,7 +49,7 @@ def load_backbone(backbone: Backbone, source: Path) -> list[str]:
 
     All of the backbone's tensors must be there, in their shapes, floats for floats, and finite; but for the counters of
     batch norms, which may be missing, and position embeddings, which are resized. The file may hold more only where it
-    is known what: a classifier, a projector, a decoder. Returns what the user should know, a line each. Raises
+    is known what: a classifier, a projector, a decoder. Returns what the user should know, one line each. Raises
     UserError, and changes nothing, if the file does not match so, or if it is known that the weights want their pixels
     normalized in another way, or other attention heads.
     """

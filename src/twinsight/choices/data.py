@@ -72,8 +72,8 @@ class FileOptions(DataOptions):
     max_megapixels: Megapixels = 250
     """Refuse larger images before they are decoded."""
     tolerate: NotNegative = 0
-    """Broken images that a training goes on without, each named once: a share below 1, else a number. The next image
-    takes the place of each; validation leaves it out."""
+    """How many broken images to leave out, each named once: a share of all below 1, else a number. In a training the
+    next image takes the place of each."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
         dataset = super().open(role)

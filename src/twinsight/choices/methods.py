@@ -120,7 +120,7 @@ class DinoOptions(Buildable):
     """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
     centering: Literal["mean", "sinkhorn-knopp"] = "mean"
     """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2,
-    which small batches bear better."""
+    which suits small batches better."""
     center_momentum: Share = 0.9
     """Of the moving mean, at each step."""
     student_temperature: Positive = 0.1

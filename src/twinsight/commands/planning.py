@@ -1,4 +1,4 @@
-"""What a training will cost, told before its first step."""
+"""What a training will cost, printed before its first step."""
 
 from collections.abc import Mapping
 from typing import Any

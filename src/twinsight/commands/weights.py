@@ -38,7 +38,7 @@ def run(options: Weights) -> Match | None:
         for part, those in content.beside.items():
             say("beside it", f"{part}: {listed(those, whole, 'the file')}")
         names = first_few(list(content.tensors))
-        say("verdict", f"no network can be told by these names and shapes ({names}); give --backbone")
+        say("verdict", f"no known network has these names and shapes ({names}); give --backbone")
         return None
     found = match(backbone.network, content)
     size = parameters(backbone.network.state_dict())
@@ -74,8 +74,8 @@ def network_for(file: Path, name: str | None, weights: LoadedWeights) -> Backbon
         return build(backbone, **pretrained_off(backbone))
     if (backbone := described(file)) is not None:
         return backbone
-    told = weights.backbone or likely(weights.content)
-    return None if told is None else Backbone(told)
+    known = weights.backbone or likely(weights.content)
+    return None if known is None else Backbone(known)
 
 
 def list_official() -> None:

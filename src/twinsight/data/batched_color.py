@@ -19,7 +19,7 @@ from twinsight.data.color import LUMA
 from twinsight.data.views import MultiView, Params
 
 AT_ONCE = 2**24
-"""Pixels that are colored together, lest copies of a large batch in float32 fill the memory: those take 1 to 2 GB."""
+"""Pixels that are colored together, in 1 to 2 GB: float32 copies of a large batch would fill the memory."""
 
 
 def recolor_views(views: Sequence[Tensor], params: Sequence[Sequence[Params]], transform: MultiView) -> list[Tensor]:

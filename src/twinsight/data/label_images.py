@@ -1,4 +1,4 @@
-"""Label images among photographs, told by their names and by their few colors."""
+"""Label images among photographs, recognized by their names and by their few colors."""
 
 import re
 from collections.abc import Sequence

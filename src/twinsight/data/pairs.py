@@ -30,7 +30,7 @@ class PairParams(NamedTuple):
 class PairAugmentation:
     """Random scale, crop, flip and color jitter: any (H, W, 3) image and (H, W) mask -> `size`.
 
-    Where the scaled image is smaller than `size`, it lies at a random place amid `fill` color and void. Only
+    Where the scaled image is smaller than `size`, it lies at a random place within `fill` color and void. Only
     what the crop keeps is ever resized: the image bilinearly with antialiasing, the mask by its nearest
     neighbor, both with pixel centers at half integers, so that they stay aligned.
 

@@ -247,7 +247,7 @@ def class_legend(labels: Sequence[int], classes: Sequence[str], palette: np.ndar
 
 
 def letterbox(image: np.ndarray, aspect: float = 1.0, width: int = 240) -> np.ndarray:
-    """The whole image amid a white (round(width * aspect), width, 3) canvas."""
+    """The whole image in the middle of a white (round(width * aspect), width, 3) canvas."""
     height = round(width * aspect)
     scale = min(width / image.shape[1], height / image.shape[0])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))

@@ -1,4 +1,4 @@
-"""A network's layers: which there are, what they are called, and which of their units lies amid the image."""
+"""A network's layers: which there are, their names, and which of their units lies in the middle of the image."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -70,7 +70,7 @@ class Section:
 
 
 def write_page(file: Path, title: str, lead: str, sections: Sequence[Section], facts: str = "") -> None:
-    """Write the page; facts: machine and versions, one a line.
+    """Write the page; facts: machine and versions, one per line.
 
     Figures are put into the page, with loss or not at all where it would grow beyond 20 MB, which it then says. Raises
     UserError for a figure that cannot be read.

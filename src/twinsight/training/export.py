@@ -18,7 +18,7 @@ MODEL = "model.safetensors"
 
 
 def finished(run: Run, export: str, epochs: int, patience: int | None = None) -> bool:
-    """Whether the training of a run to resume has ended: by its epochs, or by `--early-stopping`. It is told so.
+    """Whether the training of a run to resume has ended: by its epochs, or by `--early-stopping`. Says so.
 
     export: name of the file that the run is to end with. Raises UserError if the checkpoint is broken.
     """

@@ -42,7 +42,7 @@ class MetricsCsv(Logger):
         self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
     def history(self) -> list[dict[str, float]]:
-        """All rows so far, in the order of their steps: a step's loss is told after what was seen behind it."""
+        """All rows so far, in the order of their steps: a step's loss is logged after what was seen behind it."""
         return [self.rows[step] for step in sorted(self.rows)]
 
     def cut(self, step: int) -> None:

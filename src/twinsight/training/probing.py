@@ -85,7 +85,7 @@ class Probing(pl.Callback):
         waiting = sorted((one for one in self.scheduled if one.due), key=lambda one: one.looked_at)
         for one in waiting:
             if self.spent + one.seconds > self.budget * (time.monotonic() - self.started):
-                break  # nor may a cheaper one go first, or the dear ones would never have their turn
+                break  # nor may a cheaper one go first, or the costly ones would never have their turn
             self.look(trainer, [one])
 
     def look(self, trainer: pl.Trainer, chosen: Sequence[Scheduled]) -> None:
