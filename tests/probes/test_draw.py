@@ -3,7 +3,8 @@ import pytest
 
 from twinsight.data.samples import VOID, Sample
 from twinsight.errors import UserError
-from twinsight.probes.draw import class_legend, contact_sheet, curves, image_grid, letterbox, overlay
+from twinsight.probes.draw import curves, overlay
+from twinsight.probes.grids import class_legend, contact_sheet, image_grid, letterbox
 
 PALETTE = np.array([[0, 0, 0], [200, 0, 100], [0, 50, 250]], np.uint8)
 

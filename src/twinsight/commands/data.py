@@ -18,7 +18,8 @@ from twinsight.data.samples import Dataset
 from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
 from twinsight.outputs import check_file, check_folder
-from twinsight.probes.draw import check_format, contact_sheet
+from twinsight.probes.draw import check_format
+from twinsight.probes.grids import contact_sheet
 from twinsight.ranges import check_ranges
 
 

@@ -15,7 +15,8 @@ from twinsight.backbones.attention import Query, attention_maps, attention_rollo
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
-from twinsight.probes.draw import COLORS, Cell, Plot, Scale, distinct_colors, heat, image_grid, overlay
+from twinsight.probes.draw import COLORS, Plot, distinct_colors, overlay
+from twinsight.probes.grids import Cell, Scale, heat, image_grid
 from twinsight.probes.images import batches, over_image, pixels
 from twinsight.probes.probe import Finding, Subject, inspecting
 

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.draw import PAGE, Plot, as_color, distinct_colors
+from twinsight.probes.draw import PAGE, Plot, distinct_colors
 from twinsight.probes.features import principal_axes, project
+from twinsight.probes.grids import as_color
 from twinsight.probes.images import pixels
 from twinsight.probes.neighbors import class_names, embed, leave_one_out
 from twinsight.probes.probe import Finding, Subject, effective_rank

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.draw import Plot, image_grid, letterbox
+from twinsight.probes.draw import Plot
+from twinsight.probes.grids import image_grid, letterbox
 from twinsight.probes.images import batches, over_image, pixels
 from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.errors import UserError
-from twinsight.probes.draw import Plot, image_grid
+from twinsight.probes.draw import Plot
+from twinsight.probes.grids import image_grid
 from twinsight.probes.probe import Finding, Subject
 
 

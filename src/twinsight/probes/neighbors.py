@@ -12,7 +12,8 @@ from torch import Tensor
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
-from twinsight.probes.draw import COLORS, PAGE, Cell, image_grid, letterbox
+from twinsight.probes.draw import COLORS, PAGE
+from twinsight.probes.grids import Cell, image_grid, letterbox
 from twinsight.probes.images import batches, pixels
 from twinsight.probes.probe import Finding, Subject, inspecting
 from twinsight.probes.votes import Memory, tally, vote

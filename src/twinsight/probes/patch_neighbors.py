@@ -10,7 +10,8 @@ from torch import Tensor
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix, Scores
-from twinsight.probes.draw import Cell, image_grid, overlay
+from twinsight.probes.draw import overlay
+from twinsight.probes.grids import Cell, image_grid
 from twinsight.probes.images import pixels
 from twinsight.probes.patches import draw_patches, majority, patches, upsampled
 from twinsight.probes.predictions import OPACITY, check, occurring, score

@@ -12,7 +12,8 @@ from torch import Tensor
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
 from twinsight.metrics import ConfusionMatrix, Scores
-from twinsight.probes.draw import COLORS, Cell, Plot, Scale, class_legend, heat, image_grid, overlay
+from twinsight.probes.draw import COLORS, Plot, overlay
+from twinsight.probes.grids import Cell, Scale, class_legend, heat, image_grid
 from twinsight.probes.images import batches, pixels
 from twinsight.probes.probe import Finding, Scene, Subject, inspecting
 

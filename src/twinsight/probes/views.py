@@ -16,7 +16,8 @@ from torch import Tensor
 from twinsight.data.color import LUMA
 from twinsight.data.views import Box, MultiView, Params, View, two_views
 from twinsight.errors import UserError
-from twinsight.probes.draw import PAGE, Cell, Plot, distinct_colors, show
+from twinsight.probes.draw import PAGE, Plot, distinct_colors
+from twinsight.probes.grids import Cell, show
 from twinsight.probes.images import pixels
 from twinsight.probes.probe import Finding, Subject
 
