@@ -14,8 +14,9 @@ from benchmarks.timing import beside
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.batched_color import recolor_views
 from twinsight.data.folder import Folder
-from twinsight.data.loader import ViewBatch, Views, choose_workers, train_loader
+from twinsight.data.loader import ViewBatch, Views, train_loader
 from twinsight.data.views import two_views
+from twinsight.data.workers import choose_workers
 from twinsight.methods.barlow_twins import BarlowTwins
 
 

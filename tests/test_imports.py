@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "ranges": FREE,
     "choices": FREE | {"choices", "ranges"},
     "console": set(),
+    "environment": set(),
     "config": FREE | {"choices", "ranges"},
     "recipe": FREE | {"ranges"},
     "ours": FREE,
     "outputs": FREE | {"ours"},
-    "run": FREE | {"console", "ours", "recipe"},
+    "run": FREE | {"console", "environment", "ours", "recipe"},
     "metrics": FREE | {"losses"},
     "data": FREE | {"data", "ours"},
     "backbones": FREE | {"backbones", "layers"},
@@ -42,7 +43,20 @@ MAY_IMPORT = {
 }  # fmt: skip
 LIGHT = [
     ROOT / f"{name}.py"
-    for name in ("cli", "config", "recipe", "ranges", "run", "ours", "outputs", "console", "errors", "files", "plain")
+    for name in (
+        "cli",
+        "config",
+        "recipe",
+        "ranges",
+        "run",
+        "ours",
+        "outputs",
+        "console",
+        "errors",
+        "files",
+        "plain",
+        "environment",
+    )
 ] + sorted((ROOT / "choices").glob("*.py"))
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 

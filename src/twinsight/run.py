@@ -2,12 +2,8 @@
 
 import json
 import os
-import platform
-import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,22 +12,12 @@ import yaml
 from filelock import FileLock, Timeout
 
 from twinsight.console import RANK, told
+from twinsight.environment import environment
 from twinsight.errors import UserError
 from twinsight.files import write_text
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
 from twinsight.plain import read_json
 from twinsight.recipe import dump, flat, read
-
-PACKAGES = (
-    "twinsight",
-    "torch",
-    "torchvision",
-    "timm",
-    "lightning",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-)
 
 JOIN = "TWINSIGHT_RUN"
 """Environment variable that tells the processes of one training which run is theirs."""
@@ -235,22 +221,3 @@ def next_folder(stem: str) -> Path:
     """runs/STEM-1, or the first number that is free."""
     folders = (Path("runs") / f"{stem}-{n}" for n in count(1))
     return next(folder for folder in folders if not folder.exists() and not aside(folder).exists())
-
-
-def environment() -> str:
-    """What one needs to repeat a run elsewhere, one fact per line."""
-
-    def installed(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
-
-    facts = {
-        "command": shlex.join(["twinsight", *sys.argv[1:]]),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        **{package: installed(package) for package in PACKAGES},
-    }
-    return "".join(f"{name}: {value}\n" for name, value in facts.items())

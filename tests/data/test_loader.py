@@ -7,10 +7,11 @@ import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from twinsight.data.loader import EpochSampler, Pairs, Views, choose_workers, eval_loader, train_loader
+from twinsight.data.loader import EpochSampler, Pairs, Views, eval_loader, train_loader
 from twinsight.data.pairs import PairAugmentation
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.views import MultiView, View
+from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
 
 # Four workers are more than torch would suggest for a small machine.

@@ -19,6 +19,7 @@ from twinsight.config import Demo, Pretrain, Segment
 from twinsight.console import told
 from twinsight.data.shapes import write
 from twinsight.device import choose_device
+from twinsight.environment import environment
 from twinsight.errors import UserError
 from twinsight.metrics import Scores
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
@@ -30,7 +31,7 @@ from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.probes.predictions import Predictions, compare
 from twinsight.ranges import check_ranges
 from twinsight.report.page import Picture, Section, Table, write_page
-from twinsight.run import Run, environment
+from twinsight.run import Run
 from twinsight.training.metrics_csv import read_rows
 
 HEADS = {

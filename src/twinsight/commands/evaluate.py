@@ -12,9 +12,10 @@ from twinsight.commands.probing import captions
 from twinsight.config import Evaluate
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
-from twinsight.data.loader import Pairs, choose_workers
+from twinsight.data.loader import Pairs
 from twinsight.data.pipes import spare_shared_memory
 from twinsight.data.whole import whole_images
+from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text

@@ -17,8 +17,9 @@ from twinsight.commands.setup import percent
 from twinsight.config import Evaluate
 from twinsight.console import tracked
 from twinsight.data.class_folder import ClassFolder
-from twinsight.data.loader import Pairs, choose_workers, eval_loader
+from twinsight.data.loader import Pairs, eval_loader
 from twinsight.data.samples import Dataset
+from twinsight.data.workers import choose_workers
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.inference import Inference

@@ -16,7 +16,8 @@ from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance_at_images
-from twinsight.data.loader import Views, choose_workers, train_loader
+from twinsight.data.loader import Views, train_loader
+from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.ranges import check_ranges

@@ -15,8 +15,9 @@ from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
-from twinsight.data.loader import Pairs, choose_workers, train_loader
+from twinsight.data.loader import Pairs, train_loader
 from twinsight.data.whole import whole_images
+from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.inference import at_once

@@ -1,11 +1,8 @@
 """Batches: the same for a seed whatever the number of workers, exact across processes and after a resume."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -17,6 +14,7 @@ from twinsight.data.pipes import Piped, unpiped
 from twinsight.data.samples import VOID, Dataset, Sample
 from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
+from twinsight.data.workers import start_worker
 from twinsight.errors import UserError
 
 Key = tuple[int, int]
@@ -230,33 +228,6 @@ def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, work
         drop_last=sampler.shuffle,
         num_workers=workers,
         collate_fn=samples.collate,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         persistent_workers=workers > 0,
     )
-
-
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)  # as torch does for itself: the workers are the parallelism
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
-        if hasattr(signal, name):  # not all of them on Windows
-            # Sent to the whole group, they are the trainer's to handle: it saves first. Workers end with it: torch's
-            # own look every five seconds whether their parent lives.
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def choose_workers(requested: int | None = None, processes: int = 1, gpu: bool = False) -> int:
-    """How many workers load data for each of `processes` trainers on this machine.
-
-    By default one per core, at most 8; a trainer that does not compute on a GPU (`gpu`) keeps a core for itself.
-    Raises UserError if `requested` is negative or makes more than 4 workers a core.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    default = min(cores // processes - (not gpu), 8)
-    if requested is None:
-        return max(default, 0)
-    if not 0 <= requested * processes <= 4 * cores:
-        raise UserError(
-            f"--workers: {requested} is not within 0 to {4 * cores // processes}, what {cores} cores can serve; "
-            f"leave it out for {max(default, 0)}"
-        )
-    return requested
