@@ -45,7 +45,9 @@ class ClassFolder(Dataset):
             raise UserError(f"{root}: has images of {' '.join(self.names)} only; give 2 classes or more")
         strange = next((entry for entry in entries if category(entry) not in self.names), None)
         if strange is not None:
-            raise UserError(f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks")
+            raise UserError(
+                f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks; correct the name of its folder"
+            )
         self.relatives = [entry.image for entry in known]
         self.labels = tuple(self.names.index(category(entry)) for entry in entries)
         super().__init__(entries)

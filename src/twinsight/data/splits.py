@@ -29,7 +29,9 @@ def stated(files: Mapping[str, Path]) -> list[str] | None:
     if len(known) < 2:
         return None
     if "train" not in known:
-        raise UserError(f"{next(iter(files.values()))}: belongs to {' or '.join(known)}, and no folder is called train")
+        raise UserError(
+            f"{next(iter(files.values()))}: belongs to {' or '.join(known)}, and no folder is called train; add one"
+        )
     outside = next((name for name, each in roles.items() if each is None), None)
     if outside is not None:
         raise UserError(
