@@ -46,7 +46,7 @@ class ClassFolder(Dataset):
         strange = next((entry for entry in entries if category(entry) not in self.names), None)
         if strange is not None:
             raise UserError(
-                f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks; correct the name of its folder"
+                f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks; rename its folder"
             )
         self.relatives = [entry.image for entry in known]
         self.labels = tuple(self.names.index(category(entry)) for entry in entries)
