@@ -14,7 +14,7 @@ from twinsight.data.pipes import Piped, unpiped
 from twinsight.data.samples import VOID, Dataset, Sample
 from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
-from twinsight.data.workers import start_worker
+from twinsight.data.workers import kill_workers_at_exit, start_worker
 from twinsight.errors import UserError
 
 Key = tuple[int, int]
@@ -221,6 +221,7 @@ def eval_loader(
 
 
 def _loader(samples: Views | Pairs, sampler: EpochSampler, batch_size: int, workers: int, kind: type[L] = Loader) -> L:
+    kill_workers_at_exit()
     return kind(
         samples,
         batch_size,
