@@ -134,6 +134,12 @@ def test_predictions_among_the_photographs_are_not_predicted(segmenter_run, phot
     }
 
 
+def test_photographs_in_the_folder_of_predictions_are_not_left_out_unsaid(segmenter_run, photos):
+    with pytest.raises(UserError, match=r"--out .*sub: .* holds b\..*, which is no prediction"):
+        run(segmenter_run, photos, out=photos / "sub", overwrite=True)
+    assert names(photos / "sub") == {next(photos.glob("sub/b.*")).name}
+
+
 @pytest.fixture
 def many(tmp_path) -> Path:
     """Eleven images of three sizes, mixed."""

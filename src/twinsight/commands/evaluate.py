@@ -76,7 +76,6 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
         with device.autocast(precision):
             confusion.update(inference.classes(model, batch.images.to(device.torch)), batch.masks.to(device.torch))
     scores = confusion.compute()
-    setup.print_scores(scores, classes)
     measured = {
         "checkpoint": options.checkpoint,
         "data": data_set(options.data, counts).removeprefix("data "),
@@ -93,6 +92,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     except OSError as error:
         told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
+    setup.print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
 
 

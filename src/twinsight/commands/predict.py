@@ -128,24 +128,34 @@ def check_targets(options: Predict, images: dict[str, Path]) -> None:
 def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
     """The images by the name of their prediction: the path below the folder given, without extension.
 
-    but: a folder whose images are left out, being predictions.
+    but: the folder of predictions, which are left out where it lies in a folder of images. Raises UserError if it
+    holds other images.
     """
     found: dict[str, Path] = {}
+    predictions = None if but is None else but.resolve()
+    inside: list[Path] = []
     for path in given:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; check the path")
-        files = (
-            [(file, file.relative_to(path)) for file in find_images(path) if but is None or but not in file.parents]
-            if path.is_dir()
-            else [(path, Path(path.name))]
-        )
-        if not files:
+        files = [(path, Path(path.name))]
+        if path.is_dir():
+            real = {file: (path.resolve() / file.relative_to(path)).parents for file in find_images(path)}
+            inside += [file for file, parents in real.items() if predictions in parents]
+            files = [(file, file.relative_to(path)) for file, parents in real.items() if predictions not in parents]
+        if not files and not inside:
             raise no_images(path)
         for file, relative in files:
             name = relative.with_suffix("").as_posix()
             if name in found:
                 raise UserError(f"{file}: would have the same prediction as {found[name]}; predict them one by one")
             found[name] = file
+    expected = {f"{name}{suffix}" for name in found for suffix in (".png", ".overlay.jpg")}
+    for file in inside:
+        if file.resolve().relative_to(predictions or "").as_posix() not in expected:
+            raise UserError(
+                f"--out {but}: lies in the folder of images and holds {file.name}, which is no prediction of theirs; "
+                "choose another --out"
+            )
     if not found:
         raise UserError("images: none given; name image files or folders")
     return found
