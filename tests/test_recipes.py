@@ -41,16 +41,16 @@ def count(model):
 
 
 def write_dataset(root, images):
-    """Noise in VOC layout, of 21 classes; train and val are the same images."""
+    """Noise in VOC layout, of 21 classes: `images` to train on and two to validate on."""
     rng = np.random.default_rng(0)
     for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass"):
         (root / folder).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"class {i}\n" for i in range(21)))
-    for i in range(images):
+    for i in range(images + 2):
         Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(root / f"JPEGImages/{i}.png")
         Image.fromarray(rng.integers(0, 21, (24, 32), np.uint8)).save(root / f"SegmentationClass/{i}.png")
-    for split in ("train", "val"):
-        (root / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{i}\n" for i in range(images)))
+    for split, numbers in (("train", range(images)), ("val", range(images, images + 2))):
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{i}\n" for i in numbers))
     return root
 
 

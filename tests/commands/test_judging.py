@@ -154,7 +154,7 @@ def test_what_cannot_be_judged(pretrained, photos, segmenter_run):
         judge(pretrained, "knn")
     with pytest.raises(UserError, match="--probe patches: judges on data with masks"):
         judge(pretrained, "linear,patches", data=ClassFolderOptions(root=photos))
-    with pytest.raises(UserError, match="nothing to validate on"):
+    with pytest.raises(UserError, match="this data set has no masks"):
         judge(pretrained, "patches", data=FolderOptions(root=photos))
     with pytest.raises(UserError, match="leave out --window"):
         judge(pretrained, "patches", flip=True)

@@ -163,10 +163,10 @@ def test_compiled_for_training_steps_alone():
 
 @pytest.mark.parametrize("name", ["checkpointing", "compile"])
 def test_refused_where_attention_is_recorded(tmp_path, name):
-    with pytest.raises(UserError, match=f"--{name}: goes without --attention"):
+    with pytest.raises(UserError, match=f"--{name}: cannot be combined with --attention"):
         pretrain.run(options(tmp_path / "run", **{name: True, "attention": AttentionTermOptions(sharpness=1.0)}))
     segment = Segment(head=FusionConcatOptions(), backbone=TimmOptions(name="test_vit"), **{name: True})
-    with pytest.raises(UserError, match=f"--{name}: goes without --head fusion-concat"):
+    with pytest.raises(UserError, match=f"--{name}: cannot be combined with --head fusion-concat"):
         setup.make_model(segment, 3)
 
 

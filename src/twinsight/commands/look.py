@@ -151,7 +151,8 @@ def sample(data: Dataset, count: int, size: int | None) -> Seen:
     """`count` images of a data set, evenly chosen, with their masks where there are some."""
     places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)).tolist()
     tolerance = Tolerance(len(data), data.tolerate)
-    chosen, samples = zip(*(tolerance.read(data.__getitem__, place) for place in places))
+    read = [tolerance.read(data.__getitem__, place) for place in places]
+    chosen, samples = [place for place, _ in read], [sample for _, sample in read]
     images = [to_tensor(image, size) for image, _, _ in samples]
     masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
     labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None
