@@ -138,7 +138,7 @@ CONFLICTS = [
     ("look attention --weights pre shapes/JPEGImages --out out", "attention"),
     ("look features --weights pre shapes/JPEGImages --level 99 --out out", "level"),
     ("look erf --weights pre shapes/JPEGImages --layers nonsense --out out", "nonsense"),
-    ("look filters --weights pre none", "none"),
+    ("look filters --weights pre none", "images"),
     ("look knn --weights pre shapes/JPEGImages --out out", "labels|masks|classes"),
     ("look embedding --weights pre shapes/JPEGImages/nonsense.jpg", "nonsense"),
     (f"{LOOK} --format gif", "--format"),

@@ -101,3 +101,10 @@ def test_a_checkpoint_of_an_older_version_is_taken_with_a_remark(run, tmp_path, 
     torch.save(load(run), tmp_path / "last.ckpt")
     assert same(read_checkpoint(tmp_path / "last.ckpt")["state_dict"], load(run)["state_dict"])
     assert "last.ckpt: has no checksum" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"not a checkpoint at all\n", b"0", b"\x80\x02].", b"(dp1\n."])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(UserError, match=r"last.ckpt: cannot be read as a checkpoint of a training"):
+        read_checkpoint(tmp_path / "last.ckpt")

@@ -44,6 +44,8 @@ class Opened:
 def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
     """Raises UserError for what is neither a run, nor a weights file, nor a name that timm knows."""
     untrained = spec.startswith(RANDOM)
+    if not spec.removeprefix(RANDOM):
+        raise UserError(f"--weights '{spec}': names nothing; give a run directory, a weights file or a timm model")
     source = Path(spec.removeprefix(RANDOM))
     name = f"{source.name}, untrained" if untrained else source.name
     if (source / "config.yaml").is_file():

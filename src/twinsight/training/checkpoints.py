@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as pl
@@ -59,7 +58,9 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             raise UserError(f"{file}: is damaged, some of its bytes are not those that were written{others(file)}")
         state = torch.load(file, map_location="cpu", weights_only=True)
         return {name: state[name] for name in ("loops", "callbacks", "state_dict")}
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # pickle promises no closed list of what a file that is none raises
         raise UserError(f"{file}: cannot be read as a checkpoint of a training{others(file)}") from error
 
 
