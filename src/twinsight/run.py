@@ -123,7 +123,7 @@ class Run:
         """Keep in data.json what the run trains on. Raises UserError if a resumed one trained on something else."""
         file = self.folder / "data.json"
         before = read_json(file) if self.resumed and file.is_file() else {}
-        for split in before.keys() & data.keys():
+        for split in [split for split in data if split in before]:
             for fact, value in data[split].items():
                 if before[split].get(fact) != value:
                     seen = f": {value} instead of {before[split].get(fact)}" if isinstance(value, int) else ""

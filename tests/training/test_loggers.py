@@ -12,6 +12,7 @@ wandb = pytest.importorskip("wandb")
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
+    wandb.finish()  # a run that another test has left open would be taken for this one
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
