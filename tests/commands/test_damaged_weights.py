@@ -27,7 +27,7 @@ def damaged(request, segmenter_run, tmp_path):
     exported = run / "model.safetensors"
     save_file(spoil(load_file(exported), request.param), exported)
     last = run / "checkpoints" / "last.ckpt"
-    content = torch.load(last, weights_only=False)
+    content = torch.load(last, weights_only=True)
     plain = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
     content["state_dict"] = {f"model.{name}": value for name, value in spoil(plain, request.param).items()}
     torch.save(content, last)

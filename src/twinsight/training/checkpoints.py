@@ -22,6 +22,7 @@ def write_checkpoint(trainer: pl.Trainer, file: Path, before: Callable[[Path], N
     Not by `trainer.save_checkpoint`, which writes to the system's temporary folder and copies from there: on two disks
     half a file is left by a kill or a full disk. Raises UserError if it cannot be written; `file` is then as it was.
     """
+    # weights_only: not of reading; whether optimizers, loops and callbacks stay out, which a resume needs.
     state = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
     if not trainer.is_global_zero:
         return
