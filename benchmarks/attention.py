@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.memory import peak
 from benchmarks.table import Row
 from benchmarks.timing import beside
-from twinsight.backbones.attention import attention_maps
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 
 MODEL = "vit_small_patch8_224"

@@ -20,15 +20,15 @@ from benchmarks.memory import peak
 from benchmarks.photographs import photographs
 from benchmarks.table import Row
 from benchmarks.timing import seconds
-from twinsight.backbones.attention import attention_maps
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.folder import Folder
 from twinsight.data.loader import EpochSampler, Views, train_loader
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.views import two_views
 from twinsight.methods.barlow_twins import BarlowTwins
-from twinsight.metrics import ConfusionMatrix
-from twinsight.segmentation import SegmentationModel
+from twinsight.segmentation.metrics import ConfusionMatrix
+from twinsight.segmentation.model import SegmentationModel
 
 NOISE = 0.15
 """By how much a fitted exponent may pass its bound."""

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.table import Row
 from benchmarks.timing import beside, installed
-from twinsight.metrics import ConfusionMatrix
+from twinsight.segmentation.metrics import ConfusionMatrix
 
 CLASSES = 21
 VOID = 255

@@ -15,15 +15,16 @@ from benchmarks.machine import native_bf16
 from benchmarks.photographs import photographs
 from benchmarks.table import Row
 from benchmarks.timing import beside
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.heads import LinearOptions
-from twinsight.commands import predict, setup
-from twinsight.config import Predict, Segment
+from twinsight.assemble.open import load_segmenter, make_model
+from twinsight.commands import predict
 from twinsight.console import notes
 from twinsight.data.samples import voc_palette
 from twinsight.device import choose_device
-from twinsight.recipe import dump
-from twinsight.segmentation import save_classes
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Predict, Segment
+from twinsight.options.heads import LinearOptions
+from twinsight.options.parse import dump
+from twinsight.segmentation.model import save_classes
 
 CLASSES = 21
 HEIGHT, WIDTH = 375, 500
@@ -71,7 +72,7 @@ def untrained(run: Path, backbone: str) -> Path:
     run.mkdir()
     options = Segment(backbone=TimmOptions(name=backbone, pretrained=False), head=LinearOptions())
     torch.manual_seed(0)
-    model = setup.make_model(options, CLASSES)
+    model = make_model(options, CLASSES)
     save_file(model.state_dict(), run / "model.safetensors")
     save_classes(run / "classes.json", tuple(f"class {i}" for i in range(CLASSES)), voc_palette(CLASSES))
     (run / "config.yaml").write_text(dump(options, "segment"))
@@ -81,7 +82,7 @@ def untrained(run: Path, backbone: str) -> Path:
 @torch.inference_mode()
 def plain(run: Path, folder: Path, out: Path, bf16: bool) -> None:
     device = choose_device("auto")
-    model, _ = setup.load_segmenter(run, "best", device)
+    model, _ = load_segmenter(run, "best", device)
     out.mkdir(exist_ok=True)
     for file in sorted(folder.iterdir()):
         image = torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1)[None].to(device)

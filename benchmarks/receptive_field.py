@@ -12,7 +12,7 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from benchmarks.memory import peak
 from benchmarks.table import Row
 from benchmarks.timing import beside
-from twinsight.probes.receptive_field import ReceptiveField
+from twinsight.probes.network.receptive_field import ReceptiveField
 
 LAYERS = ["backbone.conv1", "backbone.layer1.2", "backbone.layer2.0", "backbone.layer2.3", "backbone.layer3.2",
           "backbone.layer3.5", "backbone.layer4.2", "classifier.4"]  # fmt: skip

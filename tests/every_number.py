@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin
 
-from twinsight.config import COMMANDS
-from twinsight.ranges import Range
-from twinsight.recipe import parse
+from twinsight.options.commands import COMMANDS
+from twinsight.options.parse import parse
+from twinsight.options.ranges import Range
 
 CHOSEN = [(command, "") for command in COMMANDS] + [
     (command, f"--{kind} {name}")

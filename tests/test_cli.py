@@ -9,13 +9,13 @@ from dataclasses import fields
 import pytest
 
 from twinsight import cli
-from twinsight.choices.backbones import BACKBONES
-from twinsight.choices.data import DATA
-from twinsight.choices.heads import HEADS
-from twinsight.choices.methods import METHODS
 from twinsight.cli import main
-from twinsight.config import COMMANDS
 from twinsight.errors import Remark
+from twinsight.options.backbones import BACKBONES
+from twinsight.options.commands import COMMANDS
+from twinsight.options.data import DATA
+from twinsight.options.heads import HEADS
+from twinsight.options.methods import METHODS
 
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 

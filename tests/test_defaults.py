@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from twinsight.backbones.vit_pytorch import VitPytorch
-from twinsight.choices.backbones import BACKBONES, TimmOptions
-from twinsight.choices.data import DATA, PairOptions
-from twinsight.choices.heads import HEADS
-from twinsight.choices.methods import METHODS, AttentionTermOptions, MultiCropOptions, TwoViewsOptions
-from twinsight.choices.probes import PROBES
-from twinsight.config import Pretrain, Segment
 from twinsight.data.views import View
-from twinsight.inference import Inference
-from twinsight.losses import SegmentationLoss
+from twinsight.options.backbones import BACKBONES, TimmOptions
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.data import DATA, PairOptions
+from twinsight.options.heads import HEADS
+from twinsight.options.methods import METHODS, AttentionTermOptions, MultiCropOptions, TwoViewsOptions
+from twinsight.options.probes import PROBES
+from twinsight.segmentation.inference import Inference
+from twinsight.segmentation.losses import SegmentationLoss
 from twinsight.training.optim import Optimization
 from twinsight.training.trainer import Training
 

@@ -4,14 +4,15 @@ import psutil
 import pytest
 import torch
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import pretrain, setup
-from twinsight.config import Pretrain
+from twinsight.assemble.training import count_processes
+from twinsight.commands import pretrain
 from twinsight.device import Device, choose_device, resident_peak
 from twinsight.errors import UserError
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 
 CUDA = (
     "get_device_capability", "mem_get_info", "max_memory_allocated", "get_rng_state", "set_rng_state",
@@ -87,7 +88,7 @@ def test_a_training_on_the_cpu_leaves_the_gpu_alone(gpu, tmp_path, monkeypatch):
         method=BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
         backbone=TimmOptions(name="test_resnet"), data=ShapesOptions(count=8, size=32),
     )  # fmt: skip
-    assert setup.processes(options) == 1
+    assert count_processes(options) == 1
     pretrain.run(options)
     assert any("probe/correlation/seconds" in row for row in read_rows(tmp_path / "run/metrics.csv"))
 

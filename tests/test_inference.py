@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from twinsight.errors import UserError
-from twinsight.inference import Inference, at_once, spans
+from twinsight.segmentation.inference import Inference, at_once, spans
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,9 @@ def test_windows_come_in_batches_of_bounded_size(local, monkeypatch):
         seen.append(len(windows))
         return local(windows)
 
-    monkeypatch.setattr("twinsight.inference.at_once", lambda pixels, device: 50 * 64 // pixels)  # 50 windows of 8 x 8
+    monkeypatch.setattr(
+        "twinsight.segmentation.inference.at_once", lambda pixels, device: 50 * 64 // pixels
+    )  # 50 windows of 8 x 8
     torch.testing.assert_close(Inference(window=8)(model, images), expected)
     assert seen == [50, 14]  # 4 x 8 windows of 2 images each, 25 windows at once
 

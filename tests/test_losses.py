@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinsight.errors import UserError
-from twinsight.losses import (
+from twinsight.segmentation.losses import (
     LOSSES,
     VOID,
     SegmentationLoss,

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from twinsight.errors import UserError
-from twinsight.metrics import ConfusionMatrix, best_class
+from twinsight.segmentation.metrics import ConfusionMatrix, best_class
 
 CLASSES = 5
 VOID = 255

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from twinsight.commands import data, evaluate, look, report
-from twinsight.config import COMMANDS, DataMake, DataShow, Evaluate, Pretrain, Report
 from twinsight.errors import UserError
+from twinsight.options.commands import COMMANDS, DataMake, DataShow, Evaluate, Pretrain, Report
 from twinsight.outputs import check_file, check_folder
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 
 
 @pytest.fixture
@@ -55,7 +55,12 @@ def no_work(monkeypatch) -> None:
     def work(*args, **kwargs):
         raise AssertionError("began to work")
 
-    for module, name in ((evaluate, "judge"), (evaluate, "setup"), (data, "contact_sheet"), (report, "report_run")):
+    for module, name in (
+        (evaluate, "judge"),
+        (evaluate, "load_segmenter"),
+        (data, "contact_sheet"),
+        (report, "report_run"),
+    ):
         monkeypatch.setattr(module, name, work)
     monkeypatch.setattr(look, "open_model", work)
 

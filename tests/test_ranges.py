@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from every_number import CHOSEN, chosen, every_number
 
-from twinsight.choices.methods import TwoViewsOptions
-from twinsight.config import COMMANDS, Pretrain, Segment
 from twinsight.errors import UserError
-from twinsight.ranges import Range, check_ranges
-from twinsight.recipe import parse
+from twinsight.options.commands import COMMANDS, Pretrain, Segment
+from twinsight.options.methods import TwoViewsOptions
+from twinsight.options.parse import parse
+from twinsight.options.ranges import Range, check_ranges
 
 
 def put(pattern: Any, number: float) -> Any:
@@ -24,7 +24,7 @@ def test_every_number_has_a_range(command, choice):
     options = chosen(command, choice)
     check_ranges(options)
     for owner, name, flag, pattern, ranged in every_number(options):
-        assert ranged is not None, f"{name}: write a range at its type, as twinsight.ranges has them"
+        assert ranged is not None, f"{name}: write a range at its type, as twinsight.options.ranges has them"
         before = getattr(owner, name)
         outside = [inf, -inf, nan, ranged.least - 1, ranged.most + 1]
         for number in outside + [ranged.least] * ranged.above + [ranged.most] * ranged.below:

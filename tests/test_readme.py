@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from twinsight.cli import main
-from twinsight.config import COMMANDS
-from twinsight.recipe import parse
+from twinsight.options.commands import COMMANDS
+from twinsight.options.parse import parse
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinsight.config import COMMANDS
 from twinsight.errors import UserError
-from twinsight.ranges import check_ranges
-from twinsight.recipe import CONTROL, dump, fill, parse, read
+from twinsight.options.commands import COMMANDS
+from twinsight.options.parse import CONTROL, dump, fill, parse, read
+from twinsight.options.ranges import check_ranges
 
 
 def values(kind: Any) -> st.SearchStrategy:

@@ -10,12 +10,13 @@ import yaml
 from PIL import Image
 from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
-from twinsight.choices.build import build
+from twinsight.assemble.open import make_backbone, make_model
+from twinsight.assemble.training import make_optimization
 from twinsight.cli import main
-from twinsight.commands import setup
-from twinsight.config import Pretrain, Segment
-from twinsight.recipe import parse
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.build import build
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.parse import parse
+from twinsight.runs.rows import read_rows
 
 RECIPES = sorted(Path(__file__).parents[1].glob("recipes/*.yaml"))
 COMMANDS = {"pretrain": Pretrain, "segment": Segment}
@@ -103,10 +104,10 @@ def test_builds_at_full_size(recipe):
     options = parse(COMMANDS[kind], kind, ["--config", str(recipe)])
     with torch.device("meta"):
         if kind == "pretrain":
-            model = build(options.method, setup.make_backbone(options.backbone, None))
+            model = build(options.method, make_backbone(options.backbone, None))
         else:
-            model = setup.make_model(options, 21)
-    assert not setup.make_optimization(options).warmup >= 1
+            model = make_model(options, 21)
+    assert not make_optimization(options).warmup >= 1
     if recipe.stem in TORCHVISION:
         with torch.device("meta"):
             reference = TORCHVISION[recipe.stem](

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from twinsight.config import Pretrain
 from twinsight.errors import UserError
-from twinsight.run import Run
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run
 
 
 def old_run(folder: Path) -> Path:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from twinsight.config import Pretrain
 from twinsight.errors import UserError
-from twinsight.run import Run, next_folder
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run, next_folder
 
 
 def make(folder: Path | None, overwrite: bool = False) -> Run:
@@ -51,8 +51,8 @@ for name in sys.argv[2:]:
     sys.modules[name] = None
 from pathlib import Path
 import twinsight.data.cache
-from twinsight.config import Pretrain
-from twinsight.run import Run
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run
 run = Run.reopen(Path(sys.argv[1]), Pretrain(), "pretrain")
 run.take()
 print("held", flush=True)

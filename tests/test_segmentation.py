@@ -4,13 +4,13 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from twinsight.backbones.attention import attention_maps
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.fcn import Fcn
 from twinsight.heads.linear import Linear
-from twinsight.segmentation import SegmentationModel, load_classes, save_classes
+from twinsight.segmentation.model import SegmentationModel, load_classes, save_classes
 
 
 @torch.no_grad()

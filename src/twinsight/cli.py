@@ -9,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 
 from twinsight import __version__
-from twinsight.config import COMMANDS
 from twinsight.console import told
 from twinsight.errors import Interrupted, Remark, UserError
+from twinsight.options.commands import COMMANDS
+from twinsight.options.parse import parse, read, suggest, take_flag
 from twinsight.ours import whereabouts
-from twinsight.recipe import parse, read, suggest, take_flag
 
 SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
 """What takes seconds to import, each longer than one likes to look at nothing."""

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import _get_current_function_mode_stack
 
-from twinsight.backbones.attention import CHUNK, attention_maps, attention_rollout, recording_attention
+from twinsight.backbones.attention import CHUNK, recording_attention
 from twinsight.backbones.attention_calls import fused, seeing_attention
+from twinsight.backbones.attention_maps import attention_maps, attention_rollout
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 

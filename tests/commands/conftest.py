@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import PairOptions, ShapesOptions
-from twinsight.choices.heads import LinearOptions
-from twinsight.config import Segment
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Segment
+from twinsight.options.data import PairOptions, ShapesOptions
+from twinsight.options.heads import LinearOptions
 
 DATA = ShapesOptions(count=8, val_count=4, size=32)
 

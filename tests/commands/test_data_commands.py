@@ -1,12 +1,12 @@
 import pytest
 from PIL import Image
 
-from twinsight.choices.data import DATA, FolderOptions, ShapesOptions
 from twinsight.cli import main
 from twinsight.commands import data
-from twinsight.config import DataCheck, DataList, DataShow
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
+from twinsight.options.commands import DataCheck, DataList, DataShow
+from twinsight.options.data import DATA, FolderOptions, ShapesOptions
 
 SHAPES = ShapesOptions(count=4, val_count=2, size=32)
 

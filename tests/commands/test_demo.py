@@ -3,8 +3,8 @@ import shutil
 import pytest
 
 from twinsight.commands import demo
-from twinsight.config import Demo
 from twinsight.errors import UserError
+from twinsight.options.commands import Demo
 
 
 @pytest.fixture(scope="module")

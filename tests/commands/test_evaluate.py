@@ -9,14 +9,14 @@ import torch
 from conftest import DATA, segment_options
 from PIL import Image
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import FolderOptions, ShapesOptions
+from twinsight.assemble.open import load_segmenter
 from twinsight.cli import main
 from twinsight.commands import evaluate, predict, segment
-from twinsight.commands.setup import load_segmenter
-from twinsight.config import Evaluate, Predict
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Evaluate, Predict
+from twinsight.options.data import FolderOptions, ShapesOptions
 
 
 def options(run: Path, **changes) -> Evaluate:

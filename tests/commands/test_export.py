@@ -5,7 +5,8 @@ import torch
 from conftest import segment_options
 from safetensors.torch import load_file
 
-from twinsight.commands import pretrain, segment, setup
+from twinsight.assemble.open import load_segmenter
+from twinsight.commands import pretrain, segment
 from twinsight.errors import UserError
 from twinsight.training.best import Record
 
@@ -34,7 +35,7 @@ def test_a_segmenter_gets_its_export(trained, how, capfd):
     before = {name: value.clone() for name, value in load_file(model).items()}  # load_file maps the file
     break_by(how, model)
     with pytest.raises(UserError, match=rf"model.safetensors: is .*twinsight segment --resume {trained}"):
-        setup.load_segmenter(trained, "best", torch.device("cpu"))
+        load_segmenter(trained, "best", torch.device("cpu"))
     options = segment_options(None, epochs=2, head_lr=0.1)
     options.resume = trained
     segment.run(options)

@@ -7,25 +7,25 @@ import pytest
 import torch
 from conftest import DATA
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ClassFolderOptions, FolderOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.assemble.open import open_model
+from twinsight.assemble.probing import make_probing
 from twinsight.cli import main
 from twinsight.commands import evaluate, pretrain
-from twinsight.commands.models import open_model
-from twinsight.commands.probing import make_probing
-from twinsight.config import Evaluate, Pretrain
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.folder import Folder
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
-from twinsight.probes.attention_scores import AttentionScores
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Evaluate, Pretrain
+from twinsight.options.data import ClassFolderOptions, FolderOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.probes.attention.scores import AttentionScores
+from twinsight.probes.embeddings.knn import knn_predictions
+from twinsight.probes.embeddings.neighbors import embed
 from twinsight.probes.images import mask_to_tensor, to_tensor
-from twinsight.probes.knn import knn_predictions
-from twinsight.probes.neighbors import embed
-from twinsight.probes.patch_linear import patch_linear
-from twinsight.probes.patch_neighbors import patch_knn
-from twinsight.training.metrics_csv import read_rows
+from twinsight.probes.patches.linear import patch_linear
+from twinsight.probes.patches.neighbors import patch_knn
+from twinsight.runs.rows import read_rows
 
 COLORS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
 CPU = torch.device("cpu")

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.cli import main
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
 
 
 @pytest.fixture(scope="module")

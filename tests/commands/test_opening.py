@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from twinsight.choices.backbones import TimmOptions, VitPytorchOptions
-from twinsight.choices.data import FolderOptions, ShapesOptions
+from twinsight.assemble.opening import data_set, network, splits, weights_of
 from twinsight.cli import main
-from twinsight.commands.opening import data_set, network, splits, weights_of
 from twinsight.data.samples import Dataset, Entry
+from twinsight.options.backbones import TimmOptions, VitPytorchOptions
+from twinsight.options.data import FolderOptions, ShapesOptions
 
 
 def told(capfd, *argv: object) -> str:

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 from conftest import DATA, segment_options
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import FolderOptions, ShapesOptions
-from twinsight.choices.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import pretrain, segment, setup
-from twinsight.config import Pretrain
+from twinsight.assemble import open as opening
+from twinsight.assemble.training import open_run
+from twinsight.commands import pretrain, segment
 from twinsight.errors import UserError
-from twinsight.run import Run
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import FolderOptions, ShapesOptions
+from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.directory import Run
 
 
 def pretrain_options(run: Path | None, **changes) -> Pretrain:
@@ -33,8 +35,11 @@ def work(monkeypatch) -> None:
     def expensive(*args, **kwargs):
         raise AssertionError("began to work")
 
-    for name in ("make_backbone", "make_model", "load_weights", "cached", "found_lr"):
-        monkeypatch.setattr(setup, name, expensive)
+    for module, name in (
+        (pretrain, "make_backbone"), (segment, "make_model"), (opening, "load_weights"), (pretrain, "cached"),
+        (segment, "cached"), (pretrain, "found_lr"), (segment, "found_lr"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, expensive)
     monkeypatch.setattr(ShapesOptions, "open", expensive)
     monkeypatch.setattr(FolderOptions, "open", expensive)
 
@@ -110,5 +115,5 @@ def test_a_run_is_not_replaced_by_one_that_starts_from_its_weights(tmp_path, wor
 
 def test_a_run_within_the_folder_of_images_is_fine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    setup.open_run(segment_options(Path("runs/a"), data=FolderOptions()), "segment", "x")
+    open_run(segment_options(Path("runs/a"), data=FolderOptions()), "segment", "x")
     assert DATA

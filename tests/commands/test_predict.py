@@ -9,12 +9,12 @@ import torch
 import yaml
 from PIL import Image
 
+from twinsight.assemble.open import load_segmenter
 from twinsight.commands import predict
-from twinsight.commands.setup import load_segmenter
-from twinsight.config import Predict
 from twinsight.errors import Remark, UserError
-from twinsight.inference import Inference
-from twinsight.segmentation import SegmentationModel, load_classes
+from twinsight.options.commands import Predict
+from twinsight.segmentation.inference import Inference
+from twinsight.segmentation.model import SegmentationModel, load_classes
 
 
 @pytest.fixture

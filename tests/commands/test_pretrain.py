@@ -11,13 +11,13 @@ from PIL import Image
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import FolderOptions, ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.errors import UserError
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import FolderOptions, ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 
 
 def options(run: Path | None, **changes) -> Pretrain:

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
+from twinsight.assemble import probing
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import pretrain, probing
-from twinsight.config import Pretrain
+from twinsight.commands import pretrain
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 
 
 def options(run, **changes) -> Pretrain:

@@ -5,13 +5,13 @@ import torch
 from conftest import segment_options
 from safetensors.torch import load_file
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.heads import DeepLabV3Options
 from twinsight.commands import segment
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.heads import DeepLabV3Options
+from twinsight.runs.rows import read_rows
 from twinsight.training import trainer as training
 from twinsight.training.best import Record
-from twinsight.training.metrics_csv import read_rows
 
 
 def train(folder, **changes):
@@ -74,7 +74,7 @@ def test_swa_is_the_mean_of_the_last_epochs(tmp_path, monkeypatch):
     seen = []
     original = training.StochasticWeightAveraging.on_train_batch_end
 
-    head = segment.setup.make_model(segment_options(None), 8).head
+    head = segment.make_model(segment_options(None), 8).head
     name = next(name for name, p in head.named_parameters() if p.ndim == 4)
 
     def record(self, trainer, *args, **kwargs):

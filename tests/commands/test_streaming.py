@@ -6,8 +6,8 @@ from itertools import count, islice
 
 import pytest
 
-from twinsight.commands.streaming import ahead, threads
 from twinsight.data.whole import batches
+from twinsight.segmentation.streaming import ahead, threads
 
 
 def test_results_come_in_order_and_not_too_far_ahead():

@@ -6,11 +6,11 @@ import pytest
 import torch
 from conftest import segment_options
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, segment
-from twinsight.config import Pretrain
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
 
 
 def pretrain_options(run, images: int, **changes) -> Pretrain:

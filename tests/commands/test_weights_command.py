@@ -2,15 +2,15 @@ import pytest
 import timm
 import torch
 
+from twinsight.assemble.open import make_backbone
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.hub import official
 from twinsight.backbones.weights import save_backbone
-from twinsight.choices.backbones import TimmOptions
 from twinsight.cli import main
 from twinsight.commands import weights
-from twinsight.commands.setup import make_backbone
-from twinsight.config import Weights
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Weights
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinsight.choices.data import ClassFolderOptions
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.splits import position
 from twinsight.errors import UserError
+from twinsight.options.data import ClassFolderOptions
 
 
 def write(folder, *names):

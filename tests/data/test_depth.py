@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinsight.choices.data import FolderOptions
 from twinsight.data.cache import Cached
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.depth import decide_bits
@@ -15,6 +14,7 @@ from twinsight.data.folder import Folder
 from twinsight.data.reading import Reading
 from twinsight.data.samples import Dataset, Entry
 from twinsight.errors import Remark, UserError
+from twinsight.options.data import FolderOptions
 
 RNG = np.random.default_rng(0)
 

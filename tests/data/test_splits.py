@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinsight.choices.data import ClassFolderOptions, FolderOptions
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.folder import Folder
 from twinsight.errors import UserError
+from twinsight.options.data import ClassFolderOptions, FolderOptions
 
 
 def write(folder, *names, mode="RGB", value=0):

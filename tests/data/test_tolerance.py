@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from twinsight.commands.look import sample
+from twinsight.assemble.data import sample
 from twinsight.data.cache import Cached
 from twinsight.data.loader import Pairs, Views, eval_loader, train_loader
 from twinsight.data.pairs import PairAugmentation

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinsight.choices.data import FolderOptions
 from twinsight.cli import main
 from twinsight.data.cache import Cached
 from twinsight.data.folder import Folder
@@ -12,6 +11,7 @@ from twinsight.data.masks import write_mask
 from twinsight.data.samples import voc_palette
 from twinsight.data.values import Values
 from twinsight.errors import UserError
+from twinsight.options.data import FolderOptions
 
 RNG = np.random.default_rng(0)
 

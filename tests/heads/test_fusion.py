@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from twinsight.backbones.attention import attention_maps, recording_attention
+from twinsight.backbones.attention import recording_attention
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone, Features
 from twinsight.errors import UserError
 from twinsight.heads.fusion import FusionAffinity, FusionConcat, FusionGate, HeadMix, channels_of, fed
 from twinsight.heads.setr import SetrPup
-from twinsight.segmentation import SegmentationModel
+from twinsight.segmentation.model import SegmentationModel
 
 HEADS = {"concat": FusionConcat, "gate": FusionGate, "affinity": FusionAffinity}
 SOURCES = ("attention", "uniform", "shuffled")

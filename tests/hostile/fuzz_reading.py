@@ -12,11 +12,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["twinsight", "yaml"]):
-    from twinsight.config import COMMANDS
     from twinsight.errors import UserError
+    from twinsight.options.commands import COMMANDS
+    from twinsight.options.parse import fill, read
     from twinsight.plain import read_json, read_yaml
-    from twinsight.recipe import fill, read
-    from twinsight.training.metrics_csv import read_rows
+    from twinsight.runs.rows import read_rows
 
 FILE = Path(tempfile.mkdtemp()) / "fuzzed"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from twinsight.backbones.attention import attention_maps
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import View, two_views
 from twinsight.errors import UserError

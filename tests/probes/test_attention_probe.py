@@ -6,10 +6,10 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
-from twinsight.backbones.attention import attention_maps, attention_rollout
+from twinsight.backbones.attention_maps import attention_maps, attention_rollout
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.attention import Attention, diversity, look_inside, mass_mask, normalized_entropy
+from twinsight.probes.attention.maps import Attention, diversity, look_inside, mass_mask, normalized_entropy
 
 TINY = {"depth": 2, "embed_dim": 32, "num_heads": 2}
 SWIN = {"depths": (2, 2), "embed_dim": 16, "num_heads": (2, 4), "window_size": 4}

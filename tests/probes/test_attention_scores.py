@@ -6,14 +6,11 @@ import torch
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
-from twinsight.backbones.attention import attention_maps
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.attention import mass_mask
-from twinsight.probes.attention_scores import AttentionScores, untrained_like
-from twinsight.probes.attention_tally import MASSES, score
-from twinsight.probes.images import over_image
-from twinsight.probes.regions import (
+from twinsight.probes.attention.maps import mass_mask
+from twinsight.probes.attention.regions import (
     center_prior,
     class_pixels,
     information,
@@ -24,6 +21,9 @@ from twinsight.probes.regions import (
     regions,
     shuffled,
 )
+from twinsight.probes.attention.scores import AttentionScores, untrained_like
+from twinsight.probes.attention.tally import MASSES, score
+from twinsight.probes.images import over_image
 
 CLASSES = ("background", "Cat", "traffic light")
 TINY = {"depth": 2, "embed_dim": 32, "num_heads": 2}

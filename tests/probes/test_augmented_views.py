@@ -8,7 +8,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import Box, MultiView, Params, View, two_views
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
-from twinsight.probes.views import AugmentedViews, applied, iou, views_of
+from twinsight.probes.views.crops import AugmentedViews, applied, iou, views_of
 
 PLAIN = Params(Box(0, 0, 4, 4), False, (), None, False, False, None, False)
 

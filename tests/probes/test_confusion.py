@@ -1,7 +1,7 @@
 import torch
 
-from twinsight.metrics import Scores
-from twinsight.probes.confusion import confusion_plot
+from twinsight.probes.segmentation.confusion import confusion_plot
+from twinsight.segmentation.metrics import Scores
 
 
 def texts(figure) -> list[str]:

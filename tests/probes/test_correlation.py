@@ -9,7 +9,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView, View, two_views
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
-from twinsight.probes.correlation import MATRIX, Correlation, cross_correlation
+from twinsight.probes.views.correlation import MATRIX, Correlation, cross_correlation
 
 PLAIN = View(size=4, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0, jitter=0, gray=0, blur=0, solarize=0)
 SAME = MultiView([PLAIN, PLAIN])

@@ -8,8 +8,8 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.embedding import NAMED, Embedding, apart, styles, tsne
-from twinsight.probes.neighbors import leave_one_out
+from twinsight.probes.embeddings.neighbors import leave_one_out
+from twinsight.probes.embeddings.plane import NAMED, Embedding, apart, styles, tsne
 from twinsight.probes.probe import effective_rank
 
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone, Features
 from twinsight.errors import UserError
-from twinsight.probes.features import PatchFeatures, color_range, principal_axes, project, some, unpadded
+from twinsight.probes.fits.pca import principal_axes, project
+from twinsight.probes.patches.features import PatchFeatures, color_range, some, unpadded
 from twinsight.probes.probe import effective_rank
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.filters import Filters, first_filters, mosaic
+from twinsight.probes.network.filters import Filters, first_filters, mosaic
 
 
 def network(weights):

@@ -9,9 +9,9 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView, View, two_views
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins, barlow_twins_loss
-from twinsight.probes.alarms import ALARMS, diagnose
-from twinsight.probes.correlation import Correlation
-from twinsight.probes.health import Health, alignment, uniformity, vital_signs
+from twinsight.probes.views.alarms import ALARMS, diagnose
+from twinsight.probes.views.correlation import Correlation
+from twinsight.probes.views.health import Health, alignment, uniformity, vital_signs
 
 VIEWS = two_views(size=32)
 

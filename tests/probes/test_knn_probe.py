@@ -6,8 +6,8 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.knn import Knn, knn_predictions, labeled
-from twinsight.probes.neighbors import leave_one_out
+from twinsight.probes.embeddings.knn import Knn, knn_predictions, labeled
+from twinsight.probes.embeddings.neighbors import leave_one_out
 
 
 class Lookup(nn.Module):

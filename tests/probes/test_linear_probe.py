@@ -8,10 +8,10 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.probes.linear_fit import Linear, choose_strength, fit, held_out
-from twinsight.probes.linear_probe import LinearProbe, linear_logits, top
-from twinsight.probes.patch_linear import patch_linear
-from twinsight.probes.patches import draw_patches
+from twinsight.probes.embeddings.linear import LinearProbe, linear_logits, top
+from twinsight.probes.fits.linear import Linear, choose_strength, fit, held_out
+from twinsight.probes.patches.draw_patches import draw_patches
+from twinsight.probes.patches.linear import patch_linear
 
 
 def some(count=300, dim=5, classes=3, seed=0):
@@ -179,7 +179,7 @@ def test_segmentation_by_a_linear_layer():
 
 
 def test_segmentation_written_out(monkeypatch):
-    monkeypatch.setattr("twinsight.probes.patch_linear.choose_strength", lambda *_: 1e-2)
+    monkeypatch.setattr("twinsight.probes.patches.linear.choose_strength", lambda *_: 1e-2)
     train, val = scenes(6, 0), scenes(2, 1)
     scores, _ = patch_linear(Colors(), *train, *val, classes=3)
     rows, counts = [], []

@@ -9,7 +9,14 @@ from torch import nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.probes.draw import COLORS
-from twinsight.probes.neighbors import Neighbors, class_names, dominant_class, embed, knn_accuracy, leave_one_out
+from twinsight.probes.embeddings.neighbors import (
+    Neighbors,
+    class_names,
+    dominant_class,
+    embed,
+    knn_accuracy,
+    leave_one_out,
+)
 
 
 def reference(train, train_labels, test, test_labels, k, temperature):

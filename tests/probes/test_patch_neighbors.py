@@ -9,11 +9,11 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.metrics import ConfusionMatrix
-from twinsight.probes.attention import Look
-from twinsight.probes.patch_neighbors import PatchNeighbors, patch_knn, remember
-from twinsight.probes.patches import majority, upsampled
-from twinsight.probes.votes import Memory, vote
+from twinsight.probes.attention.maps import Look
+from twinsight.probes.fits.votes import Memory, vote
+from twinsight.probes.patches.draw_patches import majority, upsampled
+from twinsight.probes.patches.neighbors import PatchNeighbors, patch_knn, remember
+from twinsight.segmentation.metrics import ConfusionMatrix
 
 CLASSES = ("background", "Big Cat", "dog")
 PALETTE = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)

@@ -10,8 +10,8 @@ from twinsight.data.samples import VOID
 from twinsight.errors import UserError
 from twinsight.heads.linear import Linear
 from twinsight.probes.draw import overlay
-from twinsight.probes.predictions import PALE, WRONG, Predictions, compare, errors
-from twinsight.segmentation import SegmentationModel
+from twinsight.probes.segmentation.predictions import PALE, WRONG, Predictions, compare, errors
+from twinsight.segmentation.model import SegmentationModel
 
 CLASSES = ("background", "cat", "dog")
 PALETTE = np.array([[0, 0, 0], [200, 0, 100], [0, 50, 250]], np.uint8)

@@ -10,10 +10,10 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.setr import SetrPup
-from twinsight.probes.field_figures import broken
-from twinsight.probes.field_shape import Shape
-from twinsight.probes.receptive_field import BATCH, ReceptiveField
-from twinsight.segmentation import SegmentationModel
+from twinsight.probes.network.field_figures import broken
+from twinsight.probes.network.field_shape import Shape
+from twinsight.probes.network.receptive_field import BATCH, ReceptiveField
+from twinsight.segmentation.model import SegmentationModel
 
 TINY_VIT = {"embed_dim": 16, "depth": 2, "num_heads": 2}
 

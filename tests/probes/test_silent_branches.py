@@ -4,8 +4,8 @@ import timm
 import torch
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.probes.receptive_field import ReceptiveField
-from twinsight.probes.silent_branches import branches_on, silent_gains
+from twinsight.probes.network.receptive_field import ReceptiveField
+from twinsight.probes.network.silent_branches import branches_on, silent_gains
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from twinsight.errors import UserError
-from twinsight.probes import snapshots
-from twinsight.probes.snapshots import animate, evenly, strip, track
+from twinsight.probes.views import snapshots
+from twinsight.probes.views.snapshots import animate, evenly, strip, track
 
 P = "probe/correlation/"
 

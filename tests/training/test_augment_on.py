@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, DinoOptions, MultiCropOptions, TwoViewsOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.device import Device
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, DinoOptions, MultiCropOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 from twinsight.training.pretrainer import Pretrainer
 
 BARLOW = BarlowTwinsOptions(projector=(16, 16), views=TwoViewsOptions(size=32, mix=0.3, invert=0.3))

@@ -9,9 +9,9 @@ from test_last import at
 from tiny import Tiny, equal_runs, fit, load, same
 
 from twinsight.errors import UserError
+from twinsight.runs.rows import read_rows
 from twinsight.training import best, checkpoints
 from twinsight.training.best import Record
-from twinsight.training.metrics_csv import read_rows
 
 
 def kept(run) -> list[tuple[str, float, int]]:

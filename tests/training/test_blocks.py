@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from twinsight.backbones.attention import attention_maps
+from twinsight.assemble.open import make_model
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.heads import FusionConcatOptions
-from twinsight.choices.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import pretrain, setup
-from twinsight.config import Pretrain, Segment
+from twinsight.commands import pretrain
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.data import ShapesOptions
+from twinsight.options.heads import FusionConcatOptions
+from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
 from twinsight.training import blocks as blocks_module
 from twinsight.training.blocks import Compiling, blocks, checkpoint_blocks
 from twinsight.training.estimate import cost
@@ -167,7 +168,7 @@ def test_refused_where_attention_is_recorded(tmp_path, name):
         pretrain.run(options(tmp_path / "run", **{name: True, "attention": AttentionTermOptions(sharpness=1.0)}))
     segment = Segment(head=FusionConcatOptions(), backbone=TimmOptions(name="test_vit"), **{name: True})
     with pytest.raises(UserError, match=f"--{name}: cannot be combined with --head fusion-concat"):
-        setup.make_model(segment, 3)
+        make_model(segment, 3)
 
 
 def test_a_network_without_blocks(monkeypatch):

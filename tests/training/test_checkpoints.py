@@ -7,7 +7,7 @@ from tiny import Tiny, fit, load, same
 
 from twinsight.backbones.integrity import damaged, seal
 from twinsight.errors import UserError
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 from twinsight.training import checkpoints
 from twinsight.training.checkpoints import read_checkpoint
 from twinsight.training.export import finished

@@ -9,14 +9,14 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import load_backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import DinoOptions, MultiCropOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.methods.dino import DINO
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import DinoOptions, MultiCropOptions
+from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
-from twinsight.training.metrics_csv import read_rows
 from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer
 

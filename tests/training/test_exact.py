@@ -12,20 +12,20 @@ import torch
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.build import build
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.data.loader import Views, train_loader
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
 from twinsight.methods.dino import DINO
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.build import build
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 from twinsight.training.exact import LargeBatches, in_parts
 from twinsight.training.last import LastCheckpoint
-from twinsight.training.metrics_csv import read_rows
 
 SWIN = {"img_size": 32, "depths": (1, 1), "num_heads": (1, 2), "embed_dim": 16, "window_size": 4}
 

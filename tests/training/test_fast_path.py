@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import FolderOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.data.folder import Folder
 from twinsight.data.loader import EpochSampler
-from twinsight.training.metrics_csv import read_rows
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import FolderOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 
 BATCH, STEPS, SIDE = 8, 20, 48
 

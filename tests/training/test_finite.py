@@ -3,8 +3,8 @@ import torch
 from tiny import Tiny, fit, load
 
 from twinsight.errors import UserError
+from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
-from twinsight.training.metrics_csv import read_rows
 
 
 class Bad(Tiny):

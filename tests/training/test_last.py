@@ -10,9 +10,9 @@ import torch
 from tiny import Tiny, equal_runs, fit, load, send
 
 from twinsight.errors import UserError
+from twinsight.runs.rows import read_rows
 from twinsight.training import last
 from twinsight.training.last import LastCheckpoint
-from twinsight.training.metrics_csv import read_rows
 from twinsight.training.signals import ASKING
 
 AVERAGES = pytest.mark.parametrize("changes", [{}, {"ema": 0.5}, {"swa": 0.4}, {"accumulate": 2}], ids=str)

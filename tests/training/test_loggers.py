@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from twinsight.config import Pretrain
-from twinsight.run import Run
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run
 from twinsight.training.loggers import loggers
 
 wandb = pytest.importorskip("wandb")

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import DinoOptions, MultiCropOptions
 from twinsight.commands import pretrain
-from twinsight.config import Pretrain
 from twinsight.device import Device
-from twinsight.run import Run
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import DinoOptions, MultiCropOptions
+from twinsight.runs.directory import Run
+from twinsight.runs.rows import read_rows
 from twinsight.training import lone_taps
 from twinsight.training.lone_taps import LoneTaps, geometry, lone_tap
-from twinsight.training.metrics_csv import read_rows
 from twinsight.training.trainer import Training
 
 SHAPES = [

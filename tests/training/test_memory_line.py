@@ -2,18 +2,19 @@
 
 import pytest
 
+from twinsight.assemble import planning
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import ShapesOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
-from twinsight.commands import planning, pretrain
+from twinsight.commands import pretrain
 from twinsight.commands.segment import step_loss
-from twinsight.config import Pretrain, Segment
 from twinsight.data.shapes import Shapes
 from twinsight.device import Device
 from twinsight.heads.linear import Linear
-from twinsight.inference import Inference
-from twinsight.segmentation import SegmentationModel
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.data import ShapesOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.segmentation.inference import Inference
+from twinsight.segmentation.model import SegmentationModel
 
 
 @pytest.mark.parametrize(("free", "warned"), [(2**36, False), (2**20, True)])

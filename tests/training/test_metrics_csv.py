@@ -1,7 +1,8 @@
 import pytest
 
 from twinsight.errors import UserError
-from twinsight.training.metrics_csv import MetricsCsv, read_rows
+from twinsight.runs.rows import read_rows
+from twinsight.training.metrics_csv import MetricsCsv
 
 
 def test_rows_of_one_step_are_one(tmp_path):

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
-from twinsight.choices.heads import LinearOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, segment
-from twinsight.config import Pretrain, Segment
 from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.data import FolderOptions, PairOptions, ShapesOptions
+from twinsight.options.heads import LinearOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
 
 SMALL = {"epochs": 1, "batch_size": 2, "workers": 0, "precision": "fp32", "probe": "none", "warmup_epochs": 0}
 

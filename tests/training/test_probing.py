@@ -6,16 +6,16 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
-from twinsight.config import Pretrain
 from twinsight.data.loader import Views, train_loader
 from twinsight.data.shapes import Shapes
 from twinsight.data.views import two_views
 from twinsight.errors import UserError
+from twinsight.options.commands import Pretrain
 from twinsight.probes.draw import curves
 from twinsight.probes.probe import Finding, Scene
-from twinsight.run import Run
+from twinsight.runs.directory import Run
+from twinsight.runs.rows import read_rows
 from twinsight.training import probing, trackers
-from twinsight.training.metrics_csv import read_rows
 from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer
 from twinsight.training.probing import Probing, Scheduled

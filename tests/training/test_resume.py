@@ -7,15 +7,15 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.data import PairOptions, ShapesOptions
-from twinsight.choices.heads import LinearOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.commands import pretrain, segment
-from twinsight.config import Pretrain, Segment
 from twinsight.errors import UserError
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.data import PairOptions, ShapesOptions
+from twinsight.options.heads import LinearOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
-from twinsight.training.metrics_csv import read_rows
 from twinsight.training.trainer import Training
 
 DATA = ShapesOptions(count=20, val_count=4, size=32)

@@ -2,21 +2,21 @@ import numpy as np
 import pytest
 import torch
 
+from twinsight.assemble.open import load_segmenter, make_model
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.build import build
-from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
-from twinsight.choices.heads import FcnOptions, LinearOptions
 from twinsight.commands import segment
-from twinsight.commands.setup import load_segmenter, make_model
-from twinsight.config import Segment
 from twinsight.data.loader import Pairs
 from twinsight.data.samples import Sample
 from twinsight.data.shapes import Shapes, write
-from twinsight.inference import Inference
-from twinsight.losses import SegmentationLoss
-from twinsight.metrics import ConfusionMatrix
-from twinsight.segmentation import SegmentationModel
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.build import build
+from twinsight.options.commands import Segment
+from twinsight.options.data import FolderOptions, PairOptions, ShapesOptions
+from twinsight.options.heads import FcnOptions, LinearOptions
+from twinsight.segmentation.inference import Inference
+from twinsight.segmentation.losses import SegmentationLoss
+from twinsight.segmentation.metrics import ConfusionMatrix
+from twinsight.segmentation.model import SegmentationModel
 from twinsight.training.optim import Optimization
 from twinsight.training.segmenter import Segmenter
 

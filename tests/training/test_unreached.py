@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from twinsight.backbones.backbone import Backbone
-from twinsight.choices.build import build
-from twinsight.choices.heads import HEADS, FcnOptions
 from twinsight.commands.segment import step_loss
-from twinsight.segmentation import SegmentationModel
+from twinsight.options.build import build
+from twinsight.options.heads import HEADS, FcnOptions
+from twinsight.segmentation.model import SegmentationModel
 from twinsight.training.unreached import freeze_unreached
 
 BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {

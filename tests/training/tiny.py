@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from twinsight.config import Pretrain
 from twinsight.data.loader import Views, eval_loader, train_loader
 from twinsight.data.shapes import Shapes
 from twinsight.data.views import two_views
-from twinsight.run import Run
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run
 from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer
 from twinsight.training.trainer import Training

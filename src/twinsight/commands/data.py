@@ -7,8 +7,6 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from twinsight.choices.data import DATA
-from twinsight.config import DataCheck, DataList, DataMake, DataShow
 from twinsight.console import console, notes, told
 from twinsight.data.check import Verdict, check, equal_pictures, render
 from twinsight.data.class_folder import ClassFolder
@@ -17,10 +15,12 @@ from twinsight.data.overlap import overlap
 from twinsight.data.samples import Dataset
 from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
+from twinsight.options.commands import DataCheck, DataList, DataMake, DataShow
+from twinsight.options.data import DATA
+from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file, check_folder
 from twinsight.probes.draw import check_format
 from twinsight.probes.grids import contact_sheet
-from twinsight.ranges import check_ranges
 
 
 def list_data(options: DataList) -> None:

@@ -6,33 +6,35 @@ from pathlib import Path
 
 import torch
 
-from twinsight.choices.backbones import TimmOptions
-from twinsight.choices.build import build
-from twinsight.choices.data import FolderOptions, PairOptions, ShapesOptions
-from twinsight.choices.heads import DeepLabV3Options, LinearOptions
-from twinsight.choices.methods import BarlowTwinsOptions, TwoViewsOptions
-from twinsight.choices.probes import EmbeddingOptions, FeaturesOptions, NeighborsOptions, ReceptiveFieldOptions
+from twinsight.assemble.data import sample
+from twinsight.assemble.open import load_segmenter
 from twinsight.commands import pretrain, segment
-from twinsight.commands.look import sample, together
-from twinsight.commands.setup import load_segmenter, percent
-from twinsight.config import Demo, Pretrain, Segment
 from twinsight.console import told
 from twinsight.data.shapes import write
 from twinsight.device import choose_device
 from twinsight.environment import environment
 from twinsight.errors import UserError
-from twinsight.metrics import Scores
+from twinsight.judging.tables import percent
+from twinsight.options.backbones import TimmOptions
+from twinsight.options.build import build
+from twinsight.options.commands import Demo, Pretrain, Segment
+from twinsight.options.data import FolderOptions, PairOptions, ShapesOptions
+from twinsight.options.heads import DeepLabV3Options, LinearOptions
+from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.probes import EmbeddingOptions, FeaturesOptions, NeighborsOptions, ReceptiveFieldOptions
+from twinsight.options.ranges import check_ranges
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
 from twinsight.outputs import check_folder
-from twinsight.probes.correlation import Correlation
 from twinsight.probes.draw import Plot, curves
+from twinsight.probes.embeddings.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.probes.images import to_tensor
-from twinsight.probes.neighbors import dominant_class, embed, knn_accuracy
-from twinsight.probes.predictions import Predictions, compare
-from twinsight.ranges import check_ranges
+from twinsight.probes.segmentation.predictions import Predictions, compare
+from twinsight.probes.side_by_side import together
+from twinsight.probes.views.correlation import Correlation
 from twinsight.report.page import Picture, Section, Table, write_page
-from twinsight.run import Run
-from twinsight.training.metrics_csv import read_rows
+from twinsight.runs.directory import Run
+from twinsight.runs.rows import read_rows
+from twinsight.segmentation.metrics import Scores
 
 HEADS = {
     "random": "linear head, frozen random backbone",

@@ -5,11 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from twinsight.commands import setup
-from twinsight.commands.judging import judge
-from twinsight.commands.opening import announce, computing, data_set, images
-from twinsight.commands.probing import captions
-from twinsight.config import Evaluate
+from twinsight.assemble.data import make_inference, with_masks
+from twinsight.assemble.open import load_segmenter, segmenting_precision
+from twinsight.assemble.opening import announce, computing, data_set, images
+from twinsight.assemble.probing import captions
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs
@@ -19,14 +18,17 @@ from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
-from twinsight.inference import at_once
-from twinsight.metrics import ConfusionMatrix, Scores
+from twinsight.judging.judges import judge
+from twinsight.judging.tables import print_scores
+from twinsight.options.commands import Evaluate
+from twinsight.options.parse import read
+from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file
-from twinsight.ranges import check_ranges
-from twinsight.recipe import read
 from twinsight.report import evaluations
 from twinsight.report.runs import report_run
-from twinsight.segmentation import load_classes
+from twinsight.segmentation.inference import at_once
+from twinsight.segmentation.metrics import ConfusionMatrix, Scores
+from twinsight.segmentation.model import load_classes
 
 
 def run(options: Evaluate) -> Scores | dict[str, Any]:
@@ -47,10 +49,10 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
             "patches,linear (or attention; of a class-folder knn,linear)"
         )
     device = Device(options.accelerator)
-    inference = setup.make_inference(options)
-    model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
-    precision = setup.segmenting_precision(options.precision, trained, device)
-    dataset = setup.with_masks(options.data.open("val"))
+    inference = make_inference(options)
+    model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
+    precision = segmenting_precision(options.precision, trained, device)
+    dataset = with_masks(options.data.open("val"))
     classes, _ = load_classes(options.run / "classes.json")
     if dataset.classes != classes:
         raise UserError(
@@ -92,7 +94,7 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     except OSError as error:
         told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
-    setup.print_scores(scores, classes)  # last: a closed pipe loses nothing
+    print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
 
 

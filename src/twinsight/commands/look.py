@@ -3,43 +3,30 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from rich.table import Table
 
-from twinsight.choices.build import build
-from twinsight.choices.methods import TwoViewsOptions
-from twinsight.choices.probes import PROBES
-from twinsight.commands.models import Opened, open_model
-from twinsight.commands.opening import announce, data_set, images, weights_of
-from twinsight.commands.predict import find
+from twinsight.assemble.data import Seen, find, sample
+from twinsight.assemble.open import Opened, open_model
+from twinsight.assemble.opening import announce, data_set, images, weights_of
 from twinsight.console import console, told
-from twinsight.data.class_folder import ClassFolder
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.samples import Dataset
-from twinsight.data.tolerance import Tolerance
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.files import without_nan
+from twinsight.options.build import build
+from twinsight.options.methods import TwoViewsOptions
+from twinsight.options.probes import PROBES
+from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_folder
-from twinsight.probes.draw import Plot, beside
-from twinsight.probes.images import mask_to_tensor, to_tensor
-from twinsight.probes.predictions import compare
+from twinsight.probes.draw import Plot
+from twinsight.probes.images import to_tensor
 from twinsight.probes.probe import Finding
-from twinsight.ranges import check_ranges
-from twinsight.training.metrics_csv import read_rows
-
-
-class Seen(NamedTuple):
-    """What a probe looks at: images (3, H, W), masks (H, W) or None, and a label for each image or None."""
-
-    images: list[Any]
-    masks: list[Any] | None
-    labels: list[str] | None
-    classes: tuple[str, ...]
-    palette: np.ndarray | None
+from twinsight.probes.side_by_side import together
+from twinsight.runs.rows import read_rows
 
 
 def run(options: Any) -> dict[str, Finding]:
@@ -145,30 +132,6 @@ def read_images(options: Any, segmenter: bool) -> Seen:
         return Seen(images, None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)
-
-
-def sample(data: Dataset, count: int, size: int | None) -> Seen:
-    """`count` images of a data set, evenly chosen, with their masks where there are some."""
-    places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)).tolist()
-    tolerance = Tolerance(len(data), data.tolerate)
-    read = [tolerance.read(data.__getitem__, place) for place in places]
-    chosen, samples = [place for place, _ in read], [sample for _, sample in read]
-    images = [to_tensor(image, size) for image, _, _ in samples]
-    masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
-    labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None
-    return Seen(images, masks if len(masks) == len(images) else None, labels, data.classes, data.palette)
-
-
-def together(findings: dict[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
-    """Each figure with those of the same name of all models beside it; predictions in one row too."""
-    names = dict.fromkeys(figure for finding in findings.values() for figure in finding.figures)
-    plots = {
-        name: beside({model: finding.figures[name] for model, finding in findings.items() if name in finding.figures})
-        for name in names
-    }
-    if palette is not None and len(findings) > 1 and all(finding.scenes for finding in findings.values()):
-        plots["compared"] = compare(findings, palette)
-    return plots
 
 
 def show(findings: dict[str, Finding], as_json: bool) -> None:

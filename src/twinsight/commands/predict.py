@@ -1,6 +1,6 @@
 """twinsight predict: images -> masks, and masks over the images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,27 +10,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from twinsight.commands import setup
-from twinsight.commands.opening import announce, computing
-from twinsight.commands.opening import images as counted
-from twinsight.commands.streaming import ahead, threads
-from twinsight.config import Predict
+from twinsight.assemble.data import find, make_inference
+from twinsight.assemble.open import load_segmenter, segmenting_precision
+from twinsight.assemble.opening import announce, computing
+from twinsight.assemble.opening import images as counted
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.masks import write_mask
 from twinsight.data.reading import Reading
-from twinsight.data.search import find_images, no_images
 from twinsight.data.whole import WAITING, batches
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import whole
-from twinsight.inference import at_once
-from twinsight.metrics import best_class
+from twinsight.options.commands import Predict
+from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_folder
 from twinsight.probes.draw import overlay
-from twinsight.ranges import check_ranges
-from twinsight.segmentation import load_classes
+from twinsight.segmentation.inference import at_once
+from twinsight.segmentation.metrics import best_class
+from twinsight.segmentation.model import load_classes
+from twinsight.segmentation.streaming import ahead, threads
 
 AHEAD = 8
 """Images that are read ahead, and those that wait to be written."""
@@ -46,12 +46,12 @@ class Picture(NamedTuple):
 def run(options: Predict) -> None:
     check_ranges(options)
     device = Device(options.accelerator)
-    inference = setup.make_inference(options)
+    inference = make_inference(options)
     check_folder("out", options.out, options)
     images = find(options.images, but=options.out)
     check_targets(options, images)
-    model, trained = setup.load_segmenter(options.run, options.checkpoint, device.torch)
-    precision = setup.segmenting_precision(options.precision, trained, device)
+    model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
+    precision = segmenting_precision(options.precision, trained, device)
     announce(
         "predict",
         f"{options.run}, {options.checkpoint} checkpoint",
@@ -123,39 +123,3 @@ def check_targets(options: Predict, images: dict[str, Path]) -> None:
             raise UserError(f"--out {options.out}: its {file.name} is one of the images; choose another --out")
     if there and not options.overwrite:
         raise UserError(f"{there[0]}: exists; choose another --out or give --overwrite")
-
-
-def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
-    """The images by the name of their prediction: the path below the folder given, without extension.
-
-    but: the folder of predictions, which are left out where it lies in a folder of images. Raises UserError if it
-    holds other images.
-    """
-    found: dict[str, Path] = {}
-    predictions = None if but is None else but.resolve()
-    inside: list[Path] = []
-    for path in given:
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder; check the path")
-        files = [(path, Path(path.name))]
-        if path.is_dir():
-            real = {file: (path.resolve() / file.relative_to(path)).parents for file in find_images(path)}
-            inside += [file for file, parents in real.items() if predictions in parents]
-            files = [(file, file.relative_to(path)) for file, parents in real.items() if predictions not in parents]
-        if not files and not inside:
-            raise no_images(path)
-        for file, relative in files:
-            name = relative.with_suffix("").as_posix()
-            if name in found:
-                raise UserError(f"{file}: would have the same prediction as {found[name]}; predict them one by one")
-            found[name] = file
-    expected = {f"{name}{suffix}" for name in found for suffix in (".png", ".overlay.jpg")}
-    for file in inside:
-        if file.resolve().relative_to(predictions or "").as_posix() not in expected:
-            raise UserError(
-                f"--out {but}: lies in the folder of images and holds {file.name}, which is no prediction of theirs; "
-                "choose another --out"
-            )
-    if not found:
-        raise UserError("images: none given; name image files or folders")
-    return found

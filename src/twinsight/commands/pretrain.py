@@ -7,12 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from twinsight.assemble import planning, probing
+from twinsight.assemble.data import cached
+from twinsight.assemble.open import make_backbone
+from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.training import (
+    announce_end,
+    count_processes,
+    found_lr,
+    make_optimization,
+    make_training,
+    open_run,
+)
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
-from twinsight.choices.build import build
-from twinsight.commands import planning, probing, setup
-from twinsight.commands.opening import announce, computing, data_set, network, splits
-from twinsight.config import Pretrain
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance_at_images
@@ -20,7 +28,9 @@ from twinsight.data.loader import Views, train_loader
 from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.ranges import check_ranges
+from twinsight.options.build import build
+from twinsight.options.commands import Pretrain
+from twinsight.options.ranges import check_ranges
 from twinsight.report.runs import report_run
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.estimate import Cost, cost, largest_batch
@@ -34,12 +44,12 @@ from twinsight.training.replacing import Replacing
 def run(options: Pretrain) -> Path | None:
     """The run's directory; None of a dry run. Raises KeyboardInterrupt after Ctrl-C."""
     check_ranges(options)
-    training = setup.make_training(options, "pretraining")
+    training = make_training(options, "pretraining")
     check(options)
-    processes = setup.processes(options)
+    processes = count_processes(options)
     device = Device(options.accelerator)
     workers = choose_workers(options.workers, processes, device.cuda)
-    directory = setup.open_run(options, "pretrain", f"{options.method.name}-{options.backbone.name}")
+    directory = open_run(options, "pretrain", f"{options.method.name}-{options.backbone.name}")
     data = options.data.open("train")
     directory.expect({"train": fingerprint(data)})
     export = directory.folder / "backbone.safetensors"
@@ -56,7 +66,7 @@ def run(options: Pretrain) -> Path | None:
     )
 
     pl.seed_everything(options.seed, verbose=False)
-    backbone = setup.make_backbone(options.backbone, options.weights, directory.resumed)
+    backbone = make_backbone(options.backbone, options.weights, directory.resumed)
     if options.checkpointing:
         checkpoint_blocks(backbone)
     method = build(options.method, backbone)
@@ -88,7 +98,7 @@ def run(options: Pretrain) -> Path | None:
     if options.accumulate_exact:
         loader = LargeBatches(loader, parts)
     images = options.batch_size * options.accumulate * processes
-    optimization = setup.make_optimization(options, images / options.lr_batch)
+    optimization = make_optimization(options, images / options.lr_batch)
     module = Pretrainer(method, optimization, term, parts)
     watching = [*probing.make_probing(options, module.subjects(), data), Replacing(directory)]
     if options.dry_run:
@@ -106,12 +116,12 @@ def run(options: Pretrain) -> Path | None:
     end: End = "done"
     with directory.training(options, "pretrain"):
         if not ended:
-            samples.dataset = setup.cached(data, options.data, options.data.train)
+            samples.dataset = cached(data, options.data, options.data.train)
             if options.find_lr:
-                found = setup.found_lr(module, loader, options.accelerator)
+                found = found_lr(module, loader, options.accelerator)
                 options.lr, options.find_lr = found * options.lr_batch / images, False
                 told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
-                module.optimization = setup.make_optimization(options, images / options.lr_batch)
+                module.optimization = make_optimization(options, images / options.lr_batch)
                 directory.save(options, "pretrain")
             end = training.fit(module, loader, None, directory, directory.resumed, watching)
         if RANK == 0:
@@ -120,7 +130,7 @@ def run(options: Pretrain) -> Path | None:
             if isinstance(end, str):  # after a signal there may be little time left
                 probing.draw_history(directory.folder)
                 report_run(directory.folder, probing.captions())
-    setup.ended(end, directory, "pretrain")
+    announce_end(end, directory, "pretrain")
     return directory.folder
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from twinsight.commands.probing import captions
-from twinsight.config import Report
+from twinsight.assemble.probing import captions
 from twinsight.console import told
 from twinsight.errors import UserError
+from twinsight.options.commands import Report
 from twinsight.outputs import check_file
 from twinsight.report.runs import report_run, report_runs
 

@@ -7,11 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from twinsight.assemble import planning, probing
+from twinsight.assemble.data import cached, make_inference, with_masks
+from twinsight.assemble.open import make_model
+from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.training import (
+    announce_end,
+    count_processes,
+    found_lr,
+    make_optimization,
+    make_training,
+    open_run,
+)
 from twinsight.backbones.integrity import intact
-from twinsight.choices.build import build
-from twinsight.commands import planning, probing, setup
-from twinsight.commands.opening import announce, computing, data_set, network, splits
-from twinsight.config import Segment
 from twinsight.console import RANK, told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
@@ -20,12 +28,15 @@ from twinsight.data.whole import whole_images
 from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.inference import at_once
-from twinsight.losses import SegmentationLoss, parse
-from twinsight.metrics import Scores
-from twinsight.ranges import check_ranges
+from twinsight.judging.tables import print_scores
+from twinsight.options.build import build
+from twinsight.options.commands import Segment
+from twinsight.options.ranges import check_ranges
 from twinsight.report.runs import report_run
-from twinsight.segmentation import SegmentationModel, save_classes
+from twinsight.segmentation.inference import at_once
+from twinsight.segmentation.losses import SegmentationLoss, parse
+from twinsight.segmentation.metrics import Scores
+from twinsight.segmentation.model import SegmentationModel, save_classes
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.estimate import Cost, cost, largest_batch
 from twinsight.training.export import MODEL, export_best, finished
@@ -38,12 +49,12 @@ from twinsight.training.unreached import freeze_unreached
 def run(options: Segment) -> Scores | None:
     """The scores of the last validation; None if there was none. Raises KeyboardInterrupt after Ctrl-C."""
     check_ranges(options)
-    training = setup.make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
+    training = make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
     device = Device(options.accelerator)
-    workers = choose_workers(options.workers, setup.processes(options), device.cuda)
-    inference = setup.make_inference(options)
-    directory = setup.open_run(options, "segment", f"{options.head.name}-{options.backbone.name}")
-    train, val = (setup.with_masks(options.data.open(role)) for role in ("train", "val"))
+    workers = choose_workers(options.workers, count_processes(options), device.cuda)
+    inference = make_inference(options)
+    directory = open_run(options, "segment", f"{options.head.name}-{options.backbone.name}")
+    train, val = (with_masks(options.data.open(role)) for role in ("train", "val"))
     directory.expect({"train": fingerprint(train), "val": fingerprint(val)})
     loss = make_loss(options, train.classes)
     ended = directory.resumed and finished(directory, MODEL, options.epochs, options.early_stopping)
@@ -59,9 +70,9 @@ def run(options: Segment) -> Scores | None:
     )
 
     pl.seed_everything(options.seed, verbose=False)
-    model = setup.make_model(options, len(train.classes))
+    model = make_model(options, len(train.classes))
     augmentation = build(options.augment)
-    optimization = setup.make_optimization(options)
+    optimization = make_optimization(options)
     module = Segmenter(model, loss, len(train.classes), optimization, options.head_lr, inference, options.aux_weight)
 
     def cost_loss(shadow: SegmentationModel, batch: int) -> Tensor:
@@ -105,12 +116,12 @@ def run(options: Segment) -> Scores | None:
         if RANK == 0 and not directory.resumed:
             save_classes(directory.folder / "classes.json", train.classes, train.palette)
         if not ended:
-            pairs.dataset = setup.cached(train, options.data, options.data.train)
+            pairs.dataset = cached(train, options.data, options.data.train)
             if options.find_lr:
-                found = setup.found_lr(module, loader, options.accelerator)
+                found = found_lr(module, loader, options.accelerator)
                 options.lr, options.head_lr, options.find_lr = found * options.lr / options.head_lr, found, False
                 told(f"--find-lr: {options.head_lr:.3g} for the head, {options.lr:.3g} for the backbone")
-                module.optimization, module.head_lr = setup.make_optimization(options), options.head_lr
+                module.optimization, module.head_lr = make_optimization(options), options.head_lr
                 directory.save(options, "segment")
             val_loader = whole_images(Pairs(val), lambda pixels: at_once(pixels, device.torch), workers)
             end = training.fit(module, loader, val_loader, directory, directory.resumed, watching)
@@ -120,8 +131,8 @@ def run(options: Segment) -> Scores | None:
                 report_run(directory.folder, probing.captions())
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
-        setup.print_scores(module.scores, train.classes)
-    setup.ended(end, directory, "segment")
+        print_scores(module.scores, train.classes)
+    announce_end(end, directory, "segment")
     return module.scores
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from twinsight.assemble.open import pretrained_off
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
@@ -13,11 +14,10 @@ from twinsight.backbones.matching import Match, count, first_few, match
 from twinsight.backbones.parts import parameters
 from twinsight.backbones.weights import Weights as LoadedWeights
 from twinsight.backbones.weights import read_weights, refusal
-from twinsight.choices.build import build
-from twinsight.commands.setup import pretrained_off
-from twinsight.config import Pretrain, Segment, Weights
 from twinsight.console import console
-from twinsight.recipe import parse, read
+from twinsight.options.build import build
+from twinsight.options.commands import Pretrain, Segment, Weights
+from twinsight.options.parse import parse, read
 
 NAMED = 8
 """Tensors that are named of a long list."""

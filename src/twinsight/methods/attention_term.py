@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from twinsight.backbones.attention import AttentionMaps, attention_maps, recording_attention
+from twinsight.backbones.attention import AttentionMaps, recording_attention
+from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,3 +94,8 @@ def effective_rank(vectors: Tensor) -> float:
     singular = torch.linalg.svdvals(vectors.double())
     total = singular.sum().item()
     return torch.special.entr(singular / total).sum().exp().item() if total > 0 else math.nan
+
+
+def column(name: str) -> str:
+    """A class's name in the letters of a column."""
+    return re.sub("[^a-z0-9_.-]", "_", name.lower())

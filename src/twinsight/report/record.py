@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
+from twinsight.options.parse import flat
 from twinsight.plain import read_text, read_yaml
-from twinsight.recipe import flat
 from twinsight.report.embed import KINDS
-from twinsight.training.metrics_csv import read_rows
+from twinsight.runs.rows import read_rows
 
 FIGURE = re.compile(r"(?P<name>.+?)(?:-(?P<step>\d{7,}))?")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from twinsight.files import write_text
-from twinsight.probes.confusion import confusion_plot
+from twinsight.probes.segmentation.confusion import confusion_plot
 from twinsight.training.segmenter import Segmenter
 from twinsight.training.trackers import log_figure, log_table
 

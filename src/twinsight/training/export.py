@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from twinsight.backbones.integrity import intact, save_tensors
 from twinsight.console import told
 from twinsight.errors import UserError
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 from twinsight.training.best import Record
 from twinsight.training.checkpoints import read_checkpoint
 from twinsight.training.segmenter import Segmenter

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from twinsight.console import RANK
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 from twinsight.training.metrics_csv import MetricsCsv
 
 

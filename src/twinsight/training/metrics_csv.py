@@ -1,18 +1,15 @@
 """metrics.csv: every number that a run logs, one row a step."""
 
-import csv
 import math
 import time
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.plain import read_text
+from twinsight.runs.rows import read_rows
 
 EVERY = 5.0
 """Least seconds between two writings as a training goes."""
@@ -67,17 +64,3 @@ class MetricsCsv(Logger):
 
 def cell(name: str, value: float) -> str:
     return f"{value:.0f}" if name == "step" else f"{value:.6g}"  # a million steps are not 1e+06
-
-
-def read_rows(file: Path) -> list[dict[str, float]]:
-    """One dictionary per row, empty cells left out. Raises UserError for what is no table of numbers by step."""
-    reader = csv.DictReader(StringIO(read_text(file)))
-    rows = []
-    try:
-        for row in reader:
-            rows.append({name: float(value) for name, value in row.items() if value})
-            if not math.isfinite(rows[-1]["step"]):
-                raise ValueError
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UserError(f"{file}: line {reader.line_num} is no row of numbers with a step; remove it") from error
-    return rows

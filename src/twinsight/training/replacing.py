@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 
 
 class Replacing(pl.Callback):

@@ -6,10 +6,10 @@ import lightning.pytorch as pl
 from torch import Tensor, nn
 
 from twinsight.data.loader import Batch
-from twinsight.inference import Inference
-from twinsight.losses import SegmentationLoss
-from twinsight.metrics import ConfusionMatrix, Scores
-from twinsight.segmentation import SegmentationModel
+from twinsight.segmentation.inference import Inference
+from twinsight.segmentation.losses import SegmentationLoss
+from twinsight.segmentation.metrics import ConfusionMatrix, Scores
+from twinsight.segmentation.model import SegmentationModel
 from twinsight.training.optim import Optimization, peak_rate
 
 

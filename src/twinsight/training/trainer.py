@@ -18,7 +18,7 @@ from twinsight.data.loader import Loader
 from twinsight.data.pipes import spare_shared_memory
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.run import Run
+from twinsight.runs.directory import Run
 from twinsight.training.best import BestCheckpoints
 from twinsight.training.blocks import Compiling
 from twinsight.training.finite import StopOnNan

@@ -1,0 +1,103 @@
+"""From options to data, and to what a probe looks at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.progress import Progress
+
+from twinsight.console import notes, told
+from twinsight.data.cache import Cached
+from twinsight.data.class_folder import ClassFolder
+from twinsight.data.samples import Dataset
+from twinsight.data.search import find_images, no_images
+from twinsight.data.tolerance import Tolerance
+from twinsight.errors import UserError
+from twinsight.options.data import DataOptions, FileOptions
+from twinsight.options.training import InferenceOptions
+from twinsight.probes.images import mask_to_tensor, to_tensor
+from twinsight.segmentation.inference import Inference
+
+
+def make_inference(options: InferenceOptions) -> Inference:
+    return Inference(options.window, options.overlap, options.scales, options.flip)
+
+
+def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
+    if not dataset.classes:
+        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER, or choose one that has")
+    return dataset
+
+
+def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
+    """The data set, out of the cache if the options name one; made where it is missing."""
+    if not isinstance(options, FileOptions) or options.cache is None:
+        return data
+    folder = options.cache / split
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("decoding into the cache", total=len(data))
+        return Cached(
+            data,
+            folder,
+            plan=lambda size: told(f"--data.cache: {size / 1e9:.2f} GB in {folder}"),
+            report=lambda done, _: progress.update(task, completed=done),
+        )
+
+
+class Seen(NamedTuple):
+    """What a probe looks at: images (3, H, W), masks (H, W) or None, and a label for each image or None."""
+
+    images: list[Any]
+    masks: list[Any] | None
+    labels: list[str] | None
+    classes: tuple[str, ...]
+    palette: np.ndarray | None
+
+
+def sample(data: Dataset, count: int, size: int | None) -> Seen:
+    """`count` images of a data set, evenly chosen, with their masks where there are some."""
+    places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)).tolist()
+    tolerance = Tolerance(len(data), data.tolerate)
+    read = [tolerance.read(data.__getitem__, place) for place in places]
+    chosen, samples = [place for place, _ in read], [sample for _, sample in read]
+    images = [to_tensor(image, size) for image, _, _ in samples]
+    masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
+    labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None
+    return Seen(images, masks if len(masks) == len(images) else None, labels, data.classes, data.palette)
+
+
+def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
+    """The images by the name of their prediction: the path below the folder given, without extension.
+
+    but: the folder of predictions, which are left out where it lies in a folder of images. Raises UserError if it
+    holds other images.
+    """
+    found: dict[str, Path] = {}
+    predictions = None if but is None else but.resolve()
+    inside: list[Path] = []
+    for path in given:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder; check the path")
+        files = [(path, Path(path.name))]
+        if path.is_dir():
+            real = {file: (path.resolve() / file.relative_to(path)).parents for file in find_images(path)}
+            inside += [file for file, parents in real.items() if predictions in parents]
+            files = [(file, file.relative_to(path)) for file, parents in real.items() if predictions not in parents]
+        if not files and not inside:
+            raise no_images(path)
+        for file, relative in files:
+            name = relative.with_suffix("").as_posix()
+            if name in found:
+                raise UserError(f"{file}: would have the same prediction as {found[name]}; predict them one by one")
+            found[name] = file
+    expected = {f"{name}{suffix}" for name in found for suffix in (".png", ".overlay.jpg")}
+    for file in inside:
+        if file.resolve().relative_to(predictions or "").as_posix() not in expected:
+            raise UserError(
+                f"--out {but}: lies in the folder of images and holds {file.name}, which is no prediction of theirs; "
+                "choose another --out"
+            )
+    if not found:
+        raise UserError("images: none given; name image files or folders")
+    return found

@@ -1,0 +1,190 @@
+"""Models to look into, opened by what stands on the command line."""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.checkpoint import load_whole, read_tensors
+from twinsight.backbones.demands import described
+from twinsight.backbones.hub import official
+from twinsight.backbones.integrity import intact
+from twinsight.backbones.weights import file_and_entry, load_backbone
+from twinsight.console import told
+from twinsight.device import Device
+from twinsight.errors import UserError
+from twinsight.options.build import build
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.heads import FcnOptions
+from twinsight.options.parse import parse, read
+from twinsight.ours import whereabouts
+from twinsight.segmentation.model import SegmentationModel, load_classes
+from twinsight.training.blocks import checkpoint_blocks
+
+RANDOM = "random:"
+"""What stands before a run or a name to say: the same network, untrained."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model and what is known of it.
+
+    subjects: the modules that probes can ask, by `probes.probe.Subject`. transform: the views that it was pretrained
+    with, None if unknown. run: its directory, where it has one. classes, palette: of its training, empty if it is no
+    segmenter.
+    """
+
+    name: str
+    subjects: dict[str, nn.Module]
+    transform: Any = None
+    run: Path | None = None
+    classes: tuple[str, ...] = ()
+    palette: Any = None
+
+
+def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
+    """Raises UserError for what is neither a run, nor a weights file, nor a name that timm knows."""
+    untrained = spec.startswith(RANDOM)
+    if not spec.removeprefix(RANDOM):
+        raise UserError(f"--weights '{spec}': names nothing; give a run directory, a weights file or a timm model")
+    source = Path(spec.removeprefix(RANDOM))
+    name = f"{source.name}, untrained" if untrained else source.name
+    if (source / "config.yaml").is_file():
+        return open_run(source, name, untrained, checkpoint, device)
+    if source.exists() and untrained:
+        raise UserError(f"--weights {spec}: name a run directory or a timm model after {RANDOM}")
+    if file_and_entry(source)[0].exists():
+        return as_backbone(name, open_file(source, backbone_options), device)
+    if str(source) in official():
+        known = official()[str(source)].backbone
+        backbone = build(backbone_options) if backbone_options.name == known else Backbone(known)
+        if not untrained:
+            load_weights(backbone, source)
+        return as_backbone(name, backbone, device)
+    if timm.is_model(str(source)) or source.name == "vit-pytorch":
+        given = (
+            replace(backbone_options, name=str(source)) if backbone_options.name != str(source) else backbone_options
+        )
+        if not untrained and not hasattr(given, "pretrained"):
+            raise UserError(f"--weights {spec}: {source} comes without weights; give {RANDOM}{source}")
+        torch.manual_seed(0)
+        return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
+    raise UserError(
+        f"--weights {spec}: no run directory, no file, and no model that timm knows; check the path or name"
+    )
+
+
+def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:
+    backbone = backbone.eval().to(device)
+    return Opened(name, {"backbone": backbone, "network": backbone, "method": backbone}, **known)
+
+
+def open_file(file: Path, backbone_options: Any) -> Backbone:
+    """The backbone that the JSON beside the file describes, else --backbone, with the file's weights."""
+    backbone = described(file) or build(backbone_options)
+    load_weights(backbone, file)
+    return backbone
+
+
+def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device) -> Opened:
+    tree = read(run / "config.yaml")
+    torch.manual_seed(0)  # what an untrained network looks like does not change from call to call
+    if "head" in tree:
+        classes, palette = load_classes(run / "classes.json")
+        if untrained:
+            options = parse(Segment, "segment", [], tree, run / "config.yaml")
+            options = replace(
+                options, weights=None, backbone=replace(options.backbone, **pretrained_off(options.backbone))
+            )
+            model: SegmentationModel = make_model(options, len(classes)).eval().to(device)
+        else:
+            model, _ = load_segmenter(run, checkpoint, device)
+        subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
+        return Opened(name, subjects, None, run, classes, palette)
+    options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
+    backbone = build(options.backbone, **pretrained_off(options.backbone))
+    method = build(options.method, backbone)
+    if not untrained:
+        last = run / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            state = {k.removeprefix("method."): v for k, v in read_tensors(last).items() if k.startswith("method.")}
+            load_whole(method, state, last)
+        load_weights(backbone, run)
+    method = method.eval().to(device)
+    subjects = {"method": method, "backbone": method.trunk, "network": method.trunk}
+    return Opened(name, subjects, method.views(), run)
+
+
+def make_backbone(options: Any, weights: Path | None, resumed: bool = False) -> Backbone:
+    """The backbone with the weights to start from; of a resumed run as it is made, since its checkpoint has them all,
+    wherever the first ones have gone.
+    """
+    backbone = build(options, **(pretrained_off(options) if resumed else {}))
+    if weights is not None and not resumed:
+        load_weights(backbone, weights)
+    return backbone
+
+
+def load_weights(backbone: Backbone, weights: Path) -> None:
+    """From a run, a file or an official name; says what of it is not loaded as it is."""
+    for remark in load_backbone(backbone, weights):
+        told(remark)
+
+
+def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
+    """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml){whereabouts(run)}")
+    options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"), run / "config.yaml")
+    file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
+    there = intact(file) if checkpoint == "best" else file.is_file()
+    if not there:
+        raise UserError(
+            f"{file}: is {'damaged' if file.exists() else 'missing'}; end the training, or write it anew, with: "
+            f"twinsight segment --resume {shlex.quote(str(run))}"
+        )
+    classes, _ = load_classes(run / "classes.json")
+    options.weights, options.checkpointing, options.compile = None, False, False
+    options.backbone = replace(options.backbone, **pretrained_off(options.backbone))
+    model = make_model(options, len(classes))
+    state = read_tensors(file)
+    prefix = "model." if checkpoint == "last" else ""
+    load_whole(model, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    return model.eval().to(device), options
+
+
+def segmenting_precision(asked: str | None, trained: Segment, device: Device) -> str:
+    """What to segment in: what is asked for, else what the run was trained and validated in."""
+    return device.precision(asked or trained.precision)
+
+
+def pretrained_off(backbone: Any) -> dict[str, bool]:
+    """The run's own weights replace timm's: no need to download those."""
+    return {"pretrained": False} if hasattr(backbone, "pretrained") else {}
+
+
+def make_model(options: Segment, num_classes: int) -> SegmentationModel:
+    backbone = make_backbone(options.backbone, options.weights, options.resume is not None)
+    if options.checkpointing:
+        checkpoint_blocks(backbone)
+    if options.freeze != 0:
+        backbone.freeze(options.freeze)
+    shape = (backbone.dims, backbone.strides, num_classes)
+    aux = None
+    if options.aux_weight:
+        # The last stage but one of a pyramid, two thirds of the depth of a ViT.
+        pyramid = len(set(backbone.strides)) > 1
+        level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
+        aux = build(FcnOptions(level=max(0, level)), *shape)
+    model = SegmentationModel(backbone, build(options.head, *shape), aux)
+    for name in ("checkpointing", "compile"):
+        if getattr(options, name) and hasattr(model.head, "attention"):
+            raise UserError(
+                f"--{name}: cannot be combined with --head {options.head.name}, which records attention; leave it out"
+            )
+    return model

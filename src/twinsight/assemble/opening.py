@@ -1,0 +1,60 @@
+"""The line that each command starts with: on what data, with which weights, how, and where the result goes."""
+
+from pathlib import Path
+from typing import Any
+
+from twinsight.assemble.open import RANDOM
+from twinsight.console import told
+from twinsight.data.samples import Dataset
+from twinsight.device import Device
+from twinsight.options.data import ShapesOptions
+
+
+def announce(command: str, *facts: str) -> None:
+    """What a command is about to do, in one line on stderr."""
+    told(f"{command}: {' | '.join(fact for fact in facts if fact)}")
+
+
+def data_set(options: Any, counts: str) -> str:
+    """The data set by name and place; counts: how many images of which split, and where the splits are from."""
+    if isinstance(options, ShapesOptions):
+        return f"data shapes (the embedded toy scenes), {counts}"
+    return f"data {options.name} {getattr(options, 'root', '')}".rstrip() + f", {counts}"
+
+
+def splits(train: Dataset, val: Dataset | None = None) -> str:
+    """How many images there are to train on and to validate on, and who decided that."""
+    if train.split_note:
+        return train.split_note
+    return f"{images(len(train))} to train" + ("" if val is None else f", {len(val)} to validate")
+
+
+def images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def network(options: Any, weights: Path | None, resumed: bool = False, freeze: int | str = 0) -> str:
+    """The backbone and where its weights are from. Random ones are said in capitals: to train or to judge them
+    unawares is a common mistake.
+    """
+    if resumed:
+        origin = "weights of the run's last checkpoint"
+    elif weights is not None:
+        origin = f"weights of {weights}"
+    elif getattr(options, "pretrained", False):
+        origin = "timm's pretrained weights"
+    else:
+        origin = "RANDOM weights"
+    frozen = {0: "", "all": ", frozen"}.get(freeze, f", its first {freeze} blocks frozen")
+    return f"backbone {options.name}, {origin}{frozen}"
+
+
+def weights_of(spec: str) -> str:
+    """A model as the command line names it (see `open_model`); untrained ones in capitals, as above."""
+    name = spec.removeprefix(RANDOM)
+    return f"{name} with RANDOM weights" if spec != name else name
+
+
+def computing(device: Device, precision: str, trained: bool = False) -> str:
+    """trained: whether the precision is that of the training because no other was asked for."""
+    return f"{device.precision(precision)}{', as in the training,' if trained else ''} on {device.torch.type}"

@@ -1,0 +1,68 @@
+"""Attention of a backbone as maps over its patches."""
+
+import torch
+from torch import Tensor
+
+from twinsight.backbones.attention import CHUNK, AttentionMaps, Query, Reader, recording_attention
+from twinsight.backbones.attention_calls import Call, seeing_attention
+from twinsight.backbones.backbone import Backbone
+
+
+@torch.no_grad()
+def attention_maps(
+    backbone: Backbone,
+    images: Tensor,
+    blocks: tuple[int, ...] | None = None,
+    query: Query = "auto",
+    at: tuple[float, float] | None = None,
+) -> AttentionMaps:
+    """Where the blocks' heads look in (B, 3, H, W) images, uint8 or float in [0, 1].
+
+    blocks: from 0, negative ones count from the last; None: all. One attention is one block.
+    query: see `Query`. at: (x, y), shares of the images' width and height, each in [0, 1): the row of the patch there.
+
+    Each map is a row of softmax(q k^T), class and register tokens dropped, and not normalized again: 1 less its sum is
+    the attention on those tokens. In a Swin a patch sees its window only: for `at`, the map is zero elsewhere; for
+    "mean" each window is averaged over its own queries, and all windows weigh alike. A Swin's windows may reach beyond
+    the image; their attention there is cut off.
+
+    Raises UserError if the network has no attention, or some whose keys are not the image's patches (XCiT, PVT,
+    MaxViT), and if a block, `query` or `at` is impossible.
+    """
+    with recording_attention(backbone, images, blocks, query, at) as found:
+        backbone(images)
+    return found
+
+
+@torch.no_grad()
+def attention_rollout(
+    backbone: Backbone, images: Tensor, query: Query = "auto", at: tuple[float, float] | None = None
+) -> Tensor:
+    """(B, h, w) float32: attention through all blocks (Abnar and Zuidema, 2020); arguments as for `attention_maps`.
+
+    The product of 0.5 A + 0.5 I over the blocks, A the mean over heads; class and register tokens are dropped.
+    Raises UserError also where a block attends within windows or to other tokens than the one before.
+    """
+    reader = Reader(backbone, images, query, at)
+    rolled = torch.empty(0)
+
+    def see(call: Call) -> None:
+        nonlocal rolled
+        reader.grid(call)
+        tokens = call.shape[-1]
+        if not len(rolled):
+            rolled = torch.eye(tokens, device=images.device).repeat(len(images), 1, 1)
+        if call.windows or tokens != rolled.shape[1]:
+            reader.refuse("attention rolls out only through blocks that all see the same tokens; leave out --rollout")
+        product = torch.empty_like(rolled)
+        for i in range(0, tokens, CHUNK):
+            chunk = slice(i, i + CHUNK)
+            product[:, chunk] = (call.rows(chunk).mean(1) @ rolled + rolled[:, chunk]) / 2
+        rolled = product
+
+    with seeing_attention(backbone.network, see):
+        backbone(images)
+    if not len(rolled):
+        reader.refuse("has no attention to record")
+    tokens = rolled.shape[1]
+    return reader.read(Call((len(images), 1, tokens, tokens), lambda queries: rolled[:, None, queries]))[:, 0]

@@ -1,0 +1,83 @@
+"""The tables of `twinsight evaluate --probe`, in percent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from twinsight.console import console, told
+from twinsight.segmentation.metrics import Scores
+
+LISTED = 40
+"""Most classes of a printed table; --json has all."""
+
+
+def explain(name: str, text: str) -> None:
+    console.print(f"\n[bold]{name}[/]: {text}", highlight=False)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
+    """Texts in the first column; shares, 0 to 1, in the others, or texts."""
+    made = Table(*map(escape, columns))
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        made.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row])
+    console.print(made)
+
+
+def by_class(what: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
+    """One row a class; integers are counts. titles: what stands over a column in place of its key."""
+    if len(rows) > LISTED:
+        told(f"{len(rows)} classes: of each only in --json")
+        return
+    columns = [titles.get(key, key) for key in rows[0]]
+    table(
+        [f"{what}:", *columns[1:]],
+        [[str(value) if isinstance(value, int) else value for value in row.values()] for row in rows],
+    )
+
+
+def segmented(scores: Mapping[str, Scores], classes: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
+    """Prints IoU by class and in the mean; the numbers of each."""
+    per = {name: one.iou.tolist() for name, one in scores.items()}
+    share = next(iter(scores.values())).frequency.tolist()
+    listed = [dict(zip(("class", *per, "pixels"), row)) for row in zip(classes, *per.values(), share)]
+    numbers: dict[str, Any] = {name: one.scalars() for name, one in scores.items()}
+    by_class("IoU of", listed, titles)
+    rows = {"mean IoU": "mean_iou", "pixel accuracy": "pixel_accuracy"}
+    totals = [[what, *(one[key] for one in numbers.values())] for what, key in rows.items()]
+    over = [f"{one.occurring} of {len(classes)}" for one in scores.values()]
+    table(["", *(titles.get(name, name) for name in scores)], [*totals, ["mean over classes", *over]])
+    return numbers | {"classes": listed}
+
+
+def classified(right: Mapping[str, Tensor], labels: Tensor, names: Sequence[str]) -> list[dict[str, Any]]:
+    """By class: its images, and the share of them that each has right; NaN where there is none."""
+    rows = []
+    for i, name in enumerate(names):
+        of = labels == i
+        shares = {who: one[of].double().mean().item() for who, one in right.items()}
+        rows.append({"class": name, "images": int(of.sum())} | shares)
+    return rows
+
+
+def print_scores(scores: Scores, classes: Sequence[str]) -> None:
+    """Per class and over all, in percent."""
+    rows = scores.table(classes)
+    table = Table(*[str(name) for name in rows[0]])
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row.values()])
+    console.print(table)
+    totals = scores.scalars().items()
+    console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
+    if scores.occurring < len(classes):
+        console.print(f"Means are over {scores.occurring} of {len(classes)} classes: the others occur nowhere.")
+
+
+def percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere

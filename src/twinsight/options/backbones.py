@@ -1,0 +1,52 @@
+"""Backbones."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from twinsight.options.build import Buildable, named
+from twinsight.options.ranges import BelowOne, Count, Pixels, Range, Width
+
+BackboneName = Annotated[str, named("backbone")]
+
+
+@dataclass
+class TimmOptions(Buildable):
+    """Any timm model by its name."""
+
+    target: ClassVar = "twinsight.backbones.backbone:Backbone"
+    not_arguments: ClassVar = ()
+    name: BackboneName = "resnet18"
+    """A timm model (resnet50, vit_small_patch16_224, swin_tiny_patch4_window7_224, ...), or vit-pytorch."""
+    pretrained: bool = False
+    """Start from timm's own weights for that name (downloaded)."""
+    output_stride: Count | None = None
+    """Largest stride of a ResNet, the rest made by dilation: 8 or 16 for DeepLabV3. Default: the network's own."""
+    drop_path_rate: BelowOne | None = None
+    """Stochastic depth. Default: the network's own."""
+    channels: tuple[Width, Width, Width, Width] | None = None
+    """Widths of a ResNet's four stages. Default: the network's own."""
+    stem_width: Width | None = None
+    """Width of a ResNet's stem. Default: the network's own."""
+    img_size: Pixels | None = None
+    """Image size of networks whose position embeddings are made for one. Default: the network's own."""
+
+
+@dataclass
+class VitPytorchOptions(Buildable):
+    """vit-pytorch's ViT (pip install 'twinsight[vit-pytorch]')."""
+
+    target: ClassVar = "twinsight.backbones.backbone:Backbone"
+    not_arguments: ClassVar = ()
+    name: BackboneName = "vit-pytorch"
+    image_size: Pixels = 224
+    """Image size that the position embeddings are made for; others are interpolated."""
+    patch_size: Pixels = 16
+    dim: Width = 384
+    depth: Annotated[int, Range(1, 1000)] = 12
+    heads: Width = 6
+    mlp_dim: Width = 1536
+    dropout: BelowOne = 0.0
+    emb_dropout: BelowOne = 0.0
+
+
+BACKBONES = {"vit-pytorch": VitPytorchOptions}

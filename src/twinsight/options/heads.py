@@ -1,0 +1,138 @@
+"""Segmentation heads."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from twinsight.options.build import Buildable, named
+from twinsight.options.ranges import BelowOne, Index, Pixels, Range, Width
+
+HeadName = Annotated[
+    str,
+    named(
+        "head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet",
+        "fusion-concat", "fusion-gate", "fusion-affinity",
+    ),
+]  # fmt: skip
+
+
+@dataclass
+class LinearOptions(Buildable):
+    """Batch norm and a 1x1 convolution: what the features hold by themselves."""
+
+    target: ClassVar = "twinsight.heads.linear:Linear"
+    name: HeadName = "linear"
+    levels: tuple[Index, ...] = (-1,)
+    """Levels of the backbone to read, -1 the deepest; several are resized to the finest and concatenated."""
+    dropout: BelowOne = 0.0
+
+
+@dataclass
+class SetrNaiveOptions(Buildable):
+    """SETR-Naive (Zheng et al., 2021): two 1x1 convolutions."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrNaive"
+    name: HeadName = "setr-naive"
+    channels: Width = 256
+
+
+@dataclass
+class SetrPupOptions(Buildable):
+    """SETR-PUP (Zheng et al., 2021): progressive upsampling."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrPup"
+    name: HeadName = "setr-pup"
+    channels: Width = 256
+
+
+@dataclass
+class SetrMlaOptions(Buildable):
+    """SETR-MLA (Zheng et al., 2021): four levels, aggregated from the deepest down."""
+
+    target: ClassVar = "twinsight.heads.setr:SetrMla"
+    name: HeadName = "setr-mla"
+    channels: Width = 256
+
+
+@dataclass
+class DeepLabV3Options(Buildable):
+    """DeepLabV3 (Chen et al., 2017): atrous spatial pyramid pooling; see --backbone.output-stride."""
+
+    target: ClassVar = "twinsight.heads.deeplab:DeepLabV3"
+    name: HeadName = "deeplabv3"
+    rates: tuple[Pixels, ...] | None = None
+    """Dilations of the 3x3 branches. Default: 12 24 36 up to stride 8, else 6 12 18."""
+    channels: Width = 256
+    dropout: BelowOne = 0.5
+
+
+@dataclass
+class FcnOptions(Buildable):
+    """FCN (Long et al., 2015): a 3x3 and a 1x1 convolution on one level."""
+
+    target: ClassVar = "twinsight.heads.fcn:Fcn"
+    name: HeadName = "fcn"
+    channels: Width | None = None
+    """Default: a quarter of the level's channels."""
+    dropout: BelowOne = 0.1
+    level: Index = -1
+    """Level of the backbone to read, -1 the deepest."""
+
+
+@dataclass
+class UNetOptions(Buildable):
+    """U-Net decoder (Ronneberger et al., 2015) over all levels."""
+
+    target: ClassVar = "twinsight.heads.unet:UNet"
+    name: HeadName = "unet"
+    channels: tuple[Width, ...] = (256, 128, 64, 32)
+    """Widths of the decoder's steps, deepest first."""
+
+
+@dataclass
+class FusionOptions(Buildable):
+    name: HeadName
+    blocks: tuple[Index, ...] = (-1,)
+    """Blocks whose attention is used, from 0; -1 is the last."""
+    source: Literal["attention", "uniform", "shuffled"] = "attention"
+    """What the head is fed: attention, or one of the controls of the same size, for what attention adds."""
+    channels: Width = 256
+
+
+@dataclass
+class FusionConcatOptions(FusionOptions):
+    """SETR-PUP that reads the attention of every head beside the features."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionConcat"
+    name: HeadName = "fusion-concat"
+
+
+@dataclass
+class FusionGateOptions(FusionOptions):
+    """SETR-PUP whose every step is gated by a learned mix of attention heads."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionGate"
+    name: HeadName = "fusion-gate"
+
+
+@dataclass
+class FusionAffinityOptions(FusionOptions):
+    """SETR-PUP's convolutions, whose logits spread over the image along attention from patch to patch."""
+
+    target: ClassVar = "twinsight.heads.fusion:FusionAffinity"
+    name: HeadName = "fusion-affinity"
+    steps: Annotated[int, Range(1, 100)] = 1
+    """How often the logits spread."""
+
+
+HEADS = {
+    "linear": LinearOptions,
+    "setr-naive": SetrNaiveOptions,
+    "setr-pup": SetrPupOptions,
+    "setr-mla": SetrMlaOptions,
+    "deeplabv3": DeepLabV3Options,
+    "fcn": FcnOptions,
+    "unet": UNetOptions,
+    "fusion-concat": FusionConcatOptions,
+    "fusion-gate": FusionGateOptions,
+    "fusion-affinity": FusionAffinityOptions,
+}

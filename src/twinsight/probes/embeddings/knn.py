@@ -1,0 +1,93 @@
+"""k-NN: how well the nearest embeddings tell an image's class."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.data.samples import VOID
+from twinsight.errors import UserError
+from twinsight.probes.draw import curves
+from twinsight.probes.embeddings.neighbors import class_names, embed, votes_of_others
+from twinsight.probes.fits.votes import Memory, votes
+from twinsight.probes.probe import Finding, Subject
+
+KS = (10, 20, 100, 200)
+"""The numbers of neighbors that DINO's evaluation asks."""
+
+
+class Knn:
+    """Classes by the vote of the nearest images, each image asking all others (see `votes`).
+
+    ks: numbers of neighbors, at least 1; those that are not below the number of images are left out, but for the
+    least, which then asks all. temperature: above 0, of a vote's weight exp(cosine similarity / temperature).
+    labels: the images' classes by name. classes: names of the masks' classes, which stand in for labels: an image's
+    class is then the one of most pixels; images that are void are left out.
+
+    Figure "accuracy" over k. Numbers, from 0 to 1: "k20/accuracy" for each k; "majority_share", what naming the most
+    frequent class would get. Raises UserError without labels or masks, and for less than 2 images or classes.
+    """
+
+    subject: ClassVar[Subject] = "backbone"
+    read: ClassVar[str] = (
+        "Share of images whose class the k nearest others vote for; the look at step 0 is of the network as it began."
+    )
+    caution: ClassVar[str] = (
+        "A few hundred images make an accuracy uncertain by several percent and a poor memory for large k; judge by "
+        "`twinsight evaluate --probe knn`, which asks the whole validation split."
+    )
+
+    def __init__(
+        self,
+        classes: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
+        ks: Sequence[int] = KS,
+        temperature: float = 0.07,
+    ):
+        if not ks or min(ks) < 1:
+            raise UserError(f"--ks {' '.join(map(str, ks))}: needs one number or more, each at least 1")
+        if temperature <= 0:
+            raise UserError(f"--temperature {temperature:g}: must be above 0")
+        self.classes, self.labels, self.ks, self.temperature = classes, labels, tuple(ks), temperature
+
+    def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
+        chosen, labels, _ = labeled(len(images), masks, self.classes, self.labels)
+        count = len(chosen)
+        ks = [k for k in self.ks if k < count] or [min(self.ks)]
+        voted = votes_of_others(embed(model, [images[i] for i in chosen]), labels, ks, self.temperature)
+        accuracies = [(row == labels).double().mean().item() for row in voted]
+        numbers = {f"k{k}/accuracy": accuracy for k, accuracy in zip(ks, accuracies)}
+        share = labels.bincount().max().item() / count
+        lines = {"k-NN": (ks, accuracies), "most frequent class": (ks, [share] * len(ks))}
+        return Finding({"accuracy": curves(lines, "k", "accuracy")}, numbers | {"majority_share": share})
+
+
+def labeled(
+    count: int, masks: Sequence[Tensor] | None, classes: Sequence[str], labels: Sequence[str] | None
+) -> tuple[list[int], Tensor, list[str]]:
+    """Which of `count` images have a class; its index, (N,) int64, into the names of those there are, which are last.
+
+    Raises UserError if it is unknown, or there are less than 2 images or classes.
+    """
+    names = class_names(count, masks, classes, labels)
+    if names is None:
+        raise UserError(
+            "--data: has neither classes of images nor masks; take --data class-folder, or a data set with masks"
+        )
+    chosen = [i for i in range(count) if labels is not None or masks is None or (masks[i] != VOID).any()]
+    known = sorted({names[i] for i in chosen})
+    if len(known) < 2:
+        seen = f"all of class {known[0]}" if known else "all void"
+        raise UserError(f"--data: its {len(chosen)} images looked at are {seen}; take more images or other data")
+    return chosen, torch.tensor([known.index(names[i]) for i in chosen]), known
+
+
+def knn_predictions(
+    train: Tensor, train_labels: Tensor, test: Tensor, classes: int, ks: Sequence[int], temperature: float = 0.07
+) -> Tensor:
+    """(M, D) embeddings with (M,) labels, (N, D) -> (len(ks), N) int64: what the k nearest of train vote for."""
+    memory = Memory(F.normalize(train.float(), dim=1), train_labels)
+    return votes(F.normalize(test.float(), dim=1), memory, classes, ks, temperature)

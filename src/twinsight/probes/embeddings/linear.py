@@ -1,0 +1,82 @@
+"""A linear classifier on embeddings: what of an image's class a single layer reads from them."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
+from twinsight.probes.embeddings.knn import labeled
+from twinsight.probes.embeddings.neighbors import embed
+from twinsight.probes.fits.linear import choose_strength, fit, held_out
+from twinsight.probes.probe import Finding, Subject, column
+from twinsight.probes.segmentation.confusion import confusion_plot
+from twinsight.segmentation.metrics import ConfusionMatrix, Scores
+
+DRAWN = 40
+"""Most classes of a figure."""
+
+
+class LinearProbe:
+    """Classes by a linear layer on the frozen embeddings, fitted to every second image and asked about the others, then
+    the other way round, so that each image is asked about once.
+
+    labels, classes: as for `Knn`. seed: of the images that the regularization is chosen on, a fifth of those learned.
+
+    Figure "confusion", of at most 40 classes. Numbers, from 0 to 1: "accuracy"; "top5_accuracy", of more than 5
+    classes; "class/NAME/accuracy"; "majority_share", what naming the most frequent class would get. Raises UserError
+    without labels or masks, and for less than 8 images or 2 classes.
+    """
+
+    subject: ClassVar[Subject] = "backbone"
+    read: ClassVar[str] = (
+        "Each row is a true class: the share of its images for which a linear layer names each column's class; the "
+        "look at step 0 is of the network as it began."
+    )
+    caution: ClassVar[str] = (
+        "Half of a few hundred images teach the layer little, and each class has few to be asked about; judge by "
+        "`twinsight evaluate --probe linear`, which learns the training split and asks the validation split."
+    )
+
+    def __init__(self, classes: Sequence[str] = (), labels: Sequence[str] | None = None, seed: int = 0):
+        if seed < 0:
+            raise UserError(f"--seed {seed}: must be at least 0")
+        self.classes, self.labels, self.seed = classes, labels, seed
+
+    def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
+        chosen, labels, names = labeled(len(images), masks, self.classes, self.labels)
+        if len(chosen) < 8:
+            raise UserError(f"images: {len(chosen)} with a class; half teach the other half, so give at least 8")
+        vectors = embed(model, [images[i] for i in chosen])
+        logits = torch.zeros(len(chosen), len(names))
+        for learned, asked in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+            logits[asked] = linear_logits(vectors[learned], labels[learned], vectors[asked], len(names), self.seed)[0]
+        confusion = ConfusionMatrix(len(names))
+        confusion.update(logits.argmax(1), labels)
+        scores = Scores(confusion.matrix)  # not compute(), which would wait for other processes
+        numbers = {"accuracy": top(logits, labels, 1)}
+        if len(names) > 5:
+            numbers["top5_accuracy"] = top(logits, labels, 5)
+        numbers["majority_share"] = labels.bincount().max().item() / len(labels)
+        numbers |= {f"class/{column(name)}/accuracy": one for name, one in zip(names, scores.recall.tolist())}
+        return Finding({"confusion": confusion_plot(scores, names)} if len(names) <= DRAWN else {}, numbers)
+
+
+def linear_logits(
+    train: Tensor, train_labels: Tensor, test: Tensor, classes: int, seed: int = 0
+) -> tuple[Tensor, float]:
+    """(M, D) embeddings with (M,) labels, (N, D) -> (N, classes) of a layer fitted to train, and its regularization.
+
+    Its strength is chosen on a random fifth of train, on which the rest is then asked; `fit` learns all of train.
+    """
+    targets = F.one_hot(train_labels.to(train.device), classes)
+    strength = choose_strength(train, targets, held_out(len(train), seed=seed).to(train.device))
+    return fit(train, targets, strength)(test), strength
+
+
+def top(logits: Tensor, labels: Tensor, k: int) -> float:
+    """Share, 0 to 1, of the rows whose label is among the k greatest logits."""
+    return (logits.topk(k).indices == labels[:, None]).any(1).double().mean().item()

@@ -1,0 +1,205 @@
+"""Pooled embeddings in two dimensions: which images a network holds for alike."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from torch import Tensor
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
+from twinsight.probes.draw import PAGE, Plot, distinct_colors
+from twinsight.probes.embeddings.neighbors import class_names, embed, leave_one_out
+from twinsight.probes.fits.pca import principal_axes, project
+from twinsight.probes.grids import as_color
+from twinsight.probes.images import pixels
+from twinsight.probes.probe import Finding, Subject, effective_rank
+
+Projection = Literal["pca", "tsne"]
+Style = dict[str, tuple[Any, str]]
+
+LEAST = {"pca": 3, "tsne": 4}
+NAMED = 20
+"""Classes with a color of their own, the most frequent; the rest share a gray."""
+MARKERS = "osD^vPX*"
+HEIGHTS = 2.6, 5.2
+THUMBNAIL = 0.42
+"""Inches: a thumbnail's longer side."""
+
+
+class Embedding:
+    """Images as points: their pooled embeddings brought down to two dimensions, some shown as thumbnails.
+
+    projection: "pca", the first two principal components, exact; or "tsne" (openTSNE), of the embeddings' directions.
+    classes: names of the masks' classes; an image's class is then the one of most pixels. palette: (len(classes), 3)
+    uint8, their colors. labels: the images' classes by name, where they are known otherwise.
+    seed: of t-SNE. perplexity: t-SNE's count of effective neighbors, 1 or more, lowered to a third of the other images
+    where it is higher; the axis tells the one used. thumbnails: at most so many, where they do not cover one another.
+
+    Figure: "embedding". Numbers: "explained1" and "explained2" (PCA), shares of the variance, 0 to 1; "effective_rank"
+    (see there); where classes are known, "knn", the share of images whose class their 20 nearest vote for.
+
+    Raises UserError if there are fewer than 3 images (t-SNE: 4), or openTSNE is not installed.
+    """
+
+    subject: ClassVar[Subject] = "backbone"
+    read: ClassVar[str] = "A point is an image; images that the network holds for alike lie close together."
+    caution: ClassVar[str] = (
+        "Two dimensions show little of many: PCA hides small differences, t-SNE invents gaps; trust k-NN over the eye."
+    )
+
+    def __init__(
+        self,
+        projection: Projection = "pca",
+        classes: Sequence[str] = (),
+        palette: np.ndarray | None = None,
+        labels: Sequence[str] | None = None,
+        seed: int = 0,
+        thumbnails: int = 60,
+        perplexity: float = 30.0,
+    ):
+        if projection not in LEAST:
+            raise UserError(f"--projection {projection}: must be pca or tsne")
+        if thumbnails < 0:
+            raise UserError(f"--thumbnails {thumbnails}: must not be negative")
+        if perplexity < 1:
+            raise UserError(f"--perplexity {perplexity}: must be at least 1")
+        self.projection: Projection = projection
+        self.classes = classes
+        self.palette = palette
+        self.labels = labels
+        self.seed = seed
+        self.thumbnails = thumbnails
+        self.perplexity = perplexity
+
+    def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
+        if len(images) < LEAST[self.projection]:
+            raise UserError(
+                f"--projection {self.projection}: needs {LEAST[self.projection]} images, and there are {len(images)}"
+            )
+        labels = class_names(len(images), masks, self.classes, self.labels)
+        embeddings = embed(model, images)
+        mean, axes, shares = principal_axes([embeddings], 2)
+        points = project(embeddings, mean, axes).numpy()
+        if self.projection == "pca":
+            numbers = {"explained1": shares[0].item(), "explained2": shares[1].item()}
+            names = [f"PC {i} ({100 * share:.0f} % of variance)" for i, share in enumerate(shares.tolist(), 1)]
+        else:
+            numbers = {}
+            perplexity = min(self.perplexity, (len(images) - 1) / 3)
+            points = tsne(F.normalize(embeddings, dim=1).numpy(), points, perplexity, self.seed)
+            names = [f"t-SNE 1 (perplexity {perplexity:.3g})", "t-SNE 2"]
+        numbers["effective_rank"] = effective_rank(embeddings)
+        if labels is not None:
+            known = sorted(set(labels))
+            numbers["knn"] = leave_one_out(embeddings, torch.tensor([known.index(label) for label in labels]))
+        looks = styles(labels, self.classes, self.palette)
+        groups = [label if label in looks else "other classes" for label in labels or [""] * len(images)]
+        figure = scatter(points, groups, looks, names, [thumbnail(image) for image in images], self.thumbnails)
+        return Finding({"embedding": figure}, numbers)
+
+
+def tsne(vectors: np.ndarray, start: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    """(N, D), and (N, 2) to start from -> (N, 2). One thread and exact neighbors, so that it repeats to the bit."""
+    try:
+        from openTSNE import TSNE  # an extra: imported only when asked for
+    except ImportError as error:
+        raise UserError("--projection tsne: not installed; run: pip install 'twinsight[tsne]'") from error
+
+    options: Any = {"perplexity": perplexity}  # its type says int, and it is not
+    small = 1e-4 * start / max(start[:, 0].std(), 1e-12)  # PCA keeps the large picture (Kobak and Berens, 2019)
+    fitted = TSNE(**options, initialization=small, neighbors="exact", n_jobs=1, random_state=seed)
+    return np.asarray(fitted.fit(vectors))
+
+
+def styles(labels: Sequence[str] | None, classes: Sequence[str], palette: np.ndarray | None) -> Style:
+    """Color and marker by class, in the order of `classes`, or else of the alphabet; "" where there are none."""
+    if labels is None:
+        return {"": (distinct_colors(1)[0], "o")}
+    frequent = {name for name, _ in Counter(labels).most_common(NAMED)}
+    order = {name: i for i, name in enumerate(classes)}
+    names = sorted(frequent, key=lambda name: (order.get(name, len(order)), name))
+    colors: list[Any] = list(distinct_colors(len(names)))
+    if palette is not None and frequent <= order.keys():
+        colors = [as_color(palette[order[name]]) for name in names]
+    looks = {name: (color, MARKERS[i % len(MARKERS)]) for i, (name, color) in enumerate(zip(names, colors))}
+    return looks if len(set(labels)) <= NAMED else {**looks, "other classes": ("#bbbbbb", ".")}
+
+
+def thumbnail(image: Tensor) -> np.ndarray:
+    """(3, H, W) -> (h, w, 3) uint8, 128 pixels at most."""
+    whole = pixels(image)
+    scale = min(1.0, 128 / max(whole.shape))
+    return cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def apart(points: np.ndarray, count: int) -> list[int]:
+    """Indices of at most `count` of the (N, 2) points, each at least 1 from the others along x or y.
+
+    After the first point, the farthest from those already chosen comes next, so that few cover the whole.
+    """
+    distance = np.full(len(points), np.inf)
+    chosen: list[int] = []
+    while len(chosen) < count and distance.max() >= 1:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.abs(points - points[chosen[-1]]).max(axis=1))
+    return chosen
+
+
+def scatter(
+    points: np.ndarray,
+    groups: Sequence[str],
+    looks: Style,
+    names: Sequence[str],
+    thumbs: Sequence[np.ndarray],
+    count: int,
+) -> Plot:
+    """(N, 2) points by group, in one scale along both axes; those with a thumbnail lie at its center."""
+    width, margin = PAGE, 0.3  # inches; the margin holds the axis labels
+    per_line = max(1, int(width / (0.45 + 0.06 * max(map(len, looks)))))
+    lines = math.ceil(len(looks) / per_line) if len(looks) > 1 else 0
+    low, high = points.min(axis=0), points.max(axis=0)
+    ratio = (high - low)[1] / max((high - low)[0], 1e-12)
+    height = float(np.clip(ratio * (width - margin - THUMBNAIL) + THUMBNAIL + margin, *HEIGHTS))
+    room = np.array([width, height]) - margin
+    unit = max(((high - low) / (room - THUMBNAIL)).max(), 1e-12)  # of the data in an inch
+    chosen = apart(points / unit / THUMBNAIL, count)
+
+    def draw(figure: FigureBase) -> None:
+        axis = figure.subplots()
+        for name, (color, marker) in looks.items():
+            members = points[[group == name and i not in chosen for i, group in enumerate(groups)]]
+            axis.scatter(*members.T, s=24, color=color, marker=marker, edgecolor="white", linewidth=0.5, zorder=4)
+        for i in chosen:
+            stick(axis, points[i], thumbs[i], looks[groups[i]][0])
+        x, y = (low + high) / 2
+        half = unit * room / 2
+        axis.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
+        axis.set(xlim=(x - half[0], x + half[0]), ylim=(y - half[1], y + half[1]))
+        axis.set_aspect("equal")
+        if lines:
+            handles = [
+                Line2D([], [], linestyle="", marker=marker, color=color, markersize=5, label=name)
+                for name, (color, marker) in looks.items()
+            ]
+            figure.legend(handles=handles, loc="outside lower center", ncols=per_line, fontsize=7)
+
+    return Plot(width, height + 0.17 * lines, draw)
+
+
+def stick(axis: Axes, point: np.ndarray, image: np.ndarray, color: Any) -> None:
+    """A thumbnail around a point, framed in its class's color."""
+    picture = OffsetImage(image, zoom=72 * THUMBNAIL / max(image.shape), interpolation="antialiased")
+    frame = {"edgecolor": color, "linewidth": 1.5}
+    box = AnnotationBbox(picture, (point[0], point[1]), frameon=True, pad=0, bboxprops=frame, zorder=3)
+    box.set_in_layout(False)
+    axis.add_artist(box)

@@ -1,0 +1,19 @@
+"""The same figures of several models beside one another."""
+
+import numpy as np
+
+from twinsight.probes.draw import Plot, beside
+from twinsight.probes.probe import Finding
+from twinsight.probes.segmentation.predictions import compare
+
+
+def together(findings: dict[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
+    """Each figure with those of the same name of all models beside it; predictions in one row too."""
+    names = dict.fromkeys(figure for finding in findings.values() for figure in finding.figures)
+    plots = {
+        name: beside({model: finding.figures[name] for model, finding in findings.items() if name in finding.figures})
+        for name in names
+    }
+    if palette is not None and len(findings) > 1 and all(finding.scenes for finding in findings.values()):
+        plots["compared"] = compare(findings, palette)
+    return plots
