@@ -5,12 +5,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow soak hostile bench lint types format constraints clean
+.PHONY: help setup hooks demo test test-slow coverage soak hostile bench lint types format constraints clean
 
 help:  ## Name the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
 setup: $(READY)  ## Make .venv and install everything into it
+
+hooks: $(READY)  ## Check style at each commit and types at each push, by pre-commit
+	$(BIN)/pre-commit install
 
 demo: $(READY)  ## Pretrain, segment and report on the embedded data set, in minutes: runs/demo/index.html
 	$(BIN)/twinsight demo
@@ -20,6 +23,9 @@ test: $(READY)  ## Run the tests
 
 test-slow: $(READY)  ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(READY)  ## Run the tests and say which lines of src they miss; COVERAGE="tests/data" for some
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered $(COVERAGE)
 
 soak: $(READY)  ## Kill 100 trainings, resume them, compare them with some left alone; SOAK="--seed 1 --kills 20"
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak/soak.py $(SOAK)
@@ -47,7 +53,7 @@ constraints: $(READY)  ## Pin what pyproject.toml asks for: constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --quiet -o constraints.txt
 
 clean:  ## Remove .venv and all caches, not runs or data
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the way out where uv has no wheel or cannot install.
