@@ -8,11 +8,13 @@ from typing import Any
 from twinsight.assemble.data import make_inference, with_masks
 from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing, data_set, images
+from twinsight.assemble.predicting import Predictor
 from twinsight.assemble.probing import captions
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs
 from twinsight.data.pipes import spare_shared_memory
+from twinsight.data.samples import Dataset
 from twinsight.data.whole import whole_images
 from twinsight.data.workers import choose_workers
 from twinsight.device import Device
@@ -26,7 +28,6 @@ from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file
 from twinsight.report import evaluations
 from twinsight.report.runs import report_run
-from twinsight.segmentation.inference import at_once
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 from twinsight.segmentation.model import load_classes
 
@@ -52,8 +53,14 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     inference = make_inference(options)
     model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
     precision = segmenting_precision(options.precision, trained, device)
-    dataset = with_masks(options.data.open("val"))
     classes, _ = load_classes(options.run / "classes.json")
+    return evaluate(options, Predictor(model, inference, device, precision), classes)
+
+
+def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) -> Scores:
+    """The scores on --data of what `predictor` predicts; kept in the run, and printed."""
+    device, inference = predictor.device, predictor.inference
+    dataset = with_masks(options.data.open("val"))
     if dataset.classes != classes:
         raise UserError(
             f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} "
@@ -65,23 +72,14 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
         "evaluate",
         f"{options.run}, {options.checkpoint} checkpoint",
         data_set(options.data, counts),
-        computing(device, precision, trained=options.precision is None),
+        computing(device, predictor.precision, trained=options.precision is None),
     )
     glance(None, dataset)
-    confusion = ConfusionMatrix(len(classes))
-    workers = choose_workers(options.workers, gpu=device.cuda)
-    loader = whole_images(Pairs(dataset), lambda pixels: at_once(pixels, device.torch), workers)
-    if remark := spare_shared_memory(loader):
-        told(remark)
-    for batch in tracked(loader, "evaluating", len(loader)):
-        assert batch.masks is not None
-        with device.autocast(precision):
-            confusion.update(inference.classes(model, batch.images.to(device.torch)), batch.masks.to(device.torch))
-    scores = confusion.compute()
+    scores = measure(predictor, dataset, len(classes), choose_workers(options.workers, gpu=device.cuda))
     measured = {
         "checkpoint": options.checkpoint,
         "data": data_set(options.data, counts).removeprefix("data "),
-        "precision": device.precision(precision),
+        "precision": device.precision(predictor.precision),
         **{
             field.name: str(getattr(inference, field.name))
             for field in fields(inference)
@@ -96,6 +94,18 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
     print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
+
+
+def measure(predictor: Predictor, dataset: Dataset, classes: int, workers: int) -> Scores:
+    """Every pixel of a data set, by its class and the predicted one."""
+    confusion = ConfusionMatrix(classes)
+    loader = whole_images(Pairs(dataset), predictor.at_once, workers)
+    if remark := spare_shared_memory(loader):
+        told(remark)
+    for batch in tracked(loader, "evaluating", len(loader)):
+        assert batch.masks is not None
+        confusion.update(predictor.masks(batch.images), batch.masks.to(predictor.device.torch))
+    return confusion.compute()
 
 
 def save(file: Path | None, numbers: dict[str, Any]) -> None:

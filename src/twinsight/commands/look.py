@@ -1,7 +1,7 @@
 """twinsight look: a probe put to one model or several side by side, answered with figures and numbers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
         f"fp32 on {device.type}",
         f"to {options.out}",
     )
+    findings = ask(probe, name, models, seen)
+    return together(findings, models[0].palette), findings
+
+
+def ask(probe: Any, name: str, models: Sequence[Opened], seen: Seen) -> dict[str, Finding]:
+    """What the probe finds in each model, by the model's name. Raises UserError for a model that it cannot ask."""
     findings: dict[str, Finding] = {}
     for model in models:
         known = {
@@ -79,7 +85,7 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
         for remark in finding.remarks:
             told(f"look: {model.name}: {remark}")
         findings[unique(model.name, findings)] = finding
-    return together(findings, models[0].palette), findings
+    return findings
 
 
 NEEDS = {"segmenter": "give a run of `twinsight segment`"}

@@ -7,28 +7,23 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from twinsight.assemble.data import find, make_inference
 from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing
 from twinsight.assemble.opening import images as counted
+from twinsight.assemble.predicting import Predictor, write_prediction
 from twinsight.console import told, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
-from twinsight.data.masks import write_mask
 from twinsight.data.reading import Reading
 from twinsight.data.whole import WAITING, batches
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.files import whole
 from twinsight.options.commands import Predict
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_folder
-from twinsight.probes.draw import overlay
-from twinsight.segmentation.inference import at_once
-from twinsight.segmentation.metrics import best_class
 from twinsight.segmentation.model import load_classes
 from twinsight.segmentation.streaming import ahead, threads
 
@@ -60,25 +55,18 @@ def run(options: Predict) -> None:
         f"to {options.out}",
     )
     _, palette = load_classes(options.run / "classes.json")
+    predictor = Predictor(model, inference, device, precision)
     known = {name: getattr(options, name) or getattr(trained.data, name, None) for name in ("bits", "max_megapixels")}
     reading = decide(list(images.values()), **known)
     broken: list[str] = []
 
     def segmented(batch: list[Picture]) -> Tensor:
-        pixels = torch.from_numpy(np.stack([picture.pixels for picture in batch])).permute(0, 3, 1, 2)
-        with device.autocast(precision):
-            return best_class(inference.scores(model, pixels.to(device.torch)))
+        return predictor.masks(torch.from_numpy(np.stack([picture.pixels for picture in batch])).permute(0, 3, 1, 2))
 
     def write(predicted: tuple[Picture, Tensor]) -> None:
         (name, pixels), classes = predicted
         mask = classes.cpu().numpy()  # here, so that a GPU is not waited for before it has its next batch
-        target = options.out / f"{name}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as stream:
-            write_mask(stream, mask, palette)
-        if options.overlay:
-            with whole(options.out / f"{name}.overlay.jpg") as stream:
-                Image.fromarray(overlay(pixels, mask, palette, options.opacity)).save(stream, format="JPEG")
+        write_prediction(options.out, name, mask, palette, pixels if options.overlay else None, options.opacity)
 
     def pictures() -> Iterator[Picture]:
         for found in ahead(pool, partial(read, reading), images.items(), AHEAD):
@@ -92,7 +80,7 @@ def run(options: Predict) -> None:
             yield from zip(batch, segmented(batch))
 
     def size(picture: Picture) -> int:
-        return options.batch_size or at_once(picture.pixels[..., 0].size, device.torch)
+        return options.batch_size or predictor.at_once(picture.pixels[..., 0].size)
 
     with threads() as pool:
         written = ahead(pool, write, predicted(), AHEAD)

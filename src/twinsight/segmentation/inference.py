@@ -53,8 +53,12 @@ class Inference:
     @torch.inference_mode()
     def scores(self, model: Segmenter, images: Tensor) -> Tensor:
         """Scores (B, classes, H, W) whose highest is a pixel's class: logits suffice where nothing is averaged."""
-        averages = self.window is not None or self.scales != (1.0,) or self.flip
-        return self(model, images) if averages else model(images)
+        return self(model, images) if self.averages else model(images)
+
+    @property
+    def averages(self) -> bool:
+        """Whether a pixel's scores are a mean over windows, scales or flips, and so probabilities."""
+        return self.window is not None or self.scales != (1.0,) or self.flip
 
     @torch.inference_mode()
     def classes(self, model: Segmenter, images: Tensor) -> Tensor:
