@@ -10,11 +10,12 @@ import twinsight
 ROOT = Path(twinsight.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FREE = {"errors", "files", "plain"}
+FREE = {"errors", "files", "plain", "quantities"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "plain": {"errors"},
+    "quantities": set(),
     "device": FREE,
     "layers": FREE,
     "options": FREE | {"options"},

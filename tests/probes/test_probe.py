@@ -7,7 +7,8 @@ from torch import nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.probes.draw import curves
-from twinsight.probes.probe import Finding, effective_rank, inspecting
+from twinsight.probes.finding import Finding
+from twinsight.probes.probe import effective_rank, inspecting
 
 
 def test_inspecting_restores_each_modules_own_mode():
@@ -55,5 +56,5 @@ def test_a_notebook_shows_figures_and_numbers():
     page = finding._repr_html_()
     assert page.count("data:image/png;base64,iVBOR") == 1
     assert "a&lt;b" in page
-    assert "<td>0.25</td>" in page
+    assert "<td>n</td><td>a&lt;b</td><td>0.25</td>" in page
     assert "a<b" not in page

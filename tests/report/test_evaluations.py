@@ -25,18 +25,18 @@ def test_the_page_shows_evaluations(tmp_path):
     runs = [make_run(tmp_path / name) for name in ("a", "b", "c")]
     keep(runs[0], MEASURED, {"mean_iou": 0.5, "dice": math.nan})
     keep(runs[1], MEASURED, {"mean_iou": 0.25})
-    page = report_run(runs[0], {}).read_text()
+    page = report_run(runs[0]).read_text()
     assert table(page, "measured") == [
         ["measured", "mean iou", "dice"],
         ["data folder, split val, images 9", "50.0", ""],
     ]
-    page = report_runs(runs, tmp_path / "all.html", {}).read_text()
+    page = report_runs(runs, tmp_path / "all.html").read_text()
     at = page.index("<h2>Evaluations")
     assert [row[:3] for row in table(page[at:], "run")[1:]] == [
         ["a", "data folder, split val, images 9", "50.0"],
         ["b", "data folder, split val, images 9", "25.0"],
     ]
-    assert "Evaluations" not in report_run(runs[2], {}).read_text()
+    assert "Evaluations" not in report_run(runs[2]).read_text()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"measured": {}}]', '{"measured": 1}', "3"])

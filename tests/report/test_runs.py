@@ -8,11 +8,11 @@ import yaml
 from PIL import Image
 
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.report.page import Picture, Section, write_page
 from twinsight.report.record import Record, natural
 from twinsight.report.runs import report_run, report_runs
 
-CAPTIONS = {"attention": ("Brighter is more.", "It decides nothing."), "erf": ("Far.", "Near.")}
 ROWS = [
     {"step": 9, "epoch": 0, "train/loss": 2.0, "train/lr": 1e-3},
     {
@@ -21,9 +21,9 @@ ROWS = [
         "train/loss": 1.0,
         "train/lr": 1e-4,
         "val/mean_iou": 0.5,
-        "probe/attention/b1/entropy": 3.0,
+        "probe/attention/block1/entropy": 0.75,
     },
-    {"step": 29, "epoch": 2, "val/mean_iou": 0.4, "probe/attention/b1/entropy": 2.0},
+    {"step": 29, "epoch": 2, "val/mean_iou": 0.4, "probe/attention/block1/entropy": 0.5},
 ]
 
 
@@ -62,10 +62,15 @@ def titles(html: str) -> list[str]:
 
 def test_a_run_says_what_it_was_and_what_came_of_it(tmp_path):
     run = make_run(tmp_path / "one", head={"name": "setr-pup"})
-    assert report_run(run, CAPTIONS) == run / "report.html"
+    assert report_run(run) == run / "report.html"
     html = (run / "report.html").read_text()
     assert ["head.name", "setr-pup"] in table(html, "option")
-    assert table(html, "number")[1:] == [["train/loss", "1", "", ""], ["val/mean_iou", "40.0", "50.0", "19"]]
+    assert table(html, "number") == [
+        ["number", "last", "best", "step of the best"],
+        ["mean IoU, %", "40.0", "50.0", "19"],
+        ["training loss", "1", "", ""],
+    ]
+    assert html.index(">Verdict</h2>") < html.index(">Scores</h2>") < html.index(">What was run</h2>")
     assert "in epoch 3 of 3" in html
     assert f"twinsight segment --config {run / 'config.yaml'}" in html
     assert "<code>twinsight segment --seed 0</code>" in html
@@ -78,13 +83,14 @@ def test_the_newest_figure_stands_and_the_first_is_under_a_fold(tmp_path):
             dot(run / f"figures/attention/block{block}-{step:07}.png")
     dot(run / "figures/attention/strip.png")
     dot(run / "figures/attention/.block2-0000700.png.tmp.png")
-    html = report_run(run, CAPTIONS).read_text()
-    section = html[html.index(">Attention</h2>") : html.index(">Do it again</h2>")]
+    html = report_run(run).read_text()
+    section = html[html.index(">Attention</h2>") : html.index(">What was run</h2>")]
     shown, _, folded = section.partition("<details>")
-    assert titles(shown) == ["block2, step 12345678", "block12, step 12345678", "strip"]
-    assert titles(folded) == ["block2, step 0", "block12, step 0"]
-    assert "Brighter is more. <b>Beware:</b> It decides nothing." in shown
-    assert table(folded, "number")[1:] == [["b1/entropy", "3", "2"]]
+    assert titles(shown) == ["Block 2, step 12,345,678", "Block 12, step 12,345,678", "Strip"]
+    assert titles(folded) == ["Block 2, step 0", "Block 12, step 0", "Over time"]
+    assert f"{CAPTIONS['attention'].read} <b>Beware:</b> {CAPTIONS['attention'].caution}" in unescape(shown)
+    entropy = "entropy of attention (0 one patch, 1 uniform)"
+    assert table(folded, "where")[1:] == [["block 1", entropy, "0.75", "0.5"]]
     assert ">Receptive fields</h2>" not in html
 
 
@@ -95,11 +101,11 @@ def test_classes_are_in_percent_and_missing_ones_are_empty(tmp_path):
         (run / "figures/classes/per-class.csv").write_text(
             f"class,iou,pixels\nroad & <i>,{iou},0.75\nnone,,\nx,nan,0\n"
         )
-    html = report_run(tmp_path / "a", {}).read_text()
+    html = report_run(tmp_path / "a").read_text()
     assert table(html, "class") == [
-        ["class", "iou", "pixels"], ["road & <i>", "25.0", "75.0"], ["none", "", ""], ["x", "", "0.0"],
+        ["class", "IoU", "pixels"], ["road & <i>", "25.0", "75.0"], ["none", "", ""], ["x", "", "0.0"],
     ]  # fmt: skip
-    html = report_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all.html", {}).read_text()
+    html = report_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all.html").read_text()
     assert table(html, "class")[:2] == [["class", "a", "b"], ["road & <i>", "25.0", "50.0"]]
 
 
@@ -109,11 +115,12 @@ def test_several_runs_stand_in_rows_with_what_differs(tmp_path):
     third = make_run(tmp_path / "third", rows=[], command="pretrain", lr=0.2)
     dot(first / "figures/attention/map-0000001.png")
     dot(second / "figures/attention/map-0000002.png")
-    file = report_runs([first, second, third], tmp_path / "new" / "all.html", CAPTIONS)
+    file = report_runs([first, second, third], tmp_path / "new" / "all.html")
     html = file.read_text()
-    header, *rows = table(html, "run")
+    header, *rows = table(html[html.index("what differs</h2>") :], "run")
     assert header == [
-        "run", "steps", "loss, last", "mean IoU, last", "mean IoU, best", "command", "head.name", "epochs", "lr",
+        "run", "steps", "training loss (last)", "mean IoU, % (last)", "mean IoU, % (best)", "command", "head.name",
+        "epochs", "lr",
     ]  # fmt: skip
     assert rows == [
         ["first", "30", "1", "40.0", "50.0", "segment", "linear", "3", "0.1"],
@@ -121,7 +128,7 @@ def test_several_runs_stand_in_rows_with_what_differs(tmp_path):
         ["third", "", "", "", "", "pretrain", "", "3", "0.2"],
     ]
     assert "<b>" not in html.replace("<b>Beware:</b>", "")
-    assert [title for title in titles(html) if "map" in title] == ["first: map, step 1", "second & <b>: map, step 2"]
+    assert [title for title in titles(html) if "Map" in title] == ["first: Map, step 1", "second & <b>: Map, step 2"]
     assert ["head.levels", "1 2", "", ""] in table(html, "option")
     assert "'second &amp; &lt;b&gt;" not in html  # quoted as a whole path
     assert unescape(html).count(f"--config '{second}/config.yaml'") == 1
@@ -129,14 +136,14 @@ def test_several_runs_stand_in_rows_with_what_differs(tmp_path):
 
 def test_runs_of_the_same_name_are_told_apart_by_their_paths(tmp_path):
     folders = [make_run(tmp_path / where / "run") for where in ("x", "y")]
-    html = report_runs(folders, tmp_path / "all.html", {}).read_text()
+    html = report_runs(folders, tmp_path / "all.html").read_text()
     assert [row[0] for row in table(html, "run")[1:]] == [str(folder) for folder in folders]
 
 
 def test_a_run_that_has_only_begun(tmp_path):
     run = make_run(tmp_path / "new", rows=[])
     (run / "environment.txt").unlink()
-    html = report_run(run, CAPTIONS).read_text()
+    html = report_run(run).read_text()
     assert "Nothing is logged yet." in html
     assert "Learning curves" not in html
     assert '<img src="data:image' not in html
@@ -147,13 +154,13 @@ def test_what_is_no_run_is_refused(tmp_path, config):
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
     with pytest.raises(UserError, match=r"is no run directory|config\.yaml: (is no valid YAML|is not UTF-8)"):
-        report_run(tmp_path, {})
+        report_run(tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 
 def test_no_run_at_all_is_refused(tmp_path):
     with pytest.raises(UserError, match="at least one"):
-        report_runs([], tmp_path / "all.html", {})
+        report_runs([], tmp_path / "all.html")
 
 
 def test_a_figure_that_is_none_is_named(tmp_path):
@@ -161,7 +168,7 @@ def test_a_figure_that_is_none_is_named(tmp_path):
     (run / "figures" / "erf").mkdir(parents=True)
     (run / "figures" / "erf" / "field-0000001.png").write_text("no image")
     with pytest.raises(UserError, match=r"field-0000001\.png: cannot be read"):
-        report_run(run, {})
+        report_run(run)
 
 
 def test_a_page_that_would_be_too_large_says_what_it_has_lost(tmp_path, monkeypatch):

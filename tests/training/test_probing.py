@@ -12,7 +12,7 @@ from twinsight.data.views import two_views
 from twinsight.errors import UserError
 from twinsight.options.commands import Pretrain
 from twinsight.probes.draw import curves
-from twinsight.probes.probe import Finding, Scene
+from twinsight.probes.finding import Finding, Scene
 from twinsight.runs.directory import Run
 from twinsight.runs.rows import read_rows
 from twinsight.training import probing, trackers

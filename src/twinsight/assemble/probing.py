@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from twinsight.options.parse import suggest
 from twinsight.options.probes import PROBES, ProbeOptions
 from twinsight.options.training import TrainingOptions
 from twinsight.probes.probe import inspecting
-from twinsight.probes.segmentation import confusion
 from twinsight.probes.views.snapshots import animate, strip
 from twinsight.runs.rows import read_rows
 from twinsight.training.probing import Probing, Scheduled
@@ -100,13 +98,3 @@ def draw_history(folder: Path) -> None:
     rows = read_rows(folder / "metrics.csv")
     strip(matrices, rows).save(files[0].with_name("strip.png"))
     animate(matrices, files[0].with_name("animation.gif"), rows)
-
-
-def captions() -> dict[str, tuple[str, str]]:
-    """How to read each probe's figures, and how they can mislead."""
-    found = {"confusion": (confusion.READ, confusion.CAUTION)}
-    for name, kind in PROBES.items():
-        module, _, attribute = kind.target.partition(":")
-        probe = getattr(import_module(module), attribute)
-        found[name] = (probe.read, probe.caution)
-    return found

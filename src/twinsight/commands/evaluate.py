@@ -9,7 +9,6 @@ from twinsight.assemble.data import make_inference, with_masks
 from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing, data_set, images
 from twinsight.assemble.predicting import Predictor
-from twinsight.assemble.probing import captions
 from twinsight.console import told, tracked
 from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs
@@ -88,7 +87,7 @@ def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) 
     }
     try:
         evaluations.keep(options.run, measured, scores.scalars())
-        report_run(options.run, captions())
+        report_run(options.run)
     except OSError as error:
         told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
     save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})

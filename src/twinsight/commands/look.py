@@ -23,9 +23,10 @@ from twinsight.options.probes import PROBES
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_folder
 from twinsight.probes.draw import Plot
+from twinsight.probes.finding import Finding
 from twinsight.probes.images import to_tensor
-from twinsight.probes.probe import Finding
 from twinsight.probes.side_by_side import together
+from twinsight.quantities import quantity, title
 from twinsight.runs.rows import read_rows
 
 
@@ -147,10 +148,12 @@ def show(findings: dict[str, Finding], as_json: bool) -> None:
         return
     rows = dict.fromkeys(number for finding in findings.values() for number in finding.numbers)
     table = Table("", *findings)
+    names = {name: what for finding in findings.values() for name, what in finding.names.items()}
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
         values = [finding.numbers.get(row) for finding in findings.values()]
-        table.add_row(row, *["" if value is None else f"{value:.4g}" for value in values])
+        what = quantity(row, names)
+        table.add_row(title(row, names), *["" if value is None else what.text(value) for value in values])
     if rows:
         console.print(table)

@@ -129,7 +129,7 @@ def run(options: Pretrain) -> Path | None:
             save_backbone(backbone, export)
             if isinstance(end, str):  # after a signal there may be little time left
                 probing.draw_history(directory.folder)
-                report_run(directory.folder, probing.captions())
+                report_run(directory.folder)
     announce_end(end, directory, "pretrain")
     return directory.folder
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from twinsight.assemble.probing import captions
 from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.options.commands import Report
@@ -17,8 +16,8 @@ def run(options: Report) -> Path:
     own = options.out is None and len(options.runs) == 1
     check_file("out", out, options, options.overwrite or own)
     if len(options.runs) == 1:
-        report_run(options.runs[0], captions(), out)
+        report_run(options.runs[0], out)
     else:
-        report_runs(options.runs, out, captions())
+        report_runs(options.runs, out)
     told(f"report: {out}")
     return out

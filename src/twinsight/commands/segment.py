@@ -128,7 +128,7 @@ def run(options: Segment) -> Scores | None:
         if RANK == 0:
             export_best(module, directory)
             if isinstance(end, str):  # after a signal there may be little time left
-                report_run(directory.folder, probing.captions())
+                report_run(directory.folder)
     if module.scores is not None:
         told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
         print_scores(module.scores, train.classes)

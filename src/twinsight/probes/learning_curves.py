@@ -12,8 +12,10 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, PAGE, Plot
-from twinsight.probes.probe import Finding
+from twinsight.probes.finding import Finding
+from twinsight.quantities import PERCENT, Names, Quantity, place, quantity, title
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -32,44 +34,36 @@ COSTS = ("/seconds", "/share_of_time")
 class LearningCurves:
     """The odd probe: it asks what runs have logged, not a model.
 
-    scalars: draw and count those alone whose names begin with one of these, such as "train/loss"; none for all.
+    scalars: draw and count only those whose names begin with one of these, such as "train/loss"; none for all.
 
     Figures, as far as there is anything to draw: "loss", every term of the training's loss; "rate", the peak learning
-    rate; "scores", those of the validations in percent; "probe-NAME", the numbers of each probe. Of several runs, the
-    last place of a network that a probe asks ("block12") stands for all. Numbers: "train/loss/last", and of each score
-    "val/NAME/last" and "/best", the greatest; of several runs preceded by the run's name, in a column's letters.
+    rate; "scores", those of the validations in percent; "probe-NAME", the numbers of each probe that have changed. Of
+    several runs, the last place of a network that a probe asks ("block12") stands for all. Numbers: "train/loss/last",
+    and of each score "val/NAME/last" and "/best", the greatest; of several runs preceded by the run's name, in a
+    column's letters.
     """
 
-    read: ClassVar[str] = (
-        "Over the steps of the optimizer, some on a logarithmic scale. Where a loss has many points, they are the "
-        "faint line, and the strong one is their mean over a moving window of a fifteenth of the run."
-    )
-    caution: ClassVar[str] = (
-        "Losses of different methods or settings cannot be compared, and a step of a larger batch costs more."
-    )
+    caption: ClassVar = CAPTIONS["curves"]
 
     def __init__(self, scalars: Sequence[str] = ()):
         self.scalars = tuple(scalars)
 
     def __call__(self, runs: Mapping[str, Rows]) -> Finding:
         """runs: by name, the rows of metrics.csv (`read_rows`), empty for one that has not logged yet."""
-        names = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
-        kept = [name for name in names if name.startswith(self.scalars or "")]
-        series = {name: lines(runs, name) for name in kept}
+        logged = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
+        series = {name: lines(runs, name) for name in logged if name.startswith(self.scalars or "")}
         series = {name: found for name, found in series.items() if found}
-        # Another name of mean_accuracy.
-        scores = [name for name in series if name.startswith("val/") and name != "val/mean_recall"]
-        train = [name for name in series if name.startswith("train/") and name != "train/lr"]
-        panels = {
-            "loss": {name: series[name] for name in train},
-            "rate": {name: series[name] for name in ("train/lr",) if name in series},
-            "scores": {f"{name}, %": percent(series[name]) for name in scores},
-        }
+        panels: dict[str, dict[str, Lines]] = {"loss": {}, "rate": {}, "scores": {}}
+        for name, found in series.items():
+            group = "rate" if name == "train/lr" else {"train": "loss", "val": "scores"}.get(name.split("/")[0])
+            if group is not None and name != "val/mean_recall":  # another name of mean_accuracy
+                what = quantity(name, self.caption.names)
+                panels[group][what.title] = in_unit(found, what)
         measured = [name for name in series if name.startswith("probe/") and not name.endswith(COSTS)]
         for probe in dict.fromkeys(name.split("/")[1] for name in measured):
             prefix = f"probe/{probe}/"
             inner = {name.removeprefix(prefix): series[name] for name in measured if name.startswith(prefix)}
-            panels[f"probe-{probe}"] = by_measure(inner) if len(runs) == 1 else by_run(inner)
+            panels[f"probe-{probe}"] = moving((by_measure if len(runs) == 1 else by_run)(inner, names_of(probe)))
         figures = {
             name: small_multiples(panel, list(runs), smoothed=name == "loss", log=name in ("loss", "rate"))
             for name, panel in panels.items()
@@ -80,7 +74,7 @@ class LearningCurves:
 
 def lines(runs: Mapping[str, Rows], name: str) -> dict[str, Points]:
     """A scalar of each run that has it; what is no number (nothing to measure) is left out."""
-    found = {}
+    found: dict[str, Points] = {}
     for run, rows in runs.items():
         points = [(row["step"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
         if points:
@@ -89,41 +83,42 @@ def lines(runs: Mapping[str, Rows], name: str) -> dict[str, Points]:
     return found
 
 
-def percent(lines: Lines) -> Lines:
-    return {name: (steps, 100 * values) for name, (steps, values) in lines.items()}
+def in_unit(lines: Lines, what: Quantity) -> Lines:
+    factor = 100 if what.unit == PERCENT else 1
+    return {name: (steps, factor * values) for name, (steps, values) in lines.items()}
 
 
-def places(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """What measure of what place each is: "block12/entropy" is the entropy of block12, "iou/car" the iou of car. Of the
-    two parts the one with fewer values is the measure, so that neither depth nor many classes make many panels.
-    """
-    halves = {name: name.rpartition("/")[::2] for name in names}
-    heads, tails = (set(side) for side in zip(*halves.values()))
-    last = len(tails) <= len(heads)
-    return {name: (tail, head) if last or not head else (head, tail) for name, (head, tail) in halves.items()}
+def names_of(probe: str) -> Names:
+    return CAPTIONS[probe].names if probe in CAPTIONS else {}
 
 
-def by_measure(series: Mapping[str, Lines]) -> dict[str, Lines]:
+def moving(panels: Mapping[str, Lines]) -> dict[str, Lines]:
+    """Those with a line whose values differ: a constant is a number for a table, not a curve."""
+    return {title: lines for title, lines in panels.items() if any(np.ptp(values) > 0 for _, values in lines.values())}
+
+
+def by_measure(series: Mapping[str, Lines], names: Names) -> dict[str, Lines]:
     """Of one run: a panel for each measure, a line for each place."""
     panels: dict[str, dict[str, Points]] = {}
-    for name, (measure, place) in places(list(series)).items():
-        panels.setdefault(measure, {})[place] = next(iter(series[name].values()))
+    for key, found in series.items():
+        what = quantity(key, names)
+        panels.setdefault(what.title, {})[place(key)] = next(iter(in_unit(found, what).values()))
     return dict(panels)
 
 
-def by_run(series: Mapping[str, Lines]) -> dict[str, Lines]:
+def by_run(series: Mapping[str, Lines], names: Names) -> dict[str, Lines]:
     """Of several runs: a panel for each measure, a line for each run, at the last place of a network that it has; but
     a panel for each class, none of which can stand for all.
     """
     panels: dict[str, dict[str, Points]] = {}
     last: dict[str, dict[str, str]] = {}
-    for name, (measure, place) in places(list(series)).items():
-        is_class = name == f"{measure}/{place}"
-        panel = name if is_class else measure
-        panels.setdefault(panel, {}).update(series[name])
-        last.setdefault(panel, {}).update({} if is_class else dict.fromkeys(series[name], place))
-    named = {panel: " or ".join(filter(None, dict.fromkeys(of_runs.values()))) for panel, of_runs in last.items()}
-    return {f"{panel}, {named[panel]}" if named[panel] else panel: lines for panel, lines in panels.items()}
+    for key, found in series.items():
+        what, is_class = quantity(key, names), key.startswith("class/")
+        panel = title(key, names) if is_class else what.title
+        panels.setdefault(panel, {}).update(in_unit(found, what))
+        last.setdefault(panel, {}).update({} if is_class else dict.fromkeys(found, place(key)))
+    where = {panel: " or ".join(filter(None, dict.fromkeys(of_runs.values()))) for panel, of_runs in last.items()}
+    return {f"{where[panel]}: {panel}" if where[panel] else panel: lines for panel, lines in panels.items()}
 
 
 def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: bool, log: bool) -> Plot:
@@ -140,11 +135,11 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: 
 
     def draw(figure: FigureBase) -> None:
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-        for axis, (title, lines) in zip(axes, panels.items()):
+        for axis, (heading, lines) in zip(axes, panels.items()):
             for name, (steps, values) in lines.items():
                 line(axis, steps, values, looks[name], smoothed and len(values) >= MANY)
             steps, values = np.concatenate([*map(np.stack, lines.values())], axis=1)
-            decorate(axis, title, steps, values, log)
+            decorate(axis, heading, steps, values, log)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         for axis in axes[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column

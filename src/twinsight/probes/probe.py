@@ -1,69 +1,26 @@
 """A probe: a question put to a model, answered with figures and numbers."""
 
-import base64
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from html import escape
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twinsight.probes.draw import Plot
+from twinsight.probes.captions import Caption
+from twinsight.probes.finding import Finding
 
 Subject = Literal["backbone", "network", "method", "segmenter"]
 """What a probe asks: a `Backbone`; any network from images to anything; a self-supervised method, or a backbone in its
 place; a `SegmentationModel`."""
 
 
-class Scene(NamedTuple):
-    """An image with what a segmenter sees in it, for trackers that lay masks over images themselves.
-
-    image: (H, W, 3) uint8. masks: name ("prediction", "truth") -> (H, W) uint8 class indices, 255 = void.
-    classes: their names.
-    """
-
-    image: np.ndarray
-    masks: Mapping[str, np.ndarray]
-    classes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a probe has found.
-
-    figures: by a name fit for a file ("block12"). numbers: by a name fit for a column ("block12/entropy"); NaN where
-    there is nothing to measure. arrays: what the figures show. history: what a training keeps of every look, to be
-    drawn over time. scenes: see `Scene`. remarks: what a reader must know about how it was measured, a sentence each.
-    """
-
-    figures: Mapping[str, Plot]
-    numbers: Mapping[str, float]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-    history: Mapping[str, np.ndarray] = field(default_factory=dict)
-    scenes: Sequence[Scene] = ()
-    remarks: Sequence[str] = ()
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the figures, then remarks and numbers."""
-        images = "".join(
-            f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(plot._repr_png_()).decode()}">'
-            for name, plot in self.figures.items()
-        )
-        cells = "".join(f"<tr><td>{escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in self.numbers.items())
-        remarks = "".join(f"<p>{escape(remark)}</p>" for remark in self.remarks)
-        return f"{images}{remarks}<table>{cells}</table>"
-
-
 class Probe(Protocol):
     """A configured question.
 
-    subject: what `model` is. read: one line on how to read the figures. caution: one on how they can mislead; both go
-    under every figure of a report.
+    subject: what `model` is. caption: how to read the figures, how they can mislead, what the numbers are called.
 
     Called with images, (3, H, W) RGB each, uint8 or float in [0, 1], of any sizes (a (B, 3, H, W) tensor is such a
     sequence), and masks, (H, W) class indices each, 255 = void. It leaves the model as it was: its mode and parameters,
@@ -71,8 +28,7 @@ class Probe(Protocol):
     """
 
     subject: ClassVar[Subject]
-    read: ClassVar[str]
-    caution: ClassVar[str]
+    caption: ClassVar[Caption]
 
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding: ...
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from twinsight.probes.draw import Plot, beside
-from twinsight.probes.probe import Finding
+from twinsight.probes.finding import Finding
 from twinsight.probes.segmentation.predictions import compare
 
 

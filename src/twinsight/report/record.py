@@ -1,9 +1,12 @@
 """What a run has left on disk."""
 
+import csv
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +63,21 @@ class Record:
 def natural(name: str) -> list[tuple[int, str]]:
     """A key that puts block2 before block12."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def read_classes(file: Path) -> dict[str, dict[str, str]]:
+    """The row of each class. Raises UserError for what is no such table."""
+    rows = {}
+    try:
+        for row in csv.DictReader(StringIO(read_text(file))):
+            label = row.pop("class")
+            rows[label] = row
+            for cell in row.values():
+                in_percent(cell)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: is no table of numbers for each class; remove it") from error
+    return rows
+
+
+def in_percent(cell: str) -> str:
+    return "" if not cell or math.isnan(float(cell)) else f"{100 * float(cell):.1f}"

@@ -1,30 +1,27 @@
 """A run, or several side by side, as one page."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from twinsight.errors import UserError
-from twinsight.probes.learning_curves import LearningCurves
+from twinsight.probes.captions import CAPTIONS, Caption
+from twinsight.probes.learning_curves import COSTS, LearningCurves
 from twinsight.report import evaluations
-from twinsight.report.page import Fold, Gallery, Part, Picture, Section, write_page
+from twinsight.report.page import Fold, Gallery, Part, Picture, Section, Table, write_page
 from twinsight.report.record import Record, natural
 from twinsight.report.tables import machines, numbers, overview, per_class, scores, settings
-
-Captions = Mapping[str, tuple[str, str]]
-"""By probe: how its figures are read, and how they can mislead."""
-
-NAMES = {"erf": "Receptive fields", "correlation": "Cross-correlation", "views": "Augmented views"}
-"""Headings of probes whose names say too little."""
+from twinsight.report.verdict import last_step, reached, verdict
 
 
-def report_run(folder: Path, captions: Captions, file: Path | None = None) -> Path:
+def report_run(folder: Path, file: Path | None = None) -> Path:
     """Write a page on one run, FOLDER/report.html where no file is named. Raises UserError for what is no run."""
-    return report_runs([folder], file or folder / "report.html", captions)
+    return report_runs([folder], file or folder / "report.html")
 
 
-def report_runs(folders: Sequence[Path], file: Path, captions: Captions) -> Path:
+def report_runs(folders: Sequence[Path], file: Path) -> Path:
     """Write a page that lays runs side by side; of one run, all about it.
 
     Runs may be unfinished and of different commands. Raises UserError for a folder that is no run.
@@ -35,21 +32,25 @@ def report_runs(folders: Sequence[Path], file: Path, captions: Captions) -> Path
     with TemporaryDirectory() as scratch:
         drawn = curves(runs, Path(scratch))
         training = [drawn[name] for name in ("loss", "rate", "scores") if name in drawn]
-        gallery = Gallery(training, LearningCurves.read, LearningCurves.caution)
+        caption = CAPTIONS["curves"]
+        gallery = Gallery(training, caption.read, caption.caution)
         sections = [
-            overview(runs),
+            verdicts(runs),
             scores(runs),
             evaluations.section(runs),
-            Section("Learning curves", parts=[gallery] if training else []),
+            *([overview(runs)] if len(runs) > 1 else []),
+            Section(caption.title, parts=[gallery] if training else []),
             per_class(runs),
-            *probes(runs, captions, drawn),
+            *probes(runs, drawn),
+            *([overview(runs)] if len(runs) == 1 else []),
             again(runs),
             settings(runs),
             machines(runs),
         ]
         file.parent.mkdir(parents=True, exist_ok=True)
         title = next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs side by side"
-        write_page(file, title, lead(runs), [section for section in sections if section.parts or section.commands])
+        shown = [section for section in sections if section.text or section.parts or section.commands]
+        write_page(file, title, lead(runs), shown)
     return file
 
 
@@ -65,14 +66,27 @@ def lead(runs: Mapping[str, Record]) -> str:
         return f"{', '.join(runs)}."
     (run,) = runs.values()
     what = " ".join(str(run.options[name]) for name in ("method.name", "head.name") if name in run.options)
-    return f"twinsight {run.options['command']}: {what} on {run.options.get('backbone.name')}. {progress(run)}"
+    data = f" of {run.options['data.name']}" if "data.name" in run.options else ""
+    kind = {"pretrain": "Pretraining", "segment": "Segmentation"}.get(run.options["command"], run.options["command"])
+    return f"{kind}: {what} on {run.options.get('backbone.name')}, with images{data}. {progress(run)}"
 
 
 def progress(run: Record) -> str:
     if not run.rows:
-        return "Nothing is logged yet."
-    epoch = int(max(row.get("epoch", -1) for row in run.rows)) + 1
-    return f"Logged up to step {run.rows[-1]['step']:.0f}, in epoch {epoch} of {run.options.get('epochs')}."
+        return ""
+    epoch, epochs = reached(run)
+    return f"Logged up to step {last_step(run):,}, in epoch {epoch} of {epochs:g}."
+
+
+def verdicts(runs: Mapping[str, Record]) -> Section:
+    """What each run came to; of one run also what to do next."""
+    found = {name: verdict(run) for name, run in runs.items()}
+    if len(runs) > 1:
+        rows = [[name, " ".join(one.sentences)] for name, one in found.items()]
+        return Section("Verdict", parts=[Table(("run", "verdict"), rows)])
+    (one,) = found.values()
+    commands = [line for why, command in one.commands for line in (f"# {why}", command)]
+    return Section("Verdict", " ".join(one.sentences), commands=commands)
 
 
 def curves(runs: Mapping[str, Record], scratch: Path) -> dict[str, Picture]:
@@ -85,44 +99,60 @@ def curves(runs: Mapping[str, Record], scratch: Path) -> dict[str, Picture]:
         file = scratch / f"{name}.svg"
         plot.save(file)
         drawn[name] = (
-            Picture(file, titles[name], title=titles[name]) if name in titles else Picture(file, name, read, caution)
+            Picture(file, titles[name], title=titles[name])
+            if name in titles
+            else Picture(file, "numbers over time", read, caution, "Over time")
         )
     return drawn
 
 
-def probes(runs: Mapping[str, Record], captions: Captions, drawn: Mapping[str, Picture]) -> list[Section]:
+def probes(runs: Mapping[str, Record], drawn: Mapping[str, Picture]) -> list[Section]:
     """A section for each probe that has found anything."""
-    seen = {probe for run in runs.values() for probe in run.figures}
-    counted = {name.removeprefix("probe-") for name in drawn if name.startswith("probe-")}
-    known = dict.fromkeys([*captions, *sorted(seen | counted)])
-    sections = []
-    for probe in known:
-        if probe != "classes":
-            parts = figures(runs, probe, *captions.get(probe, ("", "")))
-            if f"probe-{probe}" in drawn:
-                parts += [drawn[f"probe-{probe}"], Fold("These numbers", [numbers(runs, f"probe/{probe}/")])]
-            sections.append(Section(NAMES.get(probe, probe.capitalize()), parts=parts))
+    seen = {probe for run in runs.values() for probe in run.figures} - {"classes"}
+    logged = {name.split("/")[1] for run in runs.values() for row in run.rows for name in row if is_measured(name)}
+    sections: list[Section] = []
+    for probe in dict.fromkeys([*CAPTIONS, *sorted(seen | logged)]):
+        caption = CAPTIONS.get(probe, Caption(probe.capitalize(), "", ""))
+        parts = figures(runs, probe, caption)
+        if f"probe-{probe}" in drawn:
+            parts.append(drawn[f"probe-{probe}"])
+        if probe in logged:
+            parts.append(Fold("Numbers", [numbers(runs, probe, caption.names)]))
+        sections.append(Section(caption.title, parts=parts))
     return sections
 
 
-def figures(runs: Mapping[str, Record], probe: str, read: str, caution: str) -> list[Part]:
+def is_measured(name: str) -> bool:
+    return name.startswith("probe/") and not name.endswith(COSTS)
+
+
+def figures(runs: Mapping[str, Record], probe: str, caption: Caption) -> list[Part]:
     """The newest, by run; under a fold the first ones."""
-    newest, first = [], []
+    newest: list[Picture] = []
+    first: list[Picture] = []
     names = {name for run in runs.values() for name in run.figures.get(probe, ())}
     for name in sorted(names, key=natural):
         for run, record in runs.items():
-            title = f"{run}: {name}" if len(runs) > 1 else name
+            what = heading(name, probe)
+            title = f"{run}: {what}" if len(runs) > 1 else what
             files = record.figures.get(probe, {}).get(name, {})
-            shown = [picture(files[step], probe, title, step) for step in sorted(files)]
+            shown = [picture(files[step], title, step) for step in sorted(files)]
             newest += shown[-1:]
             first += shown[:1] if len(shown) > 1 else []
-    parts: list[Part] = [Gallery(newest, read, caution)] if newest else []
-    return parts + ([Fold("The first ones, to see what has changed since", [Gallery(first)])] if first else [])
+    parts: list[Part] = [Gallery(newest, caption.read, caption.caution)] if newest else []
+    return parts + ([Fold("Before training", [Gallery(first)])] if first else [])
 
 
-def picture(file: Path, probe: str, title: str, step: int) -> Picture:
-    title += f", step {step}" if step >= 0 else ""
-    return Picture(file, f"{probe}: {title}", title=title)
+def heading(figure: str, probe: str) -> str:
+    """A figure's name in words: "block12" -> "Block 12"."""
+    words = re.sub(r"(?<=[a-z])(?=\d)", " ", figure).replace("_", " ").replace("-", " ")
+    words = CAPTIONS[probe].title if figure == probe and probe in CAPTIONS else words
+    return words[0].upper() + words[1:]
+
+
+def picture(file: Path, title: str, step: int) -> Picture:
+    title += f", step {step:,}" if step >= 0 else ""
+    return Picture(file, title, title=title)
 
 
 def again(runs: Mapping[str, Record]) -> Section:
@@ -138,6 +168,6 @@ def again(runs: Mapping[str, Record]) -> Section:
             commands.append(f"twinsight {command} --resume {folder}")
     return Section(
         "Do it again",
-        "How it was begun; the same from its complete options; going on with it where it was cut off.",
+        "The command that began it, the same from its complete options, and how to resume it.",
         commands=commands,
     )

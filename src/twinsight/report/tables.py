@@ -1,23 +1,24 @@
 """The tables of a report: of one run, or of several side by side."""
 
-import csv
-import math
 from collections.abc import Mapping
-from io import StringIO
-from pathlib import Path
 from typing import Any
 
-from twinsight.errors import UserError
-from twinsight.plain import read_text
-from twinsight.probes.learning_curves import LearningCurves, lines
+from twinsight.probes.captions import CAPTIONS
+from twinsight.probes.learning_curves import COSTS, LearningCurves, lines
+from twinsight.quantities import ALARM, Names, place, quantity
 from twinsight.report.page import Fold, Section, Table
-from twinsight.report.record import Record
+from twinsight.report.record import Record, in_percent, read_classes
 
 MAIN = (
     "command", "data.name", "data.root", "backbone.name", "backbone.pretrained", "weights", "method.name", "head.name",
     "freeze", "loss", "epochs", "batch_size", "optimizer", "lr", "head_lr", "weight_decay", "seed",
 )  # fmt: skip
 """The options that one asks for first."""
+
+
+HEADERS = {"iou": "IoU", "f1": "F1"}
+
+NAMES = CAPTIONS["curves"].names
 
 
 def overview(runs: Mapping[str, Record]) -> Section:
@@ -44,28 +45,35 @@ def overview(runs: Mapping[str, Record]) -> Section:
 def summary(run: Record) -> dict[str, str]:
     """The numbers of a run that go into one row."""
     numbers = LearningCurves(("train/loss", "val/mean_iou", "val/pixel_accuracy"))({"": run.rows}).numbers
-    steps = {"steps": f"{run.rows[-1]['step'] + 1:.0f}"} if run.rows else {}
-    return steps | {
-        f"{name.split('/')[1].replace('_', ' ').replace('iou', 'IoU')}, {name.split('/')[2]}": number(name, value)
-        for name, value in numbers.items()
-    }
+    found = {"steps": f"{run.rows[-1]['step'] + 1:.0f}"} if run.rows else {}
+    for key, value in numbers.items():
+        name, _, which = key.rpartition("/")
+        what = quantity(name, NAMES)
+        found[f"{what.title} ({which})"] = what.text(value)
+    return found
 
 
 def scores(runs: Mapping[str, Record]) -> Section:
     """The last of every loss and score; of one run also the best score, and where that was."""
-    names = dict.fromkeys(name for run in runs.values() for row in run.rows for name in row)
-    found = {name: lines({run: record.rows for run, record in runs.items()}, name) for name in names}
-    rows = []
-    for name, of_runs in found.items():
-        if of_runs and name.startswith(("val/", "train/")) and name != "train/lr":
-            cells = [number(name, of_runs[run][1][-1]) if run in of_runs else "" for run in runs]
-            for steps, values in of_runs.values() if len(runs) == 1 else ():
-                best = int(values.argmax())
-                cells += [number(name, values[best]), f"{steps[best]:.0f}"] if name.startswith("val/") else ["", ""]
-            rows.append([name, *cells])
-    header = ("number", "last", "best", "step of the best") if len(runs) == 1 else ("last number", *runs)
-    note = "Those of val/ in percent: on data that is not trained on, but by which the best checkpoint is chosen."
-    return Section("Final numbers", parts=[Table(header, rows, note)] if rows else [])
+    logged = dict.fromkeys(name for run in runs.values() for row in run.rows for name in row)
+    kept = [
+        name for name in logged if name.startswith(("val/", "train/")) and name not in ("train/lr", "val/mean_recall")
+    ]
+    validated = any(name.startswith("val/") for name in kept)
+    rows: list[list[str]] = []
+    for name in sorted(kept, key=lambda name: name.startswith("train/")):
+        of_runs, what = lines({run: record.rows for run, record in runs.items()}, name), quantity(name, NAMES)
+        if not of_runs:
+            continue
+        cells = [what.text(of_runs[run][1][-1]) if run in of_runs else "" for run in runs]
+        for steps, values in of_runs.values() if len(runs) == 1 and validated else ():
+            best = int(values.argmax())
+            cells += [what.text(values[best]), f"{steps[best]:.0f}"] if name.startswith("val/") else ["", ""]
+        rows.append([what.title, *cells])
+    best = ("best", "step of the best") if validated else ()
+    header = ("number", "last", *best) if len(runs) == 1 else ("last", *runs)
+    note = "Scores are on the validation images, by which the best checkpoint is chosen." if validated else ""
+    return Section("Scores" if validated else "Losses", parts=[Table(header, rows, note)] if rows else [])
 
 
 def per_class(runs: Mapping[str, Record]) -> Section:
@@ -85,26 +93,32 @@ def per_class(runs: Mapping[str, Record]) -> Section:
         note = (
             "In percent, at the last validation; pixels: the class's share of them. Missing: the class occurs nowhere."
         )
-        return Section("Classes", parts=[Table(("class", *columns), rows, note)])
+        return Section(
+            "Classes", parts=[Table(("class", *(HEADERS.get(column, column) for column in columns)), rows, note)]
+        )
     rows = [
         [label, *(in_percent(table.get(label, {}).get("iou", "")) for table in tables.values())] for label in labels
     ]
-    note = (
-        "IoU in percent, at the last validation of each run. Missing: the class occurs nowhere, or the run has it not."
-    )
+    note = "IoU in percent, at the last validation of each run. Missing: the class occurs nowhere, or the run lacks it."
     return Section("Classes", parts=[Table(("class", *tables), rows, note)])
 
 
-def numbers(runs: Mapping[str, Record], prefix: str) -> Table:
+def numbers(runs: Mapping[str, Record], probe: str, names: Names) -> Table:
     """The first and the last value of what a probe has measured."""
-    rows = []
-    for name in dict.fromkeys(name for run in runs.values() for row in run.rows for name in row):
-        if name.startswith(prefix):
-            found = lines({run: record.rows for run, record in runs.items()}, name)
-            ends = [f"{found[run][1][end]:.4g}" if run in found else "" for run in runs for end in (0, -1)]
-            rows.append([name.removeprefix(prefix), *ends])
+    prefix = f"probe/{probe}/"
+    rows: list[list[str]] = []
+    for key in dict.fromkeys(key for run in runs.values() for row in run.rows for key in row):
+        if key.startswith(prefix) and not key.endswith(COSTS):
+            found = lines({run: record.rows for run, record in runs.items()}, key)
+            name = key.removeprefix(prefix)
+            what = quantity(name, names)
+            if what.unit == ALARM:
+                continue  # in words in the probe's figure
+            ends = [what.text(found[run][1][end]) if run in found else "" for run in runs for end in (0, -1)]
+            rows.append([place(name), what.title, *ends])
+    where = any(row[0] for row in rows)
     header = [end if len(runs) == 1 else f"{run}, {end}" for run in runs for end in ("first", "last")]
-    return Table(("number", *header), rows)
+    return Table((*(["where"] if where else []), "number", *header), rows if where else [row[1:] for row in rows])
 
 
 def settings(runs: Mapping[str, Record]) -> Section:
@@ -118,10 +132,6 @@ def machines(runs: Mapping[str, Record]) -> Section:
     rows = [[name, *(run.environment.get(name, "") for run in runs.values())] for name in facts]
     header = ("", *runs) if len(runs) > 1 else ("", "version")
     return Section("Machine and versions", parts=[Table(header, rows)] if rows else [])
-
-
-def number(name: str, value: float) -> str:
-    return f"{100 * value:.1f}" if name.startswith("val/") else f"{value:.4g}"
 
 
 def all_options(runs: Mapping[str, Record]) -> list[str]:
@@ -141,21 +151,3 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "none" if value is None else str(value)
-
-
-def read_classes(file: Path) -> dict[str, dict[str, str]]:
-    """The row of each class. Raises UserError for what is no such table."""
-    rows = {}
-    try:
-        for row in csv.DictReader(StringIO(read_text(file))):
-            label = row.pop("class")
-            rows[label] = row
-            for cell in row.values():
-                in_percent(cell)
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: is no table of numbers for each class; remove it") from error
-    return rows
-
-
-def in_percent(cell: str) -> str:
-    return "" if not cell or math.isnan(float(cell)) else f"{100 * float(cell):.1f}"

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from twinsight.probes.draw import Plot
-from twinsight.probes.probe import Scene
+from twinsight.probes.finding import Scene
 
 
 def log_figure(trainer: pl.Trainer, name: str, plot: Plot, file: Path) -> None:

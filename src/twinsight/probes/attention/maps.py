@@ -16,10 +16,12 @@ from twinsight.backbones.attention_maps import attention_maps, attention_rollout
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot, distinct_colors, overlay
+from twinsight.probes.finding import Finding
 from twinsight.probes.grids import Cell, Scale, heat, image_grid
 from twinsight.probes.images import batches, over_image, pixels
-from twinsight.probes.probe import Finding, Subject, inspecting
+from twinsight.probes.probe import Subject, inspecting
 
 LINE = 8
 """Heads beside one another; more go on further lines."""
@@ -58,15 +60,7 @@ class Attention:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Bright is where a head looks from the class token, from all patches on average, or from the ringed patch; "
-        "masks show the fewest patches that hold the share of attention above them, in the color of the head that "
-        "looks there most."
-    )
-    caution: ClassVar[str] = (
-        "Each map is scaled to its own greatest value, so compare places within a map, and entropies between maps; "
-        "attention is what a block mixes, not what the network decides by."
-    )
+    caption: ClassVar = CAPTIONS["attention"]
 
     def __init__(
         self,
@@ -96,7 +90,9 @@ class Attention:
         numbers = {}
         for name, some in looks.items():
             numbers |= {f"{name}/{what}": value for what, value in self.measure(some, model.prefix_tokens > 0).items()}
-        return Finding({name: self.draw(name, images, some) for name, some in looks.items()}, numbers)
+        return Finding(
+            {name: self.draw(name, images, some) for name, some in looks.items()}, numbers, names=self.caption.names
+        )
 
     def measure(self, looks: Sequence[Look], prefix: bool) -> dict[str, float]:
         each = [look.maps.double() for look in looks]

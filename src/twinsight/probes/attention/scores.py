@@ -16,8 +16,10 @@ from twinsight.probes.attention.figures import classes_figure, heads_figure, mas
 from twinsight.probes.attention.maps import Look, look_inside
 from twinsight.probes.attention.regions import center_prior, class_pixels, shuffled
 from twinsight.probes.attention.tally import MASSES, Scored, Tally
+from twinsight.probes.captions import CAPTIONS
+from twinsight.probes.finding import Finding
 from twinsight.probes.images import batches
-from twinsight.probes.probe import Finding, Subject, column, inspecting
+from twinsight.probes.probe import Subject, column, inspecting
 from twinsight.probes.segmentation.predictions import check
 
 Protocol = Literal["foreground", "public"]
@@ -68,14 +70,7 @@ class AttentionScores:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Overlap (Jaccard, 1 is perfect) of what a head looks at with what the masks show, beside attention in random "
-        "places, the image's center and an untrained network: what lies above all three was learned."
-    )
-    caution: ClassVar[str] = (
-        "The best of many heads is chosen with the mask at hand, so chance grows with their number: judge by the "
-        "distance from random; and a large foreground favors maps that are merely wide."
-    )
+    caption: ClassVar = CAPTIONS["scores"]
 
     def __init__(
         self,
@@ -113,6 +108,7 @@ class AttentionScores:
             figures,
             self.numbers(measured),
             {"heads": table(blocks), "masses": np.stack([row.masses.numpy() for row in rows.values()])},
+            names=self.caption.names,
         )
 
     def background(self) -> int | None:

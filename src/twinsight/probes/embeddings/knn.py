@@ -10,10 +10,12 @@ from torch import Tensor
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import curves
 from twinsight.probes.embeddings.neighbors import class_names, embed, votes_of_others
+from twinsight.probes.finding import Finding
 from twinsight.probes.fits.votes import Memory, votes
-from twinsight.probes.probe import Finding, Subject
+from twinsight.probes.probe import Subject
 
 KS = (10, 20, 100, 200)
 """The numbers of neighbors that DINO's evaluation asks."""
@@ -32,13 +34,7 @@ class Knn:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Share of images whose class the k nearest others vote for; the look at step 0 is of the network as it began."
-    )
-    caution: ClassVar[str] = (
-        "A few hundred images make an accuracy uncertain by several percent and a poor memory for large k; judge by "
-        "`twinsight evaluate --probe knn`, which asks the whole validation split."
-    )
+    caption: ClassVar = CAPTIONS["knn"]
 
     def __init__(
         self,
@@ -62,7 +58,9 @@ class Knn:
         numbers = {f"k{k}/accuracy": accuracy for k, accuracy in zip(ks, accuracies)}
         share = labels.bincount().max().item() / count
         lines = {"k-NN": (ks, accuracies), "most frequent class": (ks, [share] * len(ks))}
-        return Finding({"accuracy": curves(lines, "k", "accuracy")}, numbers | {"majority_share": share})
+        return Finding(
+            {"accuracy": curves(lines, "k", "accuracy")}, numbers | {"majority_share": share}, names=self.caption.names
+        )
 
 
 def labeled(

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.embeddings.knn import labeled
 from twinsight.probes.embeddings.neighbors import embed
+from twinsight.probes.finding import Finding
 from twinsight.probes.fits.linear import choose_strength, fit, held_out
-from twinsight.probes.probe import Finding, Subject, column
+from twinsight.probes.probe import Subject, column
 from twinsight.probes.segmentation.confusion import confusion_plot
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 
@@ -32,14 +34,7 @@ class LinearProbe:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Each row is a true class: the share of its images for which a linear layer names each column's class; the "
-        "look at step 0 is of the network as it began."
-    )
-    caution: ClassVar[str] = (
-        "Half of a few hundred images teach the layer little, and each class has few to be asked about; judge by "
-        "`twinsight evaluate --probe linear`, which learns the training split and asks the validation split."
-    )
+    caption: ClassVar = CAPTIONS["linear"]
 
     def __init__(self, classes: Sequence[str] = (), labels: Sequence[str] | None = None, seed: int = 0):
         if seed < 0:
@@ -62,7 +57,11 @@ class LinearProbe:
             numbers["top5_accuracy"] = top(logits, labels, 5)
         numbers["majority_share"] = labels.bincount().max().item() / len(labels)
         numbers |= {f"class/{column(name)}/accuracy": one for name, one in zip(names, scores.recall.tolist())}
-        return Finding({"confusion": confusion_plot(scores, names)} if len(names) <= DRAWN else {}, numbers)
+        return Finding(
+            {"confusion": confusion_plot(scores, names)} if len(names) <= DRAWN else {},
+            numbers,
+            names=self.caption.names,
+        )
 
 
 def linear_logits(

@@ -12,11 +12,13 @@ from torch import Tensor
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, PAGE
+from twinsight.probes.finding import Finding
 from twinsight.probes.fits.votes import Memory, tally, vote
 from twinsight.probes.grids import Cell, image_grid, letterbox
 from twinsight.probes.images import batches, pixels
-from twinsight.probes.probe import Finding, Subject, inspecting
+from twinsight.probes.probe import Subject, inspecting
 
 SAME, OTHER = COLORS[:2]
 
@@ -36,10 +38,7 @@ class Neighbors:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = "Each row: a query, then its nearest images with their cosine similarity, the nearest first."
-    caution: ClassVar[str] = (
-        "Similarities compare within a network only: where all pairs are near 1, it tells hardly any images apart."
-    )
+    caption: ClassVar = CAPTIONS["neighbors"]
 
     def __init__(self, queries: int = 4, k: int = 6, classes: Sequence[str] = (), labels: Sequence[str] | None = None):
         if queries < 1:
@@ -84,7 +83,7 @@ class Neighbors:
 
         chosen = np.linspace(0, len(images) - 1, self.queries).round().astype(int).tolist()
         rows = [[cell(i, query) for i in (query, *order[query].tolist())] for query in chosen]
-        return Finding({"neighbors": image_grid(rows, legend=legend)}, numbers)
+        return Finding({"neighbors": image_grid(rows, legend=legend)}, numbers, names=self.caption.names)
 
 
 def embed(model: Backbone, images: Iterable[Tensor], batch_size: int = 64) -> Tensor:

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import PAGE, Plot, distinct_colors
 from twinsight.probes.embeddings.neighbors import class_names, embed, leave_one_out
+from twinsight.probes.finding import Finding
 from twinsight.probes.fits.pca import principal_axes, project
 from twinsight.probes.grids import as_color
 from twinsight.probes.images import pixels
-from twinsight.probes.probe import Finding, Subject, effective_rank
+from twinsight.probes.probe import Subject, effective_rank
 
 Projection = Literal["pca", "tsne"]
 Style = dict[str, tuple[Any, str]]
@@ -52,10 +54,7 @@ class Embedding:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = "A point is an image; images that the network holds for alike lie close together."
-    caution: ClassVar[str] = (
-        "Two dimensions show little of many: PCA hides small differences, t-SNE invents gaps; trust k-NN over the eye."
-    )
+    caption: ClassVar = CAPTIONS["embedding"]
 
     def __init__(
         self,
@@ -105,7 +104,7 @@ class Embedding:
         looks = styles(labels, self.classes, self.palette)
         groups = [label if label in looks else "other classes" for label in labels or [""] * len(images)]
         figure = scatter(points, groups, looks, names, [thumbnail(image) for image in images], self.thumbnails)
-        return Finding({"embedding": figure}, numbers)
+        return Finding({"embedding": figure}, numbers, names=self.caption.names)
 
 
 def tsne(vectors: np.ndarray, start: np.ndarray, perplexity: float, seed: int) -> np.ndarray:

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import Plot
+from twinsight.probes.finding import Finding
 from twinsight.probes.grids import image_grid
-from twinsight.probes.probe import Finding, Subject
+from twinsight.probes.probe import Subject
 
 
 class Filters:
@@ -32,14 +34,7 @@ class Filters:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "The first layer's filters of largest norm, from the largest on, each scaled to its own greatest weight around "
-        "gray; edges, colors and waves are learned, noise is not."
-    )
-    caution: ClassVar[str] = (
-        "Each filter has a scale of its own, so weak ones look as strong as the others; "
-        "clean filters do not prove good features, and large patches often stay noisy."
-    )
+    caption: ClassVar = CAPTIONS["filters"]
 
     def __init__(self, count: int = 64):
         if count < 1:
@@ -58,7 +53,9 @@ class Filters:
             "low_frequency": low_frequency(weights),
         }
         largest = weights[norms.argsort(descending=True, stable=True)[: self.count]]
-        return Finding({"filters": mosaic(largest.numpy())}, numbers, {"filters": weights.numpy()})
+        return Finding(
+            {"filters": mosaic(largest.numpy())}, numbers, {"filters": weights.numpy()}, names=self.caption.names
+        )
 
 
 def first_filters(model: nn.Module) -> Tensor:

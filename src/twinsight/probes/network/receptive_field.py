@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
+from twinsight.probes.finding import Finding
 from twinsight.probes.images import batches, common_crop
 from twinsight.probes.network.field_figures import profiles, strip
 from twinsight.probes.network.field_shape import Shape
 from twinsight.probes.network.silent_branches import branches_on
 from twinsight.probes.network.units import central_units, find, short_names, units
-from twinsight.probes.probe import Finding, Subject, inspecting
+from twinsight.probes.probe import Subject, inspecting
 
 BATCH = 4
 """Images whose graph is kept at a time."""
@@ -50,14 +52,7 @@ class ReceptiveField:
     """
 
     subject: ClassVar[Subject] = "network"
-    read: ClassVar[str] = (
-        "How strongly each pixel moves a layer's central unit, each map on its own scale; circles hold half (solid) "
-        "and 95 % (dashed) of the whole, insets enlarge small fields."
-    )
-    caution: ClassVar[str] = (
-        "Gradients tell what small changes of a pixel do on these images, not whether the pixel is of use; "
-        "circles assume round fields."
-    )
+    caption: ClassVar = CAPTIONS["erf"]
 
     def __init__(self, layers: Sequence[str] = (), count: int = 8, threshold: float = 0.0455):
         if count < 1:
@@ -88,7 +83,7 @@ class ReceptiveField:
             numbers |= {f"{name.lower()}/{key}": measured[key] for key in measured if key != "center"}
         remark = f"{silent} residual branches start at zero, as in an untrained network; measured with them switched on"
         figures = {"strip": strip(fields, shapes, remark if silent else ""), "profiles": profiles(fields, shapes)}
-        return Finding(figures, numbers, fields, remarks=(remark,) if silent else ())
+        return Finding(figures, numbers, fields, remarks=(remark,) if silent else (), names=self.caption.names)
 
     def summed_fields(self, model: nn.Module, batch: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Layers and their fields (H, W), summed over the batch: one run forward, then one backward a layer."""

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import Plot
+from twinsight.probes.finding import Finding
 from twinsight.probes.fits.pca import principal_axes, project
 from twinsight.probes.grids import image_grid, letterbox
 from twinsight.probes.images import batches, over_image, pixels
-from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
+from twinsight.probes.probe import Subject, effective_rank, inspecting
 
 RANK_PATCHES = 4096
 CHANNELS = 4
@@ -38,12 +40,7 @@ class PatchFeatures:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Patches of one color have like features, in all images; a network that knows objects colors each alike."
-    )
-    caution: ClassVar[str] = (
-        "The colors leave out all but three directions, and mean something else in each figure: compare their borders."
-    )
+    caption: ClassVar = CAPTIONS["features"]
 
     def __init__(self, level: int = -1, shown: int = 12):
         if shown < 1:
@@ -78,7 +75,9 @@ class PatchFeatures:
         explained = {f"explained{i}": share for i, share in enumerate(shares.tolist(), 1)}
         names = [f"component {i} ({100 * share:.0f} %)" for i, share in enumerate(shares.tolist(), 1)]
         figures = {"components": pairs(originals, colors, names), "channels": channels(originals, colors, names)}
-        return Finding(figures, {**explained, "effective_rank": effective_rank(some(torch.cat(patches)))})
+        return Finding(
+            figures, {**explained, "effective_rank": effective_rank(some(torch.cat(patches)))}, names=self.caption.names
+        )
 
 
 def unpadded(features: Tensor, extent: tuple[int, int], size: tuple[int, int]) -> Tensor:

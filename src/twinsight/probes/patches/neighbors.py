@@ -9,12 +9,14 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import overlay
+from twinsight.probes.finding import Finding, Scene
 from twinsight.probes.fits.votes import Memory, vote
 from twinsight.probes.grids import Cell, image_grid
 from twinsight.probes.images import pixels
 from twinsight.probes.patches.draw_patches import draw_patches, majority, patches, upsampled
-from twinsight.probes.probe import Finding, Scene, Subject, column, inspecting
+from twinsight.probes.probe import Subject, column, inspecting
 from twinsight.probes.segmentation.predictions import OPACITY, check, occurring, score
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 
@@ -49,13 +51,7 @@ class PatchNeighbors:
     """
 
     subject: ClassVar[Subject] = "backbone"
-    read: ClassVar[str] = (
-        "Each patch has the class that its nearest patches in other images have: no decoder was trained."
-    )
-    caution: ClassVar[str] = (
-        "Coarse patches cannot follow borders: compare with the ceiling, and only backbones of one patch size with "
-        "one another; few images make a poor memory."
-    )
+    caption: ClassVar = CAPTIONS["patches"]
 
     def __init__(
         self,
@@ -107,7 +103,7 @@ class PatchNeighbors:
         ]
         titles = ["image", "truth", "of the nearest patches"]
         plot = image_grid(rows, titles, legend=occurring(drawn, self.palette), side=2.4)
-        return Finding({"patches": plot}, numbers, scenes=scenes)
+        return Finding({"patches": plot}, numbers, scenes=scenes, names=self.caption.names)
 
 
 def patch_knn(

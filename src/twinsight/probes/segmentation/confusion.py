@@ -8,11 +8,6 @@ from matplotlib.figure import FigureBase
 from twinsight.probes.draw import PAGE, Plot
 from twinsight.segmentation.metrics import Scores
 
-READ = (
-    "Each row is a true class: the share of its pixels that each column's class was predicted for; rows sum to 100 %."
-)
-CAUTION = "rows of rare classes rest on few pixels, and weigh as much to the eye as those of the whole street."
-
 
 def confusion_plot(scores: Scores, classes: Sequence[str]) -> Plot:
     """Shares of each true class (row), in percent, of those that occur in target or prediction."""

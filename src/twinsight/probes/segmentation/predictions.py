@@ -11,10 +11,12 @@ from torch import Tensor
 
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot, overlay
+from twinsight.probes.finding import Finding, Scene
 from twinsight.probes.grids import Cell, Scale, class_legend, heat, image_grid
 from twinsight.probes.images import batches, pixels
-from twinsight.probes.probe import Finding, Scene, Subject, inspecting
+from twinsight.probes.probe import Subject, inspecting
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 
 WRONG = (255 * np.array(to_rgb(COLORS[1]))).round().astype(np.uint8)
@@ -40,10 +42,7 @@ class Predictions:
     """
 
     subject: ClassVar[Subject] = "segmenter"
-    read: ClassVar[str] = "Under errors, wrong pixels are orange-red and void is striped; dark confidence means doubt."
-    caution: ClassVar[str] = (
-        "A few images: judge by the scores over the whole data set, and see here what kind of errors."
-    )
+    caption: ClassVar = CAPTIONS["predictions"]
 
     def __init__(self, classes: Sequence[str], palette: np.ndarray, predict: Predict | None = None):
         if len(classes) != len(palette):
@@ -80,7 +79,9 @@ class Predictions:
             "mean_confidence": float(np.concatenate([c.ravel() for c in confidences]).mean(dtype=np.float64)),
             "calibration_gap": mean_sure - scores["pixel_accuracy"],
         }
-        return Finding({"predictions": grid(scenes, confidences, self.palette)}, numbers, scenes=scenes)
+        return Finding(
+            {"predictions": grid(scenes, confidences, self.palette)}, numbers, scenes=scenes, names=self.caption.names
+        )
 
 
 def softmax(model: Any, images: Tensor) -> Tensor:

@@ -113,6 +113,8 @@ def unmoved(numbers: Row, history: Sequence[Row]) -> int:
     """The looks since which no vital sign has moved; 0 if one has, or there are too few looks to tell."""
     names = [f"{place}/{sign}" for place in ("embedding", "projection") for sign in ("alignment", "effective_rank")]
     names = [name for name in names if name in numbers]
+    if not names:
+        return 0
     looks = [row for row in history if all(name in row for name in names)]
     if len(looks) < LOOKS:
         return 0

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot
+from twinsight.probes.finding import Finding
 from twinsight.probes.images import batches
-from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
+from twinsight.probes.probe import Subject, effective_rank, inspecting
 from twinsight.probes.views.crops import view_pairs
 
 # Cyan is the lightest, red of middle lightness and -1 nearly black, so that they differ without color too.
@@ -41,12 +43,7 @@ class Correlation:
     """
 
     subject: ClassVar[Subject] = "method"
-    read: ClassVar[str] = (
-        "Red diagonal, cyan elsewhere is the goal: features agree between views and do not repeat one another."
-    )
-    caution: ClassVar[str] = (
-        "N images alone make independent features correlate by 1/√N: redundancy is what lies above that."
-    )
+    caption: ClassVar = CAPTIONS["correlation"]
 
     def __init__(self, shown: int = 256, seed: int = 0, transform: MultiView | None = None):
         if shown < 1:
@@ -75,7 +72,9 @@ class Correlation:
             "dimensions": float(dim),
         }
         plot = matrix_figure(matrix, numbers, len(images))
-        return Finding({"matrix": plot}, numbers, history={"matrix": matrix.astype(np.float16)})
+        return Finding(
+            {"matrix": plot}, numbers, history={"matrix": matrix.astype(np.float16)}, names=self.caption.names
+        )
 
 
 def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:

@@ -16,10 +16,12 @@ from torch import Tensor
 from twinsight.data.color import LUMA
 from twinsight.data.views import Box, MultiView, Params, View, two_views
 from twinsight.errors import UserError
+from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import PAGE, Plot, distinct_colors
+from twinsight.probes.finding import Finding
 from twinsight.probes.grids import Cell, show
 from twinsight.probes.images import pixels
-from twinsight.probes.probe import Finding, Subject
+from twinsight.probes.probe import Subject
 
 LETTER = 0.054
 """Inches: the mean width of a letter of a caption."""
@@ -46,8 +48,7 @@ class AugmentedViews:
     """
 
     subject: ClassVar[Subject] = "method"
-    read: ClassVar[str] = "Boxes show where each numbered view was cropped; below a view stands what was done to it."
-    caution: ClassVar[str] = "A few random draws: rare or extreme ones may be missing, so look at several draws."
+    caption: ClassVar = CAPTIONS["views"]
 
     def __init__(self, transform: MultiView | None = None, draws: int = 1, seed: int = 0):
         if draws < 1:
@@ -71,7 +72,7 @@ class AugmentedViews:
                 areas += [box.height * box.width / (image.shape[0] * image.shape[1]) for box in boxes]
                 rows.append((image, drawn))
         numbers = {"mean_iou": float(np.mean(ious)), "mean_area": float(np.mean(areas))}
-        return Finding({"views": views_figure(rows)}, numbers)
+        return Finding({"views": views_figure(rows)}, numbers, names=self.caption.names)
 
 
 def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) -> MultiView:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
-from twinsight.probes.probe import Finding, Subject, effective_rank, inspecting
+from twinsight.probes.captions import CAPTIONS
+from twinsight.probes.finding import Finding
+from twinsight.probes.probe import Subject, effective_rank, inspecting
 from twinsight.probes.views.alarms import ALARMS, LOG, Row, diagnose, panel
 from twinsight.probes.views.correlation import cross_correlation, embed
 from twinsight.probes.views.crops import view_pairs
@@ -34,14 +36,7 @@ class Health:
     """
 
     subject: ClassVar[Subject] = "method"
-    read: ClassVar[str] = (
-        "Four alarms, each fine or not, with what was measured and what to try; above them the vital signs of what the "
-        "backbone gives and of what the loss sees."
-    )
-    caution: ClassVar[str] = (
-        "Alarms are rules of thumb on a few images: silence is no proof that the features are useful; ask the probe "
-        "patches, or train a linear head."
-    )
+    caption: ClassVar = CAPTIONS["health"]
 
     def __init__(
         self, seed: int = 0, transform: MultiView | None = None, history: Callable[[], Sequence[Row]] | None = None
@@ -65,7 +60,11 @@ class Health:
         alarms = diagnose(numbers, history)
         told = {alarm.name for alarm in alarms}
         plot = panel(numbers, alarms, history)
-        return Finding({"panel": plot}, numbers | {f"alarm/{name}": float(name in told) for name in ALARMS})
+        return Finding(
+            {"panel": plot},
+            numbers | {f"alarm/{name}": float(name in told) for name in ALARMS},
+            names=self.caption.names,
+        )
 
 
 def vital_signs(z1: Tensor, z2: Tensor) -> dict[str, float]:

@@ -1,0 +1,132 @@
+"""What a run came to, in sentences, and what to do next, as commands."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from twinsight.probes.views.alarms import LOG, diagnose
+from twinsight.report.record import Record, read_classes
+
+RISING = 0.01
+"""A score that gained at least this in the last fifth of the validations was still rising; one that lost twice as much
+since its best was falling."""
+
+NAMED = 6
+"""Most classes listed in a sentence."""
+
+
+class Verdict(NamedTuple):
+    """sentences: what the run came to. commands: what to do next, each after a line that says what for."""
+
+    sentences: Sequence[str]
+    commands: Sequence[tuple[str, str]]
+
+
+def verdict(run: Record) -> Verdict:
+    """Of a run, finished or not."""
+    if not run.rows:
+        return Verdict(["Nothing is logged yet."], [])
+    found = segmented(run) if run.options["command"] == "segment" else pretrained(run)
+    return Verdict([*unfinished(run), *found.sentences], [*going_on(run), *found.commands])
+
+
+def unfinished(run: Record) -> list[str]:
+    epoch, epochs = reached(run)
+    return [] if epoch >= epochs else [f"The run is in epoch {epoch} of {epochs}, at step {last_step(run)}."]
+
+
+def going_on(run: Record) -> list[tuple[str, str]]:
+    if not unfinished(run) or not (run.folder / "checkpoints" / "last.ckpt").is_file():
+        return []
+    return [("Go on where it stopped", f"twinsight {run.options['command']} --resume {folder(run)}")]
+
+
+def reached(run: Record) -> tuple[int, float]:
+    """The epoch reached, from 1, and how many there are to be."""
+    epoch = int(max(row.get("epoch", -1) for row in run.rows)) + 1
+    epochs = run.options.get("epochs")
+    return epoch, epochs if isinstance(epochs, int | float) else epoch
+
+
+def last_step(run: Record) -> int:
+    return int(run.rows[-1]["step"])
+
+
+def folder(run: Record) -> str:
+    return shlex.quote(str(run.folder))
+
+
+def track(run: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and finite values of a number."""
+    points = [(row["step"], row[name]) for row in run.rows if math.isfinite(row.get(name, math.nan))]
+    steps, values = np.array(points).reshape(-1, 2).T
+    return steps, values
+
+
+def segmented(run: Record) -> Verdict:
+    steps, ious = track(run, "val/mean_iou")
+    if not len(ious):
+        return Verdict(["No validation has ended yet."], [])
+    best, lately = int(ious.argmax()), max(1, len(ious) // 5)
+    says = [f"Mean IoU is {ious[-1]:.1%} at the end."]
+    if best < len(ious) - 1:
+        says = [f"Mean IoU is {ious[best]:.1%} at its best, at step {steps[best]:.0f}, and {ious[-1]:.1%} at the end."]
+    if len(ious) > 2 and ious[-1] - ious[-1 - lately] >= RISING:
+        says.append("It was still rising: more --epochs should help.")
+    elif ious[best] - ious[-1] >= 2 * RISING:
+        says.append("It has fallen since: try fewer --epochs, --early-stopping, or more images.")
+    classes = run.folder / "figures" / "classes" / "per-class.csv"
+    table = read_classes(classes) if classes.is_file() else {}
+    missed = [name for name, row in table.items() if row.get("iou") and float(row["iou"]) == 0]
+    if missed:
+        more = f" and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
+        says.append(f"Not found at all: {', '.join(missed[:NAMED])}{more}.")
+    return Verdict(
+        says,
+        [
+            ("Measure it", f"twinsight evaluate {folder(run)}"),
+            ("Use it on images of your own", f"twinsight predict {folder(run)} photos"),
+        ],
+    )
+
+
+def pretrained(run: Record) -> Verdict:
+    rows = [{name.removeprefix(LOG): value for name, value in row.items()} for row in run.rows]
+    looks = [row for row in rows if "images" in row]
+    alarms = diagnose(looks[-1] if looks else {}, rows)
+    says = [f"{alarm.says[0].upper()}{alarm.says[1:]}. Try this: {alarm.advice}" for alarm in alarms]
+    _, losses = track(run, "train/loss")
+    if len(losses) > 1:
+        says.insert(0, f"The loss went from {losses[0]:.4g} to {losses[-1]:.4g}.")
+    if not alarms:
+        says.append(
+            "No sign of collapse or divergence."
+            if looks
+            else "Whether the features have collapsed was not measured: train with --probe health to know."
+        )
+    return Verdict(
+        says,
+        [
+            ("Measure the features, on images with masks", f"twinsight evaluate {folder(run)} --probe {judges(run)}"),
+            ("Train a segmenter on them", f"twinsight segment --weights {folder(run)}{masked(run)}"),
+        ],
+    )
+
+
+def judges(run: Record) -> str:
+    if run.options.get("data.name") == "class-folder":
+        return "knn,linear"
+    return f"patches,linear{masked(run)}"
+
+
+def masked(run: Record) -> str:
+    """Options that name images with masks: the run's own where it has some."""
+    options = run.options
+    name, root, masks = (options.get(f"data.{option}") for option in ("name", "root", "masks"))
+    if name in ("folder", "class-folder") and masks is None:
+        return " --data folder --data.root IMAGES --data.masks MASKS"
+    given = {"data": name, "data.root": root, "data.masks": masks}
+    return "".join(f" --{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
