@@ -46,7 +46,7 @@ def test_models_side_by_side_in_one_figure(pretrained, tmp_path, capsys):
     both = ("--weights", pretrained, "--weights", f"random:{pretrained}")
     code, printed, told = look(capsys, "filters", *both, "--count", 4, "--out", out, "--numbers")
     assert code == 0, told
-    assert [file.name for file in out.iterdir()] == ["filters-filters.png"]
+    assert [file.name for file in out.iterdir()] == ["filters.png"]
     numbers = json.loads(printed)
     assert list(numbers) == ["run", "run, untrained"]
     assert numbers["run"]["redundancy"] != numbers["run, untrained"]["redundancy"]
@@ -63,7 +63,7 @@ def test_a_segmenter_shows_its_predictions_beside_the_truth(segmenter_run, tmp_p
         capsys, "predictions", "--weights", segmenter_run, "--out", tmp_path, "--format", "svg", "--numbers"
     )
     assert code == 0, told
-    assert (tmp_path / "predictions-predictions.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "predictions.svg").read_text().startswith("<?xml")
     assert 0 <= json.loads(printed)["run"]["mean_iou"] <= 1
 
 
@@ -72,7 +72,7 @@ def test_several_segmenters_are_compared_in_one_row(segmenter_run, tmp_path, cap
     code, _, told = look(capsys, "predictions", *both, "--out", tmp_path / "out")
     assert code == 0, told
     names = sorted(file.name for file in (tmp_path / "out").iterdir())
-    assert names == ["predictions-compared.png", "predictions-predictions.png"]
+    assert names == ["predictions-compared.png", "predictions.png"]
 
 
 def test_a_name_and_photos_of_any_size(photos, tmp_path, capsys):
@@ -125,7 +125,7 @@ def test_a_weights_file_says_itself_what_it_is(pretrained, tmp_path, capsys):
 def test_views_need_no_model(photos, tmp_path, capsys):
     code, _, told = look(capsys, "views", photos, "--out", tmp_path / "out")
     assert code == 0, told
-    assert (tmp_path / "out" / "views-views.png").is_file()
+    assert (tmp_path / "out" / "views.png").is_file()
 
 
 def test_curves_of_a_run(pretrained, tmp_path, capsys):
@@ -161,10 +161,10 @@ def test_bad_input_is_one_sentence(argv, said, tmp_path, capsys, monkeypatch):
 def test_no_figure_is_replaced_unasked(tmp_path, capsys):
     argv = ("filters", "--weights", "random:test_resnet", "--out", tmp_path)
     assert look(capsys, *argv)[0] == 0
-    before = (tmp_path / "filters-filters.png").read_bytes()
+    before = (tmp_path / "filters.png").read_bytes()
     code, _, told = look(capsys, *argv, "--count", 4)
     assert code == 2
     assert "--overwrite" in told
-    assert (tmp_path / "filters-filters.png").read_bytes() == before
+    assert (tmp_path / "filters.png").read_bytes() == before
     assert look(capsys, *argv, "--count", 4, "--overwrite")[0] == 0
-    assert (tmp_path / "filters-filters.png").read_bytes() != before
+    assert (tmp_path / "filters.png").read_bytes() != before

@@ -4,6 +4,7 @@ import pytest
 
 from twinsight.options.probes import PROBES
 from twinsight.probes.captions import CAPTIONS
+from twinsight.probes.side_by_side import stem
 from twinsight.quantities import ALARM, PERCENT, Quantity, place, quantity, title
 
 
@@ -62,3 +63,13 @@ def test_what_has_no_name_is_called_by_its_key():
 )
 def test_values_as_people_read_them(unit, value, text):
     assert Quantity("x", unit).text(value) == text
+
+
+def test_names_of_files():
+    assert stem("neighbors", "neighbors", ["neighbors"]) == "neighbors"
+    assert stem("attention", "block12", ["block12"]) == "attention"
+    assert stem("attention", "block12", ["block4", "block12"]) == "attention-block12"
+    assert [stem("predictions", f, ["predictions", "compared"]) for f in ("predictions", "compared")] == [
+        "predictions",
+        "predictions-compared",
+    ]

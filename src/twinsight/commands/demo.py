@@ -29,7 +29,7 @@ from twinsight.probes.draw import Plot, curves
 from twinsight.probes.embeddings.neighbors import dominant_class, embed, knn_accuracy
 from twinsight.probes.images import to_tensor
 from twinsight.probes.segmentation.predictions import Predictions, compare
-from twinsight.probes.side_by_side import together
+from twinsight.probes.side_by_side import stem, together
 from twinsight.probes.views.correlation import Correlation
 from twinsight.report.page import Picture, Section, Table, write_page
 from twinsight.runs.directory import Run
@@ -234,8 +234,8 @@ def pretraining(out: Path) -> list[Picture]:
         Picture(
             out / "pretrain" / "figures" / "correlation" / "strip.png",
             "Cross-correlation matrices over the training",
-            Correlation.read,
-            Correlation.caution,
+            Correlation.caption.read,
+            Correlation.caption.caution,
         ),
     ]
 
@@ -250,9 +250,11 @@ def inside(out: Path, data: FolderOptions) -> list[Picture]:
         known = {"classes": seen.classes, "palette": seen.palette, "labels": None}
         probe = build(options, **{key: known[key] for key in options.given})
         findings = {which: probe(backbone, seen.images, seen.masks) for which, backbone in backbones.items()}
-        for figure, plot in together(findings).items():
+        caption = probe.caption
+        plots = together(findings)
+        for figure, plot in plots.items():
             alt = f"{name}, {figure}, of the untrained and of the pretrained network"
-            pictures.append(Picture(saved(plot, out, f"{name}-{figure}"), alt, probe.read, probe.caution))
+            pictures.append(Picture(saved(plot, out, stem(name, figure, plots)), alt, caption.read, caption.caution))
     return pictures
 
 

@@ -25,7 +25,7 @@ from twinsight.outputs import check_folder
 from twinsight.probes.draw import Plot
 from twinsight.probes.finding import Finding
 from twinsight.probes.images import to_tensor
-from twinsight.probes.side_by_side import together
+from twinsight.probes.side_by_side import stem, together
 from twinsight.quantities import quantity, title
 from twinsight.runs.rows import read_rows
 
@@ -35,7 +35,7 @@ def run(options: Any) -> dict[str, Finding]:
     check_folder("out", options.out, options)
     probe, name = options.probe, probe_name(options)
     plots, findings = curves(options) if name == "curves" else look(options, probe, name)
-    files = {figure: options.out / f"{name}-{figure}.{options.format}" for figure in plots}
+    files = {figure: options.out / f"{stem(name, figure, plots)}.{options.format}" for figure in plots}
     there = next((file for file in files.values() if file.exists()), None)
     show(findings, as_json=options.numbers)  # first, since which figures there are is known only now
     if there is not None and not options.overwrite:

@@ -159,7 +159,7 @@ class Look:
     checkpoint: Literal["best", "last"] = "best"
     """Of a run of `twinsight segment`."""
     out: Path = Path("look")
-    """Folder for PROBE-FIGURE.png."""
+    """Folder for PROBE-FIGURE.png, or PROBE.png where there is one figure."""
     format: Literal["png", "svg", "pdf", "jpg"] = "png"
     numbers: bool = False
     """Print all numbers as JSON."""

@@ -1,5 +1,7 @@
 """The same figures of several models beside one another."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from twinsight.probes.draw import Plot, beside
@@ -17,3 +19,8 @@ def together(findings: dict[str, Finding], palette: np.ndarray | None = None) ->
     if palette is not None and len(findings) > 1 and all(finding.scenes for finding in findings.values()):
         plots["compared"] = compare(findings, palette)
     return plots
+
+
+def stem(probe: str, figure: str, figures: Collection[str]) -> str:
+    """The name of a figure's file without its ending: PROBE-FIGURE, or PROBE for the only figure and its namesake."""
+    return probe if figure == probe or len(figures) == 1 else f"{probe}-{figure}"
