@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from twinsight import cli
+from twinsight import dispatch
 from twinsight.cli import main
 from twinsight.errors import Remark
 from twinsight.options.backbones import BACKBONES
@@ -91,13 +91,47 @@ def test_wrong_value(capfd, name):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("argv", ["--help", "data list"])
+@pytest.mark.parametrize(
+    ("target", "codes", "says"),
+    [
+        ("> /dev/full", {2}, "twinsight: error: no space left on device: the output could not be written; free some"),
+        ("| true", {0, 1}, ""),
+        (">&-", {0}, ""),
+    ],
+)
+def test_output_that_cannot_be_written(argv, target, codes, says):
+    line = f"set -o pipefail; {sys.executable} -m twinsight {argv} {target}"
+    done = subprocess.run(["bash", "-c", line], env=ENV, capture_output=True, text=True)
+    assert done.returncode in codes
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == bool(says)
+
+
+@pytest.mark.parametrize("library", ["twinsight.console", "twinsight.options.commands", "torch"])
+def test_ctrl_c_during_imports(library):
+    code = (
+        "import os, signal, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *rest):\n"
+        f"        if name == {library!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from twinsight.cli import main\n"
+        "main(['weights'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "twinsight: interrupted"
+    assert "Traceback" not in done.stderr
+
+
 def test_a_remark_is_a_plain_line(capfd, monkeypatch):
-    def dispatch(argv):
+    def run(argv):
         warnings.warn("photos: 3 HEIC files are left out", Remark, stacklevel=1)
         warnings.warn("not ours", UserWarning, stacklevel=1)
         return 0
 
-    monkeypatch.setattr(cli, "dispatch", dispatch)
+    monkeypatch.setattr(dispatch, "dispatch", run)
     with pytest.warns(UserWarning, match="not ours"):
         assert call("data list", capfd) == (0, "", "photos: 3 HEIC files are left out\n")
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "device": FREE,
     "layers": FREE,
     "options": FREE | {"options"},
-    "console": set(),
+    "console": {"errors"},
     "environment": set(),
     "ours": FREE,
     "outputs": FREE | {"ours"},
@@ -37,12 +37,14 @@ MAY_IMPORT = {
                         "heads", "methods", "segmentation", "probes", "training"},
     "judging": FREE | {"judging", "assemble", "options", "console", "device", "data", "backbones", "segmentation",
                        "probes"},
-    "cli": FREE | {"options", "console", "ours"},
+    "cli": {"errors", "console", "dispatch"},
+    "dispatch": FREE | {"options", "console", "ours"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
 LIGHT = [
-    ROOT / f"{name}.py" for name in ("cli", "ours", "outputs", "console", "errors", "files", "plain", "environment")
+    ROOT / f"{name}.py"
+    for name in ("cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment")
 ] + [file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))]
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 

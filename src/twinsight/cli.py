@@ -1,126 +1,62 @@
-"""The front door: find the command, parse its options, then import what it runs."""
+"""The front door: runs a command and ends with a sentence and an exit code, whatever happens.
+
+Nothing else is imported before `main` runs, so that Ctrl-C is answered from the first moment.
+"""
 
 import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Sequence
 
-from twinsight import __version__
-from twinsight.console import told
-from twinsight.errors import Interrupted, Remark, UserError
-from twinsight.options.commands import COMMANDS
-from twinsight.options.parse import parse, read, suggest, take_flag
-from twinsight.ours import whereabouts
-
-SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
-"""What takes seconds to import, each longer than one likes to look at nothing."""
+from twinsight.errors import Interrupted, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted, 128 + N saved after signal N."""
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = remarked(warnings.showwarning)
-            sys.exit(dispatch(list(sys.argv[1:] if argv is None else argv)))
+        try:
+            code = run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:  # as after `>&-`
+                sys.stdout.flush()
     except UserError as error:
-        sys.exit(complain(str(error)))
+        code = complain(str(error))
     except Interrupted as stopped:
-        sys.exit(stopped.code)
+        code = stopped.code
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = complain("interrupted", 130)
     except BrokenPipeError:  # `twinsight ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
+        drop_output()
     except OSError as error:
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if error.filename is None and not full:
             raise
         reason = (error.strerror or str(error)).lower()
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(complain(f"{where}{reason}; check the path, its rights and the room on its disk"))
-
-
-def remarked(show: Callable[..., None]) -> Callable[..., None]:
-    """Warnings shown as before, but for remarks, which are printed as plain lines."""
-
-    def shown(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-        if issubclass(category, Remark):
-            told(str(message))
+        if error.filename is None:  # as for `twinsight ... > report.txt`
+            drop_output()
+            code = complain(f"{reason}: the output could not be written; free some space or write elsewhere")
         else:
-            show(message, category, *where, **more)
-
-    return shown
-
-
-def complain(message: str) -> int:
-    print(f"twinsight: error: {message}", file=sys.stderr)
-    return 2
+            code = complain(f"{error.filename}: {reason}; check the path, its permissions and the space on its disk")
+    sys.exit(code)
 
 
-def dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0
-    if argv[0] == "--version":
-        print(f"twinsight {__version__}")
-        return 0
-    command = argv.pop(0)
-    words = [name.split()[1] for name in COMMANDS if name.startswith(f"{command} ")]
-    if words:
-        if not argv or argv[0] in ("-h", "--help"):
-            print(overview(f"{command} "))
-            return 0
-        word = argv.pop(0)
-        if word not in words:
-            raise UserError(f"twinsight {command} {word}: no such command; {suggest(word, words)}")
-        command = f"{command} {word}"
-    elif command not in COMMANDS:
-        names = dict.fromkeys(name.split()[0] for name in COMMANDS)
-        raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
-    options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
-    module, _, function = command.partition(" ")
-    if module != "data":
-        for library, name in SLOW.items():
-            told(f"loading {name}")
-            import_module(library)
-    name = f"{function}_data" if module == "data" else "run"
-    getattr(import_module(f"twinsight.commands.{module}"), name)(options)
-    return 0
+def run(argv: list[str]) -> int:
+    """The command's exit code. Remarks are printed as plain lines."""
+    from twinsight.console import remarked
+    from twinsight.dispatch import dispatch
+
+    with warnings.catch_warnings():
+        warnings.showwarning = remarked(warnings.showwarning)
+        return dispatch(argv)
 
 
-def inherited(command: str, argv: list[str]) -> tuple[dict[str, object], Path]:
-    """What a run directory on the command line already says (a resumed run's options, an evaluated run's data), and the
-    file that says it.
-    """
-    if command in ("pretrain", "segment"):
-        resume = take_flag(list(argv), "--resume")
-        config = existing(Path(resume)) if resume else Path()
-        return read(config, command) if resume else {}, config
-    named = argv if command == "evaluate" else [take_flag(list(argv), "--weights") or ""]
-    configs = (Path(token.removeprefix("random:")) / "config.yaml" for token in named)
-    config = next((file for file in configs if file.is_file()), None)
-    if config is None or not command.startswith(("evaluate", "look ")):
-        return {}, Path()
-    tree = read(config)
-    return {key: tree[key] for key in ("backbone", "data") if key in tree}, config
+def complain(message: str, code: int = 2) -> int:
+    print(f"twinsight: error: {message}" if code == 2 else f"twinsight: {message}", file=sys.stderr)
+    return code
 
 
-def existing(run: Path) -> Path:
-    config = run / "config.yaml"
-    if not config.is_file():
-        raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory{whereabouts(run)}")
-    return config
-
-
-def overview(prefix: str = "") -> str:
-    """The commands and what each is for."""
-    rows = [(name, (cls.__doc__ or "").strip()) for name, cls in COMMANDS.items() if name.startswith(prefix)]
-    width = max(len(name) for name, _ in rows)
-    lines = "\n".join(f"  {name:{width}}  {text}" for name, text in rows)
-    return (
-        "twinsight: see what self-supervision sees\n\n"
-        f"{lines}\n\n"
-        f"`twinsight {prefix}COMMAND --help` shows a command's options; --version the version."
-    )
+def drop_output() -> None:
+    """Let what is still buffered for stdout go, since Python would fail on it again at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

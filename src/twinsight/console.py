@@ -1,11 +1,13 @@
 """Where output goes: results to stdout, everything else to stderr; of several processes only the first speaks."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
+
+from twinsight.errors import Remark
 
 T = TypeVar("T")
 
@@ -22,6 +24,18 @@ notes = Console(stderr=True, quiet=RANK > 0)
 def told(message: str) -> None:
     """A plain line for the user, on stderr."""
     notes.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def remarked(show: Callable[..., None]) -> Callable[..., None]:
+    """Warnings shown as before, but for remarks, which are printed as plain lines."""
+
+    def shown(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+        if issubclass(category, Remark):
+            told(str(message))
+        else:
+            show(message, category, *where, **more)
+
+    return shown
 
 
 def tracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:

@@ -1,0 +1,81 @@
+"""Find the command, parse its options, then import what it runs."""
+
+from importlib import import_module
+from pathlib import Path
+
+from twinsight import __version__
+from twinsight.console import told
+from twinsight.errors import UserError
+from twinsight.options.commands import COMMANDS
+from twinsight.options.parse import parse, read, suggest, take_flag
+from twinsight.ours import whereabouts
+
+SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
+"""Libraries that take seconds to import, and the names under which the user hears of them."""
+
+
+def dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        print(f"twinsight {__version__}")
+        return 0
+    command = argv.pop(0)
+    words = [name.split()[1] for name in COMMANDS if name.startswith(f"{command} ")]
+    if words:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(overview(f"{command} "))
+            return 0
+        word = argv.pop(0)
+        if word not in words:
+            raise UserError(f"twinsight {command} {word}: no such command; {suggest(word, words)}")
+        command = f"{command} {word}"
+    elif command not in COMMANDS:
+        names = dict.fromkeys(name.split()[0] for name in COMMANDS)
+        raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
+    options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
+    module, _, function = command.partition(" ")
+    if module != "data":
+        for library, name in SLOW.items():
+            told(f"loading {name}")
+            import_module(library)
+    name = f"{function}_data" if module == "data" else "run"
+    getattr(import_module(f"twinsight.commands.{module}"), name)(options)
+    return 0
+
+
+def inherited(command: str, argv: list[str]) -> tuple[dict[str, object], Path]:
+    """What a run directory on the command line already says (a resumed run's options, an evaluated run's data), and the
+    file that says it.
+    """
+    if command in ("pretrain", "segment"):
+        resume = take_flag(list(argv), "--resume")
+        config = existing(Path(resume)) if resume else Path()
+        return read(config, command) if resume else {}, config
+    named = argv if command == "evaluate" else [take_flag(list(argv), "--weights") or ""]
+    configs = (Path(token.removeprefix("random:")) / "config.yaml" for token in named)
+    config = next((file for file in configs if file.is_file()), None)
+    if config is None or not command.startswith(("evaluate", "look ")):
+        return {}, Path()
+    tree = read(config)
+    return {key: tree[key] for key in ("backbone", "data") if key in tree}, config
+
+
+def existing(run: Path) -> Path:
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory{whereabouts(run)}")
+    return config
+
+
+def overview(prefix: str = "") -> str:
+    """The commands and what each is for."""
+    rows = [(name, (cls.__doc__ or "").strip()) for name, cls in COMMANDS.items() if name.startswith(prefix)]
+    width = max(len(name) for name, _ in rows)
+    lines = "\n".join(f"  {name:{width}}  {text}" for name, text in rows)
+    return (
+        "twinsight: see what self-supervision sees\n\n"
+        f"{lines}\n\n"
+        f"`twinsight {prefix}COMMAND --help` shows a command's options; --version the version."
+    )
