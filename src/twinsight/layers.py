@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -50,6 +51,11 @@ def logsumexp_over_ranks(x: Tensor) -> Tensor:
     gathered = [torch.empty_like(sums) for _ in range(world_size())]
     dist.all_gather(gathered, sums)
     return torch.stack(gathered).logsumexp(0)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Inside, no autocast; the meta device, where shapes alone are computed, knows none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

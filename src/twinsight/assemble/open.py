@@ -18,6 +18,7 @@ from twinsight.backbones.weights import file_and_entry, load_backbone
 from twinsight.console import told
 from twinsight.device import Device
 from twinsight.errors import UserError
+from twinsight.heads.head import reads_attention
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.heads import FcnOptions
@@ -183,7 +184,7 @@ def make_model(options: Segment, num_classes: int) -> SegmentationModel:
         aux = build(FcnOptions(level=max(0, level)), *shape)
     model = SegmentationModel(backbone, build(options.head, *shape), aux)
     for name in ("checkpointing", "compile"):
-        if getattr(options, name) and hasattr(model.head, "attention"):
+        if getattr(options, name) and reads_attention(model.head):
             raise UserError(
                 f"--{name}: cannot be combined with --head {options.head.name}, which records attention; leave it out"
             )

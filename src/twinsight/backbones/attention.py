@@ -4,16 +4,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
 from twinsight.backbones.attention_calls import Call, Windows, seeing_attention
 from twinsight.errors import UserError
-
-if TYPE_CHECKING:
-    from twinsight.backbones.backbone import Backbone
 
 Query = Literal["auto", "class", "mean"]
 """Who looks: the class token, the mean over all patches, or auto: the class token where there is one, else the mean."""
@@ -25,10 +22,20 @@ CHUNK = 64
 """Queries whose attention is held at a time where all of them count."""
 
 
+class Attentive(Protocol):
+    """What recording reads of a `Backbone`; see there."""
+
+    name: str
+    network: Any
+    strides: tuple[int, ...]
+    prefix_tokens: int
+    multiple: int
+
+
 class Reader:
     """Lays attention over a batch of images; arguments as for `attention_maps`."""
 
-    def __init__(self, backbone: "Backbone", images: Tensor, query: Recorded, at: tuple[float, float] | None):
+    def __init__(self, backbone: Attentive, images: Tensor, query: Recorded, at: tuple[float, float] | None):
         self.name = backbone.name
         self.batch, _, height, width = images.shape
         self.prefix = backbone.prefix_tokens
@@ -108,7 +115,7 @@ class AttentionMaps:
 
 @contextmanager
 def recording_attention(
-    backbone: "Backbone",
+    backbone: Attentive,
     images: Tensor,
     blocks: tuple[int, ...] | None = None,
     query: Recorded = "auto",

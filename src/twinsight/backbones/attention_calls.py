@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from twinsight.layers import full_precision
+
 SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax)
 
 
@@ -61,7 +63,7 @@ def fused(
     factor = query.shape[-1] ** -0.5 if scale is None else scale
 
     def rows(queries: slice) -> Tensor:
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device):
             logits = query[..., queries, :].float() * factor @ key.float().mT
             mask = attn_mask
             if is_causal:

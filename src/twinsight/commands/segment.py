@@ -140,8 +140,7 @@ def step_loss(model: SegmentationModel, batch: int, size: int) -> Tensor:
     """A step as far as its cost goes, on images of nothing."""
     images = torch.zeros(batch, 3, size, size, dtype=torch.uint8)
     masks = torch.zeros(batch, size, size, dtype=torch.int64)
-    heads = [model.head] if model.aux is None else [model.head, model.aux]
-    return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, heads)]).sum()
+    return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, model.heads)]).sum()
 
 
 def make_loss(options: Segment, classes: tuple[str, ...]) -> SegmentationLoss:

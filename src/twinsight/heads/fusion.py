@@ -26,7 +26,7 @@ from torch.nn.parameter import UninitializedParameter
 from twinsight.backbones.backbone import Features
 from twinsight.errors import UserError
 from twinsight.heads.maps import conv_bn_relu, doublings, resize
-from twinsight.layers import at_least_float32
+from twinsight.layers import at_least_float32, full_precision
 
 Source = Literal["attention", "uniform", "shuffled"]
 
@@ -201,7 +201,7 @@ class FusionAffinity(nn.Module):
         if len(grids) > 1:
             sizes = ", ".join(f"{h}x{w}" for h, w in sorted(grids))
             raise UserError(f"--head.blocks: blocks of one stage are needed, not of {sizes} patches; choose others")
-        with torch.autocast(logits.device.type, enabled=False):
+        with full_precision(logits.device):
             affinity = self.mix(torch.cat([a.flatten(3) for a in maps], dim=1))[:, 0]
             affinity = affinity / affinity.sum(-1, keepdim=True)
             logits = resize(at_least_float32(logits), grids.pop())

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import each_view, mean_over_ranks, mlp, standardize, world_size
+from twinsight.layers import each_view, full_precision, mean_over_ranks, mlp, standardize, world_size
 
 
 class BarlowTwins(nn.Module):
@@ -67,7 +66,7 @@ def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
 
 def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
     """(B, D), (B, D) -> (D, D): correlation of every pair of features over the global batch, in [-1, 1]."""
-    with torch.autocast(z1.device.type, enabled=False):
+    with full_precision(z1.device):
         return mean_over_ranks(standardize(z1).T @ standardize(z2) / len(z1))
 
 
@@ -77,7 +76,7 @@ def loss_of_few_images(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     The sum of all C_ij^2 is the trace of C C^T, and that of (z1 z1^T) (z2 z2^T) / B^2, which are (B, B). C itself has
     67 million numbers with the paper's projector, and each operation on it passes over all of them.
     """
-    with torch.autocast(z1.device.type, enabled=False):
+    with full_precision(z1.device):
         z1, z2 = standardize(z1), standardize(z2)
         diagonal = (z1 * z2).mean(0)
         everything = (z1 @ z1.T * (z2 @ z2.T)).sum() / len(z1) ** 2

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,25 +13,29 @@ from torch import Tensor, nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.files import write_text
+from twinsight.heads.head import Head, check_head, reads_attention
 from twinsight.plain import read_json
 
 
 class SegmentationModel(nn.Module):
     """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> logits (B, classes, H, W).
 
-    head: may read attention, if it has an attribute `attention`: (blocks, query), the arguments of
-        `Backbone.features`. It then sees one black image here, for its lazy layers to learn how many maps they get.
+    head: see `Head`. One that reads attention sees a black image here, for its lazy layers to learn how many maps
+        they get.
     aux: a further head, on shallower levels, that helps training and is not used afterwards; without attention.
 
-    Raises UserError if the head wants attention that the backbone lacks.
+    Raises UserError if the head lacks a part, or wants attention that the backbone lacks.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module, aux: nn.Module | None = None):
         super().__init__()
+        for each in (head, aux):
+            if each is not None:
+                check_head(each)
         self.backbone = backbone
         self.head = head
         self.aux = aux
-        if hasattr(head, "attention") and not backbone.mean.is_meta:  # the meta device knows no autocast
+        if reads_attention(head):
             self._introduce()
 
     @torch.no_grad()
@@ -50,13 +54,18 @@ class SegmentationModel(nn.Module):
             self.backbone.train(modes[0])
             self.head.train(modes[1])
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.every_logits(images, [self.head])[0]
+    @property
+    def heads(self) -> list[Head]:
+        """The head and, if there is one, the auxiliary head: all that are trained."""
+        return [cast(Head, each) for each in (self.head, self.aux) if each is not None]
 
-    def every_logits(self, images: Tensor, heads: Sequence[Any]) -> list[Tensor]:
+    def forward(self, images: Tensor) -> Tensor:
+        return self.every_logits(images, self.heads[:1])[0]
+
+    def every_logits(self, images: Tensor, heads: Sequence[Head]) -> list[Tensor]:
         """The logits (B, classes, H, W) of several heads from one pass through the backbone."""
         levels = [level for head in heads for level in head.levels]
-        attention, query = next((head.attention for head in heads if hasattr(head, "attention")), ((), "auto"))
+        attention, query = next((head.attention for head in heads if reads_attention(head)), ((), "auto"))
         features = self.backbone.features(images, levels, attention, query)
         height, width = images.shape[-2:]
         logits, first = [], 0

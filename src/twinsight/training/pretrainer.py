@@ -1,7 +1,7 @@
 """A self-supervised method in Lightning's loop."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 from torch import Tensor, nn
@@ -11,16 +11,15 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.batched_color import recolor_views
 from twinsight.data.loader import ViewBatch
 from twinsight.methods.attention_term import AttentionTerm
+from twinsight.methods.method import AfterBackward, AfterStep, Method, check_method
 from twinsight.training.exact import in_parts
 from twinsight.training.optim import Optimization, peak_rate
 
 
 class Pretrainer(pl.LightningModule):
-    """Trains `method`, a module with `forward(views, progress) -> {"loss": ..., scalars to log}`.
+    """Trains a self-supervised method.
 
-    Where the method has them, `after_backward(progress)` is called with the gradients of an update, before they are
-    clipped, and `after_step(progress)` after it. Progress is that of the update's forward.
-
+    method: see `Method`; the progress that its hooks get is that of the update's forward.
     attention: a term of the loss beside the method's own. parts: how many the backbones take each batch in, see
     `in_parts`; not with `attention`, which is recorded in one.
     """
@@ -29,6 +28,7 @@ class Pretrainer(pl.LightningModule):
         self, method: nn.Module, optimization: Optimization, attention: AttentionTerm | None = None, parts: int = 1
     ):
         super().__init__()
+        check_method(method)
         self.method = method
         self.optimization = optimization
         self.attention = attention
@@ -41,14 +41,18 @@ class Pretrainer(pl.LightningModule):
 
     def subjects(self) -> dict[str, nn.Module]:
         """The modules that probes can ask."""
-        trunk: Any = self.method.trunk
+        trunk = self.asked.trunk
         return {"method": self.method, "backbone": trunk, "network": trunk}
+
+    @property
+    def asked(self) -> Method:
+        """The method, typed by what is asked of it."""
+        return cast(Method, self.method)
 
     def on_after_batch_transfer(self, batch: ViewBatch, dataloader_idx: int) -> ViewBatch:
         if batch.params is None:
             return batch
-        method: Any = self.method
-        return batch._replace(views=recolor_views(batch.views, batch.params.images, method.views()), params=None)
+        return batch._replace(views=recolor_views(batch.views, batch.params.images, self.asked.views()), params=None)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         with in_parts(self.method, self.parts):
@@ -60,17 +64,15 @@ class Pretrainer(pl.LightningModule):
         return scalars["loss"]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        after_backward: Any = getattr(self.method, "after_backward", None)
-        if after_backward is not None:
-            after_backward(self.progress)
+        if isinstance(self.method, AfterBackward):
+            self.method.after_backward(self.progress)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         # Not in on_train_batch_end, which comes after the callbacks' own: the checkpoint would lack what is done here.
         progress = self.progress
         super().optimizer_step(*args, **kwargs)
-        after_step: Any = getattr(self.method, "after_step", None)
-        if after_step is not None:
-            after_step(progress)
+        if isinstance(self.method, AfterStep):
+            self.method.after_step(progress)
 
     def configure_optimizers(self) -> Any:
         backbones = [(name, module) for name, module in self.method.named_modules() if isinstance(module, Backbone)]

@@ -48,8 +48,8 @@ class Segmenter(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         assert batch.masks is not None
-        heads = [self.model.head] if self.model.aux is None else [self.model.head, self.model.aux]
-        losses = [self.loss(logits, batch.masks) for logits in self.model.every_logits(batch.images, heads)]
+        every = self.model.every_logits(batch.images, self.model.heads)
+        losses = [self.loss(logits, batch.masks) for logits in every]
         loss = losses[0] + self.aux_weight * sum(losses[1:])
         self.log("train/loss", loss.detach(), batch_size=len(batch.images))
         self.log("train/lr", peak_rate(self))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
+from twinsight.methods.method import projects
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot
 from twinsight.probes.finding import Finding
@@ -79,7 +80,7 @@ class Correlation:
 
 def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:
     """(N, D) float64 on the CPU: a method's projections, a backbone's embeddings."""
-    project = getattr(model, "project", model)
+    project = model.project if projects(model) else model
     return torch.cat([project(batch).float().cpu() for batch in batches(views, device)]).double()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from twinsight.data.color import LUMA
 from twinsight.data.views import Box, MultiView, Params, View, two_views
 from twinsight.errors import UserError
+from twinsight.methods.method import is_method
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import PAGE, Plot, distinct_colors
 from twinsight.probes.finding import Finding
@@ -79,7 +80,7 @@ def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) 
     """The transform that is given, or else the method's own, or else two views of at most 224 pixels."""
     if transform is not None:
         return transform
-    if hasattr(model, "views"):
+    if is_method(model):
         return model.views()
     return two_views(size=min(224, *(min(image.shape[1:]) for image in images)))
 

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
+from twinsight.methods.method import is_method, projects
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.finding import Finding
 from twinsight.probes.probe import Subject, effective_rank, inspecting
@@ -47,12 +48,12 @@ class Health:
 
     @torch.inference_mode()
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
+        network: nn.Module = model
         first, second = view_pairs(model, self.transform, images, self.seed)
-        asked = {"embedding": getattr(model, "trunk", model)}
-        if hasattr(model, "project"):
-            asked["projection"] = model
+        asked: dict[str, Any] = {"embedding": model.trunk if is_method(model) else model}
+        asked |= {"projection": model} if projects(model) else {}
         numbers: dict[str, float] = {"images": len(images), "noise_floor": 1 / math.sqrt(len(images))}
-        with inspecting(model) as device:
+        with inspecting(network) as device:
             for place, part in asked.items():
                 signs = vital_signs(embed(part, first, device), embed(part, second, device))
                 numbers |= {f"{place}/{name}": value for name, value in signs.items()}

@@ -1,0 +1,48 @@
+"""What a segmenter asks of a head."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
+
+from torch import Tensor, nn
+
+from twinsight.backbones.attention import Recorded
+from twinsight.backbones.backbone import Features
+from twinsight.errors import UserError
+
+
+class Head(Protocol):
+    """An `nn.Module` with these parts; `check_head` names one that is missing.
+
+    levels: indices into the backbone's levels, ascending, of the maps that the head reads.
+    """
+
+    levels: Sequence[int]
+
+    def __call__(self, features: Features) -> Tensor:
+        """Logits (B, classes, h, w) of any stride from the maps of `levels`, in that order."""
+        ...
+
+
+class AttentionHead(Head, Protocol):
+    """A head that reads attention too, as `features.attention`.
+
+    attention: the blocks to record, and who looks; the arguments of `Backbone.features`.
+    """
+
+    attention: tuple[tuple[int, ...], Recorded]
+
+
+def reads_attention(head: object) -> TypeGuard[AttentionHead]:
+    return hasattr(head, "attention")
+
+
+def check_head(module: nn.Module) -> None:
+    """Raises UserError for a module that lacks a part of `Head`, or has one of another kind."""
+    name, levels = type(module).__name__, getattr(module, "levels", None)
+    if not (isinstance(levels, list | tuple | range) and levels and all(isinstance(level, int) for level in levels)):
+        raise UserError(f"--head: {name} lacks levels, indices of the backbone's levels that it reads; set self.levels")
+    if list(levels) != sorted(set(levels)) or levels[0] < 0:
+        raise UserError(f"--head: {name}.levels is {tuple(levels)}; give ascending indices from 0")
+    attention = getattr(module, "attention", ((), "auto"))
+    if not (isinstance(attention, tuple) and len(attention) == 2 and isinstance(attention[0], tuple)):
+        raise UserError(f"--head: {name}.attention is not (blocks, query); give ((-1,), 'auto'), for instance")

@@ -1,0 +1,83 @@
+"""What pretraining asks of a self-supervised method."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+from torch import Tensor, nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.data.views import MultiView
+from twinsight.errors import UserError
+
+
+class Method(Protocol):
+    """An `nn.Module` with these parts; `check_method` names one that is missing.
+
+    trunk: the backbone that is exported after training, and that probes look into.
+    """
+
+    trunk: Backbone
+
+    def views(self) -> MultiView:
+        """The augmentation that makes the views of an image."""
+        ...
+
+    def __call__(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
+        """views: one (B, 3, H, W) batch per view, uint8 or float in [0, 1]. progress: 0 to 1 over the run.
+
+        Returns "loss", a scalar with a gradient, and any other scalars to log.
+        """
+        ...
+
+
+@runtime_checkable
+class AfterBackward(Protocol):
+    """A method that edits the gradients of each update before they are clipped."""
+
+    def after_backward(self, progress: float) -> None: ...
+
+
+@runtime_checkable
+class AfterStep(Protocol):
+    """A method that changes something after each update, such as a teacher that follows its student."""
+
+    def after_step(self, progress: float) -> None: ...
+
+
+class Projecting(Protocol):
+    """A method that shows the embeddings that its loss compares."""
+
+    def project(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, D)."""
+        ...
+
+
+def is_method(model: object) -> TypeGuard[Method]:
+    """Whether a model that a probe gets is a method, and not a backbone in its place."""
+    return hasattr(model, "views")
+
+
+def projects(model: object) -> TypeGuard[Projecting]:
+    """Whether a method has `project`; it may be a submodule, which `isinstance` does not see from Python 3.12 on."""
+    return callable(getattr(model, "project", None))
+
+
+def check_method(module: nn.Module) -> None:
+    """Raises UserError for a module that lacks a part of `Method`."""
+    lacks = {
+        "trunk, the backbone to train": not isinstance(getattr(module, "trunk", None), nn.Module),
+        "views(), the augmentation that it needs": not callable(getattr(module, "views", None)),
+        "forward(views, progress), which returns its loss": not takes(module.forward, "views", "progress"),
+    }
+    if missing := [part for part, lacking in lacks.items() if lacking]:
+        raise UserError(f"--method: {type(module).__name__} lacks {'; and '.join(missing)}; add it to the class")
+
+
+def takes(function: Any, *names: str) -> bool:
+    """Whether a function can be called with these arguments, the first by position, the others by name."""
+    try:
+        inspect.signature(function).bind(None, **dict.fromkeys(names[1:]))
+    except TypeError:
+        return False
+    return True
