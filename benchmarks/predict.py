@@ -22,8 +22,8 @@ from twinsight.data.samples import voc_palette
 from twinsight.device import choose_device
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Predict, Segment
+from twinsight.options.config import dump
 from twinsight.options.heads import LinearOptions
-from twinsight.options.parse import dump
 from twinsight.segmentation.model import save_classes
 
 CLASSES = 21

@@ -1,9 +1,10 @@
 """Every number that an option takes, for those who try them all."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, get_args, get_origin
 
+from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
 from twinsight.options.parse import parse
 from twinsight.options.ranges import Range
@@ -11,7 +12,7 @@ from twinsight.options.ranges import Range
 CHOSEN = [(command, "") for command in COMMANDS] + [
     (command, f"--{kind} {name}")
     for command in ("pretrain", "segment")  # between them they have every choice
-    for kind, table in COMMANDS[command].choices.items()
+    for kind, table in choices_of(COMMANDS[command]).items()
     for name in table
 ]
 
@@ -40,13 +41,22 @@ def numbers(kind: Any, default: Any, ranged: Range | None = None) -> Iterator[tu
             yield from numbers(each, default)
 
 
-def every_number(options: Any, prefix: str = "--") -> Iterator[tuple[Any, str, str, Any, Range | None]]:
-    """(dataclass, field, flag, value with `...`, range) of options' numbers, those of nested dataclasses too."""
+Path = tuple[str, ...]
+
+
+def changed(options: Any, path: Path, value: Any) -> Any:
+    """The options with another value at ("method", "views", "size")."""
+    first, *rest = path
+    return replace(options, **{first: changed(getattr(options, first), tuple(rest), value) if rest else value})
+
+
+def every_number(options: Any, prefix: str = "--", above: Path = ()) -> Iterator[tuple[Path, str, Any, Range | None]]:
+    """(path to the field, flag, value with `...`, range) of options' numbers, those of nested dataclasses too."""
     for field in fields(options):
         value, flag = getattr(options, field.name), f"{prefix}{field.name.replace('_', '-')}"
         if is_dataclass(value):
             nameless = field.name == "probe"  # --count, not --probe.count
-            yield from every_number(value, prefix if nameless else f"{flag}.")
+            yield from every_number(value, prefix if nameless else f"{flag}.", (*above, field.name))
         else:
             for pattern, ranged in numbers(field.type, value):
-                yield options, field.name, flag, pattern, ranged
+                yield (*above, field.name), flag, pattern, ranged

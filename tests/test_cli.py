@@ -12,6 +12,7 @@ from twinsight import dispatch
 from twinsight.cli import main
 from twinsight.errors import Remark
 from twinsight.options.backbones import BACKBONES
+from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
 from twinsight.options.data import DATA
 from twinsight.options.heads import HEADS
@@ -51,7 +52,7 @@ def test_overview(capfd, argv):
     ("command", "kind", "name", "cls"),
     [(command, kind, name, cls)
      for command, options in COMMANDS.items() if command != "data make"
-     for kind, table in getattr(options, "choices", {}).items() for name, cls in table.items()],
+     for kind, table in choices_of(options).items() for name, cls in table.items()],
 )  # fmt: skip
 def test_help_of_each_choice(capfd, command, kind, name, cls):
     code, out, _ = call(f"{command} --{kind} {name} --help", capfd)

@@ -6,7 +6,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from every_number import CHOSEN, chosen, every_number
+from every_number import CHOSEN, changed, chosen, every_number
 
 from twinsight.errors import UserError
 from twinsight.options.commands import COMMANDS, Pretrain, Segment
@@ -23,15 +23,12 @@ def put(pattern: Any, number: float) -> Any:
 def test_every_number_has_a_range(command, choice):
     options = chosen(command, choice)
     check_ranges(options)
-    for owner, name, flag, pattern, ranged in every_number(options):
-        assert ranged is not None, f"{name}: write a range at its type, as twinsight.options.ranges has them"
-        before = getattr(owner, name)
+    for path, flag, pattern, ranged in every_number(options):
+        assert ranged is not None, f"{path}: write a range at its type, as twinsight.options.ranges has them"
         outside = [inf, -inf, nan, ranged.least - 1, ranged.most + 1]
         for number in outside + [ranged.least] * ranged.above + [ranged.most] * ranged.below:
-            setattr(owner, name, put(pattern, number))
             with pytest.raises(UserError, match=rf"^{flag} .*: must be {ranged}$"):
-                check_ranges(options)
-        setattr(owner, name, before)
+                check_ranges(changed(options, path, put(pattern, number)))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from pathlib import Path
 from twinsight import __version__
 from twinsight.console import told
 from twinsight.errors import UserError
+from twinsight.options.choose import suggest
 from twinsight.options.commands import COMMANDS
-from twinsight.options.parse import parse, read, suggest, take_flag
+from twinsight.options.config import read
+from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
 SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}

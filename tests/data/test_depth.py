@@ -103,7 +103,7 @@ def test_a_cache_holds_the_same_pixels_and_knows_its_bits(xrays, tmp_path):
 def test_options_keep_what_was_found_for_the_other_split_and_for_whoever_goes_on(xrays):
     options = FolderOptions(root=xrays[0].parent)
     with pytest.warns(Remark, match="by 12 of"):
-        options.open("train")
+        options = options.settled(options.open("train"))
     assert options.bits == 12
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -132,7 +132,7 @@ def test_class_folders(tmp_path):
 
 @pytest.mark.parametrize("options", [FolderOptions, ClassFolderOptions])
 def test_nobody_trains_on_test(tmp_path, options):
-    with pytest.raises(UserError, match=r"--data\.train test: a test split is for measuring alone"):
+    with pytest.raises(UserError, match=r"--data\.train test: a test split is only for measuring"):
         options(root=tmp_path, train="test").open("train")
 
 

@@ -14,7 +14,8 @@ import atheris
 with atheris.instrument_imports(include=["twinsight", "yaml"]):
     from twinsight.errors import UserError
     from twinsight.options.commands import COMMANDS
-    from twinsight.options.parse import fill, read
+    from twinsight.options.config import read
+    from twinsight.options.parse import parse
     from twinsight.plain import read_json, read_yaml
     from twinsight.runs.rows import read_rows
 
@@ -22,7 +23,7 @@ FILE = Path(tempfile.mkdtemp()) / "fuzzed"
 
 
 def options(file: Path) -> object:
-    return fill(COMMANDS["pretrain"], read(file, "pretrain"), str(file))
+    return parse(COMMANDS["pretrain"], "pretrain", [], read(file, "pretrain"), file)
 
 
 def once(content: bytes) -> None:

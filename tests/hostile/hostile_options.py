@@ -169,7 +169,7 @@ def out_of_range() -> Iterator[Case]:
     """For every number of every command and choice one that has no business there, of these in turn."""
     values, seen = ["inf", "nan", "-1e13", "1e13", "x", "-99999999999999", "99999999999999"], set()
     for command, choice in CHOSEN:
-        for _, _, flag, pattern, _ in every_number(chosen(command, choice)):
+        for _, flag, pattern, _ in every_number(chosen(command, choice)):
             if (command, flag) not in seen:
                 seen.add((command, flag))
                 value = values[len(seen) % len(values)]

@@ -21,8 +21,9 @@ from twinsight.errors import UserError
 from twinsight.heads.head import reads_attention
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.config import read
 from twinsight.options.heads import FcnOptions
-from twinsight.options.parse import parse, read
+from twinsight.options.parse import parse
 from twinsight.ours import whereabouts
 from twinsight.segmentation.model import SegmentationModel, load_classes
 from twinsight.training.blocks import checkpoint_blocks

@@ -14,8 +14,8 @@ from twinsight.backbones.attention_maps import attention_maps
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.options.build import build
+from twinsight.options.choose import suggest
 from twinsight.options.data import FolderOptions
-from twinsight.options.parse import suggest
 from twinsight.options.probes import PROBES, ProbeOptions
 from twinsight.options.training import TrainingOptions
 from twinsight.probes.probe import inspecting

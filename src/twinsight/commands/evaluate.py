@@ -22,7 +22,7 @@ from twinsight.files import without_nan, write_text
 from twinsight.judging.judges import judge
 from twinsight.judging.tables import print_scores
 from twinsight.options.commands import Evaluate
-from twinsight.options.parse import read
+from twinsight.options.config import read
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file
 from twinsight.report import evaluations

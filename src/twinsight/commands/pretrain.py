@@ -1,5 +1,6 @@
 """twinsight pretrain: a folder of images -> a self-supervised backbone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -28,7 +29,7 @@ from twinsight.data.loader import Views, train_loader
 from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.options.build import build
+from twinsight.options.build import build, label
 from twinsight.options.commands import Pretrain
 from twinsight.options.ranges import check_ranges
 from twinsight.report.runs import report_run
@@ -49,8 +50,9 @@ def run(options: Pretrain) -> Path | None:
     processes = count_processes(options)
     device = Device(options.accelerator)
     workers = choose_workers(options.workers, processes, device.cuda)
-    directory = open_run(options, "pretrain", f"{options.method.name}-{options.backbone.name}")
+    directory = open_run(options, "pretrain", f"{label(options.method)}-{options.backbone.name}")
     data = options.data.open("train")
+    options = replace(options, data=options.data.settled(data))
     directory.expect({"train": fingerprint(data)})
     export = directory.folder / "backbone.safetensors"
     ended = directory.resumed and finished(directory, export.name, options.epochs)
@@ -60,7 +62,7 @@ def run(options: Pretrain) -> Path | None:
     announce(
         "pretrain",
         data_set(options.data, splits(data)),
-        f"{options.method.name}, {network(options.backbone, options.weights, directory.resumed)}",
+        f"{label(options.method)}, {network(options.backbone, options.weights, directory.resumed)}",
         computing(device, options.precision),
         f"run {directory.folder}",
     )
@@ -103,8 +105,8 @@ def run(options: Pretrain) -> Path | None:
     watching = [*probing.make_probing(options, module.subjects(), data), Replacing(directory)]
     if options.dry_run:
         facts = {
-            "method": options.method.name, "backbone": f"{backbone.name}, embedding {backbone.dim}",
-            "data": f"{options.data.name}, {len(data)} images, {workers} workers",
+            "method": label(options.method), "backbone": f"{backbone.name}, embedding {backbone.dim}",
+            "data": f"{label(options.data)}, {len(data)} images, {workers} workers",
         }  # fmt: skip
         steps = planning.updates(len(data), options, parts)
         planning.print_plan(method, price(), options.batch_size, steps, facts)

@@ -1,5 +1,6 @@
 """twinsight segment: images with masks -> a segmenter, on a backbone that is frozen or fine-tuned."""
 
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -29,7 +30,7 @@ from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.judging.tables import print_scores
-from twinsight.options.build import build
+from twinsight.options.build import build, label
 from twinsight.options.commands import Segment
 from twinsight.options.ranges import check_ranges
 from twinsight.report.runs import report_run
@@ -49,12 +50,14 @@ from twinsight.training.unreached import freeze_unreached
 def run(options: Segment) -> Scores | None:
     """The scores of the last validation; None if there was none. Raises KeyboardInterrupt after Ctrl-C."""
     check_ranges(options)
-    training = make_training(options, f"segmenting with {options.head.name}", monitor="val/mean_iou")
+    training = make_training(options, f"segmenting with {label(options.head)}", monitor="val/mean_iou")
     device = Device(options.accelerator)
     workers = choose_workers(options.workers, count_processes(options), device.cuda)
     inference = make_inference(options)
-    directory = open_run(options, "segment", f"{options.head.name}-{options.backbone.name}")
-    train, val = (with_masks(options.data.open(role)) for role in ("train", "val"))
+    directory = open_run(options, "segment", f"{label(options.head)}-{options.backbone.name}")
+    train = with_masks(options.data.open("train"))
+    options = replace(options, data=options.data.settled(train))
+    val = with_masks(options.data.open("val"))
     directory.expect({"train": fingerprint(train), "val": fingerprint(val)})
     loss = make_loss(options, train.classes)
     ended = directory.resumed and finished(directory, MODEL, options.epochs, options.early_stopping)
@@ -64,7 +67,7 @@ def run(options: Segment) -> Scores | None:
     announce(
         "segment",
         data_set(options.data, splits(train, val)),
-        f"{options.head.name} on {network(options.backbone, options.weights, directory.resumed, options.freeze)}",
+        f"{label(options.head)} on {network(options.backbone, options.weights, directory.resumed, options.freeze)}",
         computing(device, options.precision),
         f"run {directory.folder}",
     )
@@ -99,10 +102,10 @@ def run(options: Segment) -> Scores | None:
     if options.dry_run:
         levels: Any = model.head.levels
         facts = {
-            "head": f"{options.head.name} on levels {', '.join(map(str, levels))}",
+            "head": f"{label(options.head)} on levels {', '.join(map(str, levels))}",
             "validation": f"about {validation / 1e9:.2f} GB on whole images",
             "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
-            "data": f"{options.data.name}, {len(train)} to train, {len(val)} to validate, {len(train.classes)} classes",
+            "data": f"{label(options.data)}, {splits(train, val)}, {len(train.classes)} classes",
         }
         steps = planning.updates(len(train), options)
         planning.print_plan(model, price(), options.batch_size, steps, facts)

@@ -17,7 +17,8 @@ from twinsight.backbones.weights import read_weights, refusal
 from twinsight.console import console
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment, Weights
-from twinsight.options.parse import parse, read
+from twinsight.options.config import read
+from twinsight.options.parse import parse
 
 NAMED = 8
 """Tensors that are named of a long list."""

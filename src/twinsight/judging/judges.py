@@ -20,8 +20,8 @@ from twinsight.data.workers import choose_workers
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.judging.tables import by_class, classified, explain, percent, segmented, table
+from twinsight.options.choose import suggest
 from twinsight.options.commands import Evaluate
-from twinsight.options.parse import suggest
 from twinsight.probes.attention.scores import AttentionScores, Protocol, untrained_like
 from twinsight.probes.embeddings.knn import KS, knn_predictions
 from twinsight.probes.embeddings.linear import linear_logits, top
@@ -46,7 +46,8 @@ def judge(options: Evaluate) -> dict[str, Numbers]:
     unknown = next((name for name in names if name not in {*ON_MASKS, *ON_CLASSES}), None)
     if unknown is not None:
         raise UserError(f"--probe {unknown}: does not judge; {suggest(unknown, [*ON_MASKS, 'knn'])}")
-    train, val = (options.data.open(role) for role in ("train", "val"))
+    train = options.data.open("train")
+    val = options.data.settled(train).open("val")
     judges = ON_CLASSES if isinstance(val, ClassFolder) else ON_MASKS
     for name in names:
         if name not in judges:

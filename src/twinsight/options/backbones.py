@@ -1,21 +1,20 @@
 """Backbones."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from twinsight.options.build import Buildable, named
+from twinsight.options.build import Buildable
+from twinsight.options.choices import table
 from twinsight.options.ranges import BelowOne, Count, Pixels, Range, Width
 
-BackboneName = Annotated[str, named("backbone")]
 
-
-@dataclass
+@dataclass(frozen=True)
 class TimmOptions(Buildable):
     """Any timm model by its name."""
 
     target: ClassVar = "twinsight.backbones.backbone:Backbone"
     not_arguments: ClassVar = ()
-    name: BackboneName = "resnet18"
+    name: str = "resnet18"
     """A timm model (resnet50, vit_small_patch16_224, swin_tiny_patch4_window7_224, ...), or vit-pytorch."""
     pretrained: bool = False
     """Start from timm's own weights for that name (downloaded)."""
@@ -31,13 +30,13 @@ class TimmOptions(Buildable):
     """Image size of networks whose position embeddings are made for one. Default: the network's own."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class VitPytorchOptions(Buildable):
     """vit-pytorch's ViT (pip install 'twinsight[vit-pytorch]')."""
 
     target: ClassVar = "twinsight.backbones.backbone:Backbone"
     not_arguments: ClassVar = ()
-    name: BackboneName = "vit-pytorch"
+    name: Literal["vit-pytorch"] = "vit-pytorch"
     image_size: Pixels = 224
     """Image size that the position embeddings are made for; others are interpolated."""
     patch_size: Pixels = 16
@@ -49,4 +48,7 @@ class VitPytorchOptions(Buildable):
     emb_dropout: BelowOne = 0.0
 
 
-BACKBONES = {"vit-pytorch": VitPytorchOptions}
+Backbone = TimmOptions | VitPytorchOptions
+
+BACKBONES = table(Backbone)
+"""Those that are no model of timm."""

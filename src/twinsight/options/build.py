@@ -2,15 +2,15 @@
 
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any, ClassVar
 
-import tyro
 
+class Buildable:
+    """Options whose fields are the arguments of `target`, MODULE:NAME, but for those named in `not_arguments`."""
 
-def named(flag: str, *names: str) -> Any:
-    """A name given as `--flag NAME`, stored in the chosen dataclass itself."""
-    metavar = f"{{{','.join(names)}}}" if names else "NAME"
-    return tyro.conf.arg(name=flag, prefix_name=False, metavar=metavar)
+    target: ClassVar[str]
+    not_arguments: ClassVar[tuple[str, ...]] = ("name",)
 
 
 def build(options: Any, *args: object, **extra: object) -> Any:
@@ -24,6 +24,7 @@ def build(options: Any, *args: object, **extra: object) -> Any:
     return getattr(import_module(module), attribute)(*args, **arguments | extra)
 
 
-class Buildable:
-    target: ClassVar[str]
-    not_arguments: ClassVar[tuple[str, ...]] = ("name",)
+def label(options: Any) -> str:
+    """The name of a choice, short enough for a folder: simsiam for one from /home/me/simsiam.py."""
+    name = str(options.name)
+    return PurePath(name.partition(":")[0]).stem if name.partition(":")[0].endswith(".py") else name

@@ -5,14 +5,13 @@ No torch here: `--help` must come at once.
 
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-import tyro
-
-from twinsight.options.backbones import BACKBONES, TimmOptions
-from twinsight.options.data import DATA, Bits, Megapixels, PairOptions, ShapesOptions
-from twinsight.options.heads import HEADS, LinearOptions
-from twinsight.options.methods import METHODS, AttentionTermOptions, BarlowTwinsOptions
+from twinsight.options.backbones import Backbone, TimmOptions
+from twinsight.options.data import Bits, Data, Megapixels, PairOptions, ShapesOptions
+from twinsight.options.heads import Head, LinearOptions
+from twinsight.options.marks import FLAT, POSITIONAL, REPEATED
+from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, Method
 from twinsight.options.probes import PROBES
 from twinsight.options.ranges import (
     Count,
@@ -27,11 +26,10 @@ from twinsight.options.ranges import (
 from twinsight.options.training import InferenceOptions, RunOptions, TrainingOptions
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Pretrain(RunOptions, TrainingOptions):
     """Pretrain a backbone on images without labels."""
 
-    choices: ClassVar = {"method": METHODS, "backbone": BACKBONES, "data": DATA}
     weights: Path | None = None
     """Start from these weights of the same backbone: a run directory, a weights file or an official name (`twinsight
     weights` lists them)."""
@@ -44,16 +42,15 @@ class Pretrain(RunOptions, TrainingOptions):
     augment_on: Literal["auto", "workers", "device"] = "auto"
     """What colors, blurs and solarizes views: the workers, or the device that trains; auto: that device, if a GPU."""
     attention: AttentionTermOptions = field(default_factory=AttentionTermOptions)
-    method: Any = field(default_factory=BarlowTwinsOptions)
-    backbone: Any = field(default_factory=TimmOptions)
-    data: Any = field(default_factory=ShapesOptions)
+    method: Method = field(default_factory=BarlowTwinsOptions)
+    backbone: Backbone = field(default_factory=TimmOptions)
+    data: Data = field(default_factory=ShapesOptions)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Segment(RunOptions, TrainingOptions, InferenceOptions):
     """Train a segmentation head on a backbone, frozen or fine-tuned."""
 
-    choices: ClassVar = {"head": HEADS, "backbone": BACKBONES, "data": DATA}
     epochs: Count = 50
     batch_size: Count = 16
     lr: NotNegative = 1e-4
@@ -78,17 +75,16 @@ class Segment(RunOptions, TrainingOptions, InferenceOptions):
     aux_weight: NotNegative = 0.0
     """Weight of an auxiliary FCN head on a shallower level; 0 for none."""
     augment: PairOptions = field(default_factory=PairOptions)
-    head: Any = field(default_factory=LinearOptions)
-    backbone: Any = field(default_factory=TimmOptions)
-    data: Any = field(default_factory=ShapesOptions)
+    head: Head = field(default_factory=LinearOptions)
+    backbone: Backbone = field(default_factory=TimmOptions)
+    data: Data = field(default_factory=ShapesOptions)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Evaluate(InferenceOptions):
     """Measure a trained segmenter on a data set; with --probe, judge a backbone alone."""
 
-    choices: ClassVar = {"backbone": BACKBONES, "data": DATA}
-    run: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    run: Annotated[Path, POSITIONAL]
     """Run directory of `twinsight segment`; with --probe also one of pretrain, a weights file (of --backbone), an
     official or a timm name, or random: before a run or a name, as `twinsight look --weights` takes them."""
     probe: str | None = None
@@ -111,19 +107,19 @@ class Evaluate(InferenceOptions):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
     """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else fp32."""
-    backbone: Any = field(default_factory=TimmOptions)
+    backbone: Backbone = field(default_factory=TimmOptions)
     """Of a weights file that does not say it itself."""
-    data: Any = field(default_factory=ShapesOptions)
+    data: Data = field(default_factory=ShapesOptions)
     """Data to measure on. Default: what the run was trained on."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Predict(InferenceOptions):
     """Segment images: a mask, and the mask over the image, for each."""
 
-    run: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    run: Annotated[Path, POSITIONAL]
     """Run directory of `twinsight segment`."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = tyro.MISSING
+    images: Annotated[tuple[Path, ...], POSITIONAL]
     """Image files and folders of images."""
     out: Path = Path("predictions")
     """Folder for NAME.png (class indices, in the data set's palette) and NAME.overlay.jpg."""
@@ -145,14 +141,13 @@ class Predict(InferenceOptions):
     """Refuse larger images before they are decoded. Default: as in the training."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Look:
     """Look inside a model."""
 
-    choices: ClassVar = {"backbone": BACKBONES, "data": DATA}
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    images: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Image files and folders. Default: images of --data, evenly chosen."""
-    weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    weights: Annotated[tuple[str, ...], REPEATED] = ()
     """The model: a run directory, a weights file (of --backbone), an official name (`twinsight weights` lists them),
     the name of a timm model (its own weights, to be downloaded), or random:RUN or random:NAME for the same untrained.
     Again for each model to set beside it."""
@@ -173,34 +168,34 @@ class Look:
     overwrite: bool = False
     """Replace figures that are there already."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    backbone: Any = field(default_factory=TimmOptions)
-    data: Any = field(default_factory=ShapesOptions)
+    backbone: Backbone = field(default_factory=TimmOptions)
+    data: Data = field(default_factory=ShapesOptions)
     """Default: what the first run was trained on."""
 
 
 def look(options: type) -> type:
     """`Look` with one probe's options beside its own."""
-    probe = Annotated[options, tyro.conf.arg(name="")]  # no prefix: --blocks, not --probe.blocks
-    made = make_dataclass("Look", [("probe", probe, field(default_factory=options))], bases=(Look,))
+    probe = Annotated[options, FLAT]
+    made = make_dataclass("Look", [("probe", probe, field(default_factory=options))], bases=(Look,), kw_only=True)
     made.__doc__ = options.__doc__
     return made
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Weights:
     """Say what a weights file is, which network it fits, and what of it; without a file, list official weights."""
 
-    file: Annotated[Path | None, tyro.conf.Positional] = None
+    file: Annotated[Path | None, POSITIONAL] = None
     """A weights file, a run directory or an official name."""
     backbone: str | None = None
     """A timm model to fit it to. Default: the one it is most likely of."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Report:
     """One page about one run or several: what was run, scores, curves, figures."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = tyro.MISSING
+    runs: Annotated[tuple[Path, ...], POSITIONAL]
     """Run directories."""
     out: Path | None = None
     """Where to write it. Default: report.html in the run's directory, or here for several runs."""
@@ -208,7 +203,7 @@ class Report:
     """Replace a page that is there already; that in a run's own directory always is."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Demo:
     """The whole road on the embedded data set, in minutes: pretrain, segment, and a page of results."""
 
@@ -221,26 +216,24 @@ class Demo:
     """A few steps of each part, to see that everything works; its scores mean nothing."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataList:
     """Name every data set, what it holds and what it needs on disk."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataCheck:
     """Read every sample; count classes and pixels; name each broken file; end with a verdict."""
 
-    choices: ClassVar = {"data": DATA}
     split: Literal["train", "val"] | None = None
     """Check this split only. Default: both."""
-    data: Any = field(default_factory=ShapesOptions)
+    data: Data = field(default_factory=ShapesOptions)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataShow:
     """Make a contact sheet of images with their masks."""
 
-    choices: ClassVar = {"data": DATA}
     split: Literal["train", "val"] = "train"
     count: Images = 24
     """Number of images, chosen at random by the seed."""
@@ -249,18 +242,17 @@ class DataShow:
     """PNG, PDF or SVG file."""
     overwrite: bool = False
     """Replace it if it is there already."""
-    data: Any = field(default_factory=ShapesOptions)
+    data: Data = field(default_factory=ShapesOptions)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataMake:
     """Write a procedural data set to disk in VOC layout."""
 
-    choices: ClassVar = {"data": {"shapes": ShapesOptions}}
-    kind: Annotated[Literal["shapes"], tyro.conf.Positional] = tyro.MISSING
-    folder: Annotated[Path, tyro.conf.Positional] = tyro.MISSING
+    kind: Annotated[Literal["shapes"], POSITIONAL]
+    folder: Annotated[Path, POSITIONAL]
     """Where to write; must be new or empty."""
-    data: Any = field(default_factory=ShapesOptions)
+    data: ShapesOptions = field(default_factory=ShapesOptions)
 
 
 COMMANDS = {

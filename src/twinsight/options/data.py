@@ -1,14 +1,14 @@
 """Data sets, and how their images are augmented with their masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from twinsight.errors import UserError
-from twinsight.options.build import Buildable, build, named
-from twinsight.options.ranges import Factor, Images, NotNegative, Pixels, Range, Rising, Seed, Share
-
-DataName = Annotated[str, named("data", "shapes", "voc", "coco-stuff", "folder", "class-folder")]
+from twinsight.options.build import Buildable, build
+from twinsight.options.choices import table
+from twinsight.options.marks import RISING
+from twinsight.options.ranges import Factor, Images, NotNegative, Pixels, Range, Seed, Share
 
 Bits = Literal[8, 10, 12, 14, 16]
 Megapixels = Annotated[float, Range(0, 1000, above=True)]
@@ -16,7 +16,7 @@ Byte = Annotated[int, Range(0, 255)]
 Radius = Annotated[float, Range(0, 0.5, above=True)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class DataOptions(Buildable):
     not_arguments: ClassVar = ("name", "train", "val")
     train: str = "train"
@@ -25,18 +25,22 @@ class DataOptions(Buildable):
     """Split to validate on."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
-        """The `Dataset` of the training or the validation split. Raises UserError where training on test is asked."""
+        """The `Dataset` of the training or the validation split. Raises UserError for training on the test split."""
         if role == "train" and self.train.lower() in ("test", "testing"):
-            raise UserError(f"--data.train {self.train}: a test split is for measuring alone; train on another")
+            raise UserError(f"--data.train {self.train}: a test split is only for measuring; train on another")
         return build(self, split=getattr(self, role))
 
+    def settled(self, dataset: Any) -> Self:
+        """These options with what opening a split has found out: for the other split, and for the run to keep."""
+        return self
 
-@dataclass
+
+@dataclass(frozen=True)
 class ShapesOptions(DataOptions):
     """Procedural scenes, rendered as they are read: nothing to download."""
 
     target: ClassVar = "twinsight.data.shapes:Shapes"
-    name: DataName = "shapes"
+    name: Literal["shapes"] = "shapes"
     not_arguments: ClassVar = ("name", "train", "val", "val_count")
     count: Images = 2000
     """Number of training images."""
@@ -50,7 +54,7 @@ class ShapesOptions(DataOptions):
     """Most objects in an image."""
     crowding: Share = 0.25
     """Probability of each object after the first."""
-    radius: Annotated[tuple[Radius, Radius], Rising] = (0.3, 0.45)
+    radius: Annotated[tuple[Radius, Radius], RISING] = (0.3, 0.45)
     """Radius of an object, smallest and largest, as a share of the image's side."""
     texture: Share = 0.25
     """Loudness of the background, 0 to 1."""
@@ -60,7 +64,7 @@ class ShapesOptions(DataOptions):
         return build(self, split=split, count=self.count if split == "train" else self.val_count)
 
 
-@dataclass
+@dataclass(frozen=True)
 class FileOptions(DataOptions):
     not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels", "tolerate")
     cache: Path | None = None
@@ -77,42 +81,44 @@ class FileOptions(DataOptions):
 
     def open(self, role: Literal["train", "val"]) -> Any:
         dataset = super().open(role)
-        # Kept, so that the other split, and whoever goes on with the run, reads 16-bit images by the same bits.
-        self.bits = dataset.read_as(self.bits, self.max_megapixels)
+        dataset.read_as(self.bits, self.max_megapixels)
         dataset.tolerate = self.tolerate
         return dataset
 
+    def settled(self, dataset: Any) -> Self:
+        return replace(self, bits=dataset.reading.bits)
 
-@dataclass
+
+@dataclass(frozen=True)
 class VocOptions(FileOptions):
     """PASCAL VOC 2012 segmentation: 20 classes and background."""
 
     target: ClassVar = "twinsight.data.voc:Voc"
-    name: DataName = "voc"
+    name: Literal["voc"] = "voc"
     root: Path = Path("data/voc")
     """Folder that holds VOCdevkit/VOC2012."""
     download: bool = False
     """Fetch it into root first (2 GB) where it is missing."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class CocoStuffOptions(FileOptions):
     """COCO-Stuff: 171 classes; 164k (stuffthingmaps) or 10k (.mat)."""
 
     target: ClassVar = "twinsight.data.coco_stuff:CocoStuff"
-    name: DataName = "coco-stuff"
+    name: Literal["coco-stuff"] = "coco-stuff"
     root: Path = Path("data/coco-stuff")
     """Folder with the official layout."""
     version: Literal["164k", "10k"] = "164k"
     """Which of the two."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class FolderOptions(FileOptions):
     """Your own images: any folder; with masks in a second folder, or in VOC layout."""
 
     target: ClassVar = "twinsight.data.folder:Folder"
-    name: DataName = "folder"
+    name: Literal["folder"] = "folder"
     root: Path = Path(".")
     """Folder of images (searched recursively); or of images and masks, or train/images, train/masks, val/images, ...;
     or of a VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
@@ -129,28 +135,25 @@ class FolderOptions(FileOptions):
     """
 
 
-@dataclass
+@dataclass(frozen=True)
 class ClassFolderOptions(FileOptions):
     """Your own images in a folder for each class, without masks."""
 
     target: ClassVar = "twinsight.data.class_folder:ClassFolder"
-    name: DataName = "class-folder"
+    name: Literal["class-folder"] = "class-folder"
     root: Path = Path(".")
     """Folder that holds train/CLASS and val/CLASS, or CLASS, with images in each."""
     val_fraction: Share = 0.2
     """Share held out for validation where there is no folder train."""
 
 
-DATA = {
-    "shapes": ShapesOptions,
-    "voc": VocOptions,
-    "coco-stuff": CocoStuffOptions,
-    "folder": FolderOptions,
-    "class-folder": ClassFolderOptions,
-}
+Data = ShapesOptions | VocOptions | CocoStuffOptions | FolderOptions | ClassFolderOptions
+"""Every data set that is here; a new one is added to this list."""
+
+DATA = table(Data)
 
 
-@dataclass
+@dataclass(frozen=True)
 class PairOptions(Buildable):
     """Augmentation of images and masks."""
 
@@ -158,7 +161,7 @@ class PairOptions(Buildable):
     not_arguments: ClassVar = ()
     size: Pixels = 512
     """Side of a training crop in pixels."""
-    scale: Annotated[tuple[Factor, Factor], Rising] = (0.5, 2.0)
+    scale: Annotated[tuple[Factor, Factor], RISING] = (0.5, 2.0)
     """Factor by which the image is resized before the crop, smallest and largest."""
     flip: Share = 0.5
     """Probability of a horizontal flip."""

@@ -3,74 +3,67 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from twinsight.options.build import Buildable, named
+from twinsight.options.build import Buildable
+from twinsight.options.choices import table
 from twinsight.options.ranges import BelowOne, Index, Pixels, Range, Width
 
-HeadName = Annotated[
-    str,
-    named(
-        "head", "linear", "setr-naive", "setr-pup", "setr-mla", "deeplabv3", "fcn", "unet",
-        "fusion-concat", "fusion-gate", "fusion-affinity",
-    ),
-]  # fmt: skip
 
-
-@dataclass
+@dataclass(frozen=True)
 class LinearOptions(Buildable):
     """Batch norm and a 1x1 convolution: what the features hold by themselves."""
 
     target: ClassVar = "twinsight.heads.linear:Linear"
-    name: HeadName = "linear"
+    name: Literal["linear"] = "linear"
     levels: tuple[Index, ...] = (-1,)
     """Levels of the backbone to read, -1 the deepest; several are resized to the finest and concatenated."""
     dropout: BelowOne = 0.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class SetrNaiveOptions(Buildable):
     """SETR-Naive (Zheng et al., 2021): two 1x1 convolutions."""
 
     target: ClassVar = "twinsight.heads.setr:SetrNaive"
-    name: HeadName = "setr-naive"
+    name: Literal["setr-naive"] = "setr-naive"
     channels: Width = 256
 
 
-@dataclass
+@dataclass(frozen=True)
 class SetrPupOptions(Buildable):
     """SETR-PUP (Zheng et al., 2021): progressive upsampling."""
 
     target: ClassVar = "twinsight.heads.setr:SetrPup"
-    name: HeadName = "setr-pup"
+    name: Literal["setr-pup"] = "setr-pup"
     channels: Width = 256
 
 
-@dataclass
+@dataclass(frozen=True)
 class SetrMlaOptions(Buildable):
     """SETR-MLA (Zheng et al., 2021): four levels, aggregated from the deepest down."""
 
     target: ClassVar = "twinsight.heads.setr:SetrMla"
-    name: HeadName = "setr-mla"
+    name: Literal["setr-mla"] = "setr-mla"
     channels: Width = 256
 
 
-@dataclass
+@dataclass(frozen=True)
 class DeepLabV3Options(Buildable):
     """DeepLabV3 (Chen et al., 2017): atrous spatial pyramid pooling; see --backbone.output-stride."""
 
     target: ClassVar = "twinsight.heads.deeplab:DeepLabV3"
-    name: HeadName = "deeplabv3"
+    name: Literal["deeplabv3"] = "deeplabv3"
     rates: tuple[Pixels, ...] | None = None
     """Dilations of the 3x3 branches. Default: 12 24 36 up to stride 8, else 6 12 18."""
     channels: Width = 256
     dropout: BelowOne = 0.5
 
 
-@dataclass
+@dataclass(frozen=True)
 class FcnOptions(Buildable):
     """FCN (Long et al., 2015): a 3x3 and a 1x1 convolution on one level."""
 
     target: ClassVar = "twinsight.heads.fcn:Fcn"
-    name: HeadName = "fcn"
+    name: Literal["fcn"] = "fcn"
     channels: Width | None = None
     """Default: a quarter of the level's channels."""
     dropout: BelowOne = 0.1
@@ -78,19 +71,18 @@ class FcnOptions(Buildable):
     """Level of the backbone to read, -1 the deepest."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class UNetOptions(Buildable):
     """U-Net decoder (Ronneberger et al., 2015) over all levels."""
 
     target: ClassVar = "twinsight.heads.unet:UNet"
-    name: HeadName = "unet"
+    name: Literal["unet"] = "unet"
     channels: tuple[Width, ...] = (256, 128, 64, 32)
     """Widths of the decoder's steps, deepest first."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class FusionOptions(Buildable):
-    name: HeadName
     blocks: tuple[Index, ...] = (-1,)
     """Blocks whose attention is used, from 0; -1 is the last."""
     source: Literal["attention", "uniform", "shuffled"] = "attention"
@@ -98,41 +90,44 @@ class FusionOptions(Buildable):
     channels: Width = 256
 
 
-@dataclass
+@dataclass(frozen=True)
 class FusionConcatOptions(FusionOptions):
     """SETR-PUP that reads the attention of every head beside the features."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionConcat"
-    name: HeadName = "fusion-concat"
+    name: Literal["fusion-concat"] = "fusion-concat"
 
 
-@dataclass
+@dataclass(frozen=True)
 class FusionGateOptions(FusionOptions):
     """SETR-PUP whose every step is gated by a learned mix of attention heads."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionGate"
-    name: HeadName = "fusion-gate"
+    name: Literal["fusion-gate"] = "fusion-gate"
 
 
-@dataclass
+@dataclass(frozen=True)
 class FusionAffinityOptions(FusionOptions):
     """SETR-PUP's convolutions, whose logits spread over the image along attention from patch to patch."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionAffinity"
-    name: HeadName = "fusion-affinity"
+    name: Literal["fusion-affinity"] = "fusion-affinity"
     steps: Annotated[int, Range(1, 100)] = 1
     """How often the logits spread."""
 
 
-HEADS = {
-    "linear": LinearOptions,
-    "setr-naive": SetrNaiveOptions,
-    "setr-pup": SetrPupOptions,
-    "setr-mla": SetrMlaOptions,
-    "deeplabv3": DeepLabV3Options,
-    "fcn": FcnOptions,
-    "unet": UNetOptions,
-    "fusion-concat": FusionConcatOptions,
-    "fusion-gate": FusionGateOptions,
-    "fusion-affinity": FusionAffinityOptions,
-}
+Head = (
+    LinearOptions
+    | SetrNaiveOptions
+    | SetrPupOptions
+    | SetrMlaOptions
+    | DeepLabV3Options
+    | FcnOptions
+    | UNetOptions
+    | FusionConcatOptions
+    | FusionGateOptions
+    | FusionAffinityOptions
+)
+"""Every head that is here; a new one is added to this list."""
+
+HEADS = table(Head)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from twinsight.options.build import Buildable, named
+from twinsight.options.build import Buildable
+from twinsight.options.choices import table
+from twinsight.options.marks import RISING
 from twinsight.options.ranges import (
     BelowOne,
     Factor,
@@ -13,24 +15,21 @@ from twinsight.options.ranges import (
     Positive,
     PositiveShare,
     Range,
-    Rising,
     Share,
     Width,
 )
 
-MethodName = Annotated[str, named("method", "barlow-twins", "dino")]
-
 Sigma = Annotated[float, Range(0, 100, above=True)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ViewOptions(Buildable):
     """What the views of an image share."""
 
     not_arguments: ClassVar = ()
     size: Pixels = 224
     """Side of a view in pixels; of a large one where there are small ones."""
-    ratio: Annotated[tuple[Factor, Factor], Rising] = (3 / 4, 4 / 3)
+    ratio: Annotated[tuple[Factor, Factor], RISING] = (3 / 4, 4 / 3)
     """Aspect ratio of the crop, smallest and largest."""
     flip: Share = 0.5
     """Probability of a horizontal flip."""
@@ -46,7 +45,7 @@ class ViewOptions(Buildable):
     """Jitter: shift of -x to x of the color circle, at most 0.5."""
     gray: Share = 0.2
     """Probability of gray."""
-    sigma: Annotated[tuple[Sigma, Sigma], Rising] = (0.1, 2.0)
+    sigma: Annotated[tuple[Sigma, Sigma], RISING] = (0.1, 2.0)
     """Deviation of the blur in pixels, smallest and largest."""
     mix: Share = 0.0
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
@@ -54,12 +53,12 @@ class ViewOptions(Buildable):
     """Probability of inverting all colors (not in the paper)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class TwoViewsOptions(ViewOptions):
     """Two views of an image, as in BYOL and Barlow Twins; pairs of numbers are for the first and the second view."""
 
     target: ClassVar = "twinsight.data.views:two_views"
-    scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.08, 1.0)
+    scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.08, 1.0)
     """Share of the image's area that is cropped, smallest and largest."""
     blur: tuple[Share, Share] = (1.0, 0.1)
     """Probability of a Gaussian blur, for each view."""
@@ -67,18 +66,18 @@ class TwoViewsOptions(ViewOptions):
     """Probability of solarization (values of 128 and more inverted), for each view."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class MultiCropOptions(ViewOptions):
     """Two large views of an image and some small ones, as in DINO; of three numbers, the last is for the small ones."""
 
     target: ClassVar = "twinsight.data.views:multi_crop"
-    scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.4, 1.0)
+    scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.4, 1.0)
     """Share of the image's area that a large view shows, smallest and largest."""
     local_views: Annotated[int, Range(0, 100)] = 8
     """How many small views; without any, the paper's scale is 0.14 to 1."""
     local_size: Pixels = 96
     """Side of a small view in pixels."""
-    local_scale: Annotated[tuple[PositiveShare, PositiveShare], Rising] = (0.05, 0.4)
+    local_scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.05, 0.4)
     """Share of the image's area that a small view shows, smallest and largest."""
     blur: tuple[Share, Share, Share] = (1.0, 0.1, 0.5)
     """Probability of a Gaussian blur."""
@@ -86,12 +85,12 @@ class MultiCropOptions(ViewOptions):
     """Probability of solarization (values of 128 and more inverted)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class BarlowTwinsOptions(Buildable):
     """Barlow Twins (Zbontar et al., 2021)."""
 
     target: ClassVar = "twinsight.methods.barlow_twins:BarlowTwins"
-    name: MethodName = "barlow-twins"
+    name: Literal["barlow-twins"] = "barlow-twins"
     projector: tuple[Width, ...] = (8192, 8192, 8192)
     """Widths of the projector's layers."""
     lambd: NotNegative = 0.0051
@@ -99,12 +98,12 @@ class BarlowTwinsOptions(Buildable):
     views: TwoViewsOptions = field(default_factory=TwoViewsOptions)
 
 
-@dataclass
+@dataclass(frozen=True)
 class DinoOptions(Buildable):
     """DINO (Caron et al., 2021)."""
 
     target: ClassVar = "twinsight.methods.dino:DINO"
-    name: MethodName = "dino"
+    name: Literal["dino"] = "dino"
     prototypes: Width = 65536
     """Width of the head's output."""
     hidden: Width = 2048
@@ -134,7 +133,7 @@ class DinoOptions(Buildable):
     views: MultiCropOptions = field(default_factory=MultiCropOptions)
 
 
-@dataclass
+@dataclass(frozen=True)
 class AttentionTermOptions(Buildable):
     """A term of the loss for attention, beside any method on a vision transformer: weights of its parts, 0 for none."""
 
@@ -154,4 +153,7 @@ class AttentionTermOptions(Buildable):
         return any((self.sharpness, self.diversity, self.consistency))
 
 
-METHODS = {"barlow-twins": BarlowTwinsOptions, "dino": DinoOptions}
+Method = BarlowTwinsOptions | DinoOptions
+"""Every method that is here; a new one is added to this list."""
+
+METHODS = table(Method)

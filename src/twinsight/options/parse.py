@@ -1,31 +1,24 @@
-"""Options from the command line and from YAML recipes, both checked by the same types."""
+"""Options from the command line, YAML recipes and Python keywords, all checked by the same types."""
 
+import inspect
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, fields, is_dataclass, make_dataclass
-from difflib import get_close_matches
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from reprlib import repr as brief
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-import tyro
-import yaml
+from typing import Any
 
 from twinsight.errors import UserError
+from twinsight.options.choices import choices_of, sections
+from twinsight.options.choose import Tree, choose, suggest
+from twinsight.options.config import put, read
+from twinsight.options.describe import describe
+from twinsight.options.flags import read_flags
+from twinsight.options.help import page
+from twinsight.options.marks import CONTROL, FLAT, POSITIONAL, notes
 from twinsight.options.ranges import check_ranges
-from twinsight.plain import read_yaml
-
-CONTROL = {"run", "resume", "overwrite", "dry_run"}
-"""Options about one run rather than about what it computes: never saved, never in a recipe."""
-
-WORDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    Path: "a path",
-    NoneType: "null",
-}
+from twinsight.options.values import convert, in_words
 
 
 def parse(
@@ -34,53 +27,63 @@ def parse(
     """The command's dataclass, filled from `tree`, then from each `--config FILE`, then from the flags, each over the
     last, section by section. A section that names another choice (head: setr-pup) starts anew.
 
-    source: where the tree is from, for errors. Prints help or a complaint and exits (code 2) as tyro does; raises
-    UserError for what only we can tell.
+    source: where the tree is from, for errors. Prints the help and exits where it is asked for. Raises UserError for
+    what is unknown, of another type or out of range.
     """
     argv = list(argv)
-    recipes = [(str(source), dict(tree or {}))]
+    sources = [(str(source), dict(tree or {}))]
     while (value := take_flag(argv, "--config")) is not None:
-        recipes.append((f"--config {value}", read(Path(value), command, f"--config {value}")))
-    kinds = getattr(cls, "choices", {})
-    chosen = {kind: choose_for(cls, kind, recipes, last_flag(argv, f"--{kind}")) for kind in kinds}
-    concrete = make_dataclass(cls.__name__, [(k, c, field(default_factory=c)) for k, c in chosen.items()], bases=(cls,))
-    merged: dict[str, Any] = {}
-    for file, recipe in recipes:
-        fill(concrete, recipe, file)  # so that what is wrong is blamed on the file that holds it
-        merged = merge(merged, recipe)
-    help_text = f"{cls.__doc__}\n\n--config FILE.yaml fills in any of these options; flags override it."
-    options = tyro.cli(
-        concrete,
-        prog=f"twinsight {command}",
-        description=help_text,
-        args=argv,
-        default=fill(concrete, merged, ""),
-    )
+        sources.append((f"--config {value}", read(Path(value), command, f"--config {value}")))
+    named: Tree = {}
+    for kind in choices_of(cls):
+        while (value := take_flag(argv, f"--{kind}")) is not None:
+            named[kind] = {"name": value}
+    if "data" not in named and "data" in choices_of(cls) and (root := last_flag(argv, "--data.root")) is not None:
+        named["data"] = {"root": root}
+    sources.append(("", named))
+    chosen = choose(cls, sources)
+    if "-h" in argv or "--help" in argv:
+        print(page(cls, command, chosen))
+        sys.exit(0)
+    flags: Tree = {}
+    for name, value in read_flags(describe(cls, chosen), argv, partial(elsewhere, cls, chosen)).items():
+        put(flags, name, value)
+    return combine(cls, [*sources, ("", flags)], chosen)
+
+
+def from_keywords(cls: Any, command: str, keywords: Mapping[str, Any]) -> Any:
+    """The command's dataclass from Python: from_keywords(Segment, "segment", {"head": "fcn", "epochs": 3}).
+
+    A choice is a name, a mapping with a name and options, an options object, a path, or a class of one's own; a path
+    may be a str; a tuple a list. Raises UserError as the command line does, in its words (--batch-size).
+    """
+    sources = [("", {name: as_tree(value, name in choices_of(cls)) for name, value in keywords.items()})]
+    return combine(cls, sources, choose(cls, sources))
+
+
+def as_tree(value: Any, chooses: bool = False) -> Any:
+    """A value from Python as YAML would have it."""
+    if isinstance(value, Mapping):
+        return {key: as_tree(each) for key, each in value.items()}
+    if chooses and inspect.isclass(value):
+        place = inspect.getfile(value) if value.__module__ == "__main__" else value.__module__
+        return {"name": f"{place}:{value.__name__}"}
+    if is_dataclass(value):
+        return {field.name: as_tree(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
+def combine(cls: Any, sources: Sequence[tuple[str, Tree]], chosen: Mapping[str, Any]) -> Any:
+    """The options of several trees, each over the last. What is wrong is blamed on the source that holds it."""
+    values: Tree = {}
+    for source, tree in sources:
+        values = merge(values, checked(cls, tree, chosen, source))
+    options = make(cls, values, chosen)
     check_ranges(options)
     return options
 
 
-def choose_for(cls: Any, kind: str, recipes: Sequence[tuple[str, dict[str, Any]]], flag: str | None) -> type:
-    """The dataclass of a choice, by the flag or by the last recipe that names one.
-
-    Gives recipes' sections their long form, and takes out those of a choice that a later name replaces.
-    """
-    named = None
-    for i, (_, recipe) in enumerate([*recipes, ("", {kind: {"name": flag}})]):
-        section = recipe.get(kind, {})
-        if not isinstance(section, Mapping):  # the short form, `head: setr-pup`
-            section = recipe[kind] = {"name": section}
-        name = section.get("name")
-        if name is None:
-            continue
-        if named is not None and choose(cls, kind, name) is not choose(cls, kind, named):
-            for _, replaced in recipes[:i]:
-                replaced.pop(kind, None)
-        named = name
-    return choose(cls, kind, named)
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     """Two trees as one: maps are merged, anything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
@@ -89,21 +92,79 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def choose(cls: Any, kind: str, name: object) -> type:
-    """The dataclass of a choice by name; without a name, the command's default."""
-    table = cls.choices[kind]
-    if isinstance(name, str) and name in table:
-        return table[name]
-    # Any other backbone is a timm model, which only torch can tell.
-    if name is None or (kind == "backbone" and isinstance(name, str)):
-        default: Any = next(f.default_factory for f in fields(cls) if f.name == kind)
-        return default
-    raise UserError(f"--{kind} {name!s:.60}: unknown; {suggest(str(name), table)}")
+def checked(cls: Any, tree: Mapping[str, Any], chosen: Mapping[str, Any], source: str, prefix: str = "") -> Tree:
+    """A tree with its values as their types want them. Raises UserError for an unknown key or a value of another
+    type.
+    """
+    known = {field.name: field for field in fields(cls)}
+    values: Tree = {}
+    for key, value in flat_ones_below(cls, tree).items():
+        field = known.get(key)
+        if field is None or (source and CONTROL in notes(field.type)):
+            raise unknown(f"{prefix}{key}", [f"{prefix}{name}" for name in known], source)
+        if inside := sections(field.type):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{named(f'{prefix}{key}', source)} needs options below it, not {brief(value)}")
+            values[key] = checked(chosen.get(key, inside[0]), value, {}, source, f"{prefix}{key}.")
+            continue
+        try:
+            values[key] = convert(value, field.type)
+        except ValueError as error:
+            given = f"{named(f'{prefix}{key}', source)} must be {in_words(field.type)}"
+            raise UserError(f"{given}, not {brief(value)}") from error
+    return values
 
 
-def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
-    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}"
+def flat_ones_below(cls: Any, tree: Mapping[str, Any]) -> Tree:
+    """A tree whose keys without a prefix (count, not probe.count) are where they belong."""
+    found = dict(tree)
+    for field in fields(cls):
+        if FLAT in notes(field.type):
+            inside = {inner.name for inner in fields(sections(field.type)[0])}
+            moved = {key: found.pop(key) for key in list(found) if key in inside}
+            if moved:
+                found[field.name] = {**found.get(field.name, {}), **moved}
+    return found
+
+
+def named(name: str, source: str) -> str:
+    """An option in an error: as the key of a file, or as a flag."""
+    return f"{source}: {name}" if source else f"{flag(name)}:"
+
+
+def flag(name: str) -> str:
+    return f"--{name.removesuffix('.name').replace('_', '-')}"
+
+
+def unknown(name: str, known: Sequence[str], source: str) -> UserError:
+    if source:
+        return UserError(f"{source}: unknown key {name}; {suggest(name, known)}")
+    return UserError(f"{flag(name)}: no such option; {suggest(flag(name), list(map(flag, known)))}")
+
+
+def make(cls: Any, values: Tree, chosen: Mapping[str, Any], prefix: str = "") -> Any:
+    """The dataclass with these values. Raises UserError if one is missing that has no default."""
+    made = dict(values)
+    for field in fields(cls):
+        inside = sections(field.type)
+        if inside:
+            section = chosen.get(field.name, inside[0])
+            made[field.name] = make(section, values.get(field.name, {}), {}, f"{prefix}{field.name}.")
+        elif field.name not in made and field.default is MISSING and field.default_factory is MISSING:
+            name = f"{prefix}{field.name}"
+            raise UserError(f"{name if POSITIONAL in notes(field.type) else flag(name)}: is missing; see --help")
+    return cls(**made)
+
+
+def elsewhere(cls: Any, chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Flags of choices that are not chosen, with those that have them: {"--data.root": "--data voc, folder"}."""
+    found: dict[str, list[str]] = {}
+    for kind, table in choices_of(cls).items():
+        for name in [name for name in table if table[name] is not chosen[kind]]:
+            for option in describe(cls, {**chosen, kind: table[name]}):
+                if option.flag.startswith(f"--{kind}."):
+                    found.setdefault(option.flag, [f"--{kind}"]).append(name)
+    return {flag: f"{kind} {', '.join(names)}" for flag, (kind, *names) in found.items()}
 
 
 def take_flag(argv: list[str], flag: str) -> str | None:
@@ -124,102 +185,3 @@ def last_flag(argv: Sequence[str], flag: str) -> str | None:
     while (value := take_flag(rest, flag)) is not None:
         found = value
     return found
-
-
-def read(file: Path, command: str | None = None, source: str | None = None) -> dict[str, Any]:
-    """A recipe's tree. Raises UserError if it is missing, no plain YAML, or written for another command."""
-    source = source or str(file)
-    tree = read_yaml(file, source)
-    if not isinstance(tree, dict):
-        raise UserError(f"{source}: holds no options; write lines such as 'epochs: 100'")
-    written_for = tree.pop("command", command)
-    if command is not None and written_for != command:
-        raise UserError(f"{source}: is for `twinsight {written_for}`, not for `twinsight {command}`")
-    return tree
-
-
-def fill(cls: type, tree: Mapping[str, Any], source: str, prefix: str = "") -> Any:
-    """The dataclass with a tree's values. Raises UserError for a key that it lacks or a value of another
-    type.
-    """
-    kinds = {f.name: f.type for f in fields(cls)}
-    values = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if key not in kinds or name in CONTROL:
-            raise UserError(f"{source}: unknown key {name}; {suggest(str(key), kinds)}")
-        kind: Any = kinds[key]
-        if is_dataclass(kind):
-            if not isinstance(value, Mapping):
-                raise UserError(f"{source}: {name} needs options below it, not {brief(value)}")
-            values[key] = fill(kind, value, source, f"{name}.")  # type: ignore[arg-type] (a class, as all annotations here are)
-            continue
-        try:
-            values[key] = convert(value, kind)
-        except (ValueError, OverflowError) as error:
-            raise UserError(f"{source}: {name} must be {describe(kind)}, not {brief(value)}") from error
-    return cls(**values)
-
-
-def convert(value: Any, kind: Any) -> Any:
-    """A value that YAML read, as a field's type wants it. Raises ValueError if it is of another type."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return convert(value, inner[0])
-    if origin in (Union, UnionType):
-        for option in inner:
-            try:
-                return convert(value, option)
-            except ValueError:
-                continue
-    elif origin is tuple and isinstance(value, list | tuple):
-        if inner[-1] is ...:
-            return tuple(convert(v, inner[0]) for v in value)
-        if len(value) == len(inner):
-            return tuple(map(convert, value, inner))
-    elif origin is Literal and value in inner:
-        return value
-    elif kind is float and isinstance(value, int | str) and not isinstance(value, bool):
-        return float(value)  # 1e-3 is text to YAML, which wants 1.0e-3
-    elif isinstance(value, str) and "\0" in value:  # no path has it, nor anything else that is typed
-        raise ValueError
-    elif kind is Path and isinstance(value, str):
-        return Path(value)
-    elif kind in (int, float, str, bool, NoneType) and type(value) is kind:
-        return value
-    raise ValueError
-
-
-def describe(kind: Any) -> str:
-    """A type in words."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return describe(inner[0])
-    if origin is tuple:
-        count = "" if inner[-1] is ... else f" of {len(inner)}"
-        return f"a list{count}, each {describe(inner[0])}"
-    if origin is Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    return WORDS[kind] if kind in WORDS else " or ".join(map(describe, inner))
-
-
-def dump(options: Any, command: str) -> str:
-    """The complete options as YAML that `--config` reads again."""
-    return yaml.safe_dump({"command": command} | plain(asdict(options)), sort_keys=False)
-
-
-def plain(value: Any) -> Any:
-    """Paths and tuples as YAML knows them."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items() if k not in CONTROL}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"head": {"name": "linear"}} -> {"head.name": "linear"}."""
-    pairs: dict[str, Any] = {}
-    for name, value in options.items():
-        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return pairs

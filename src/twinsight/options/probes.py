@@ -23,7 +23,7 @@ class ProbeOptions(Buildable):
     wants: ClassVar[tuple[str, ...]] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
 class AttentionOptions(ProbeOptions):
     """Where each attention head looks: the class token's attention, or that of any patch."""
 
@@ -40,7 +40,7 @@ class AttentionOptions(ProbeOptions):
     """Attention rollout over all blocks too (Abnar and Zuidema, 2020)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class AttentionScoresOptions(ProbeOptions):
     """How well attention finds what masks show, per head and block, beside chance and an untrained network."""
 
@@ -61,7 +61,7 @@ class AttentionScoresOptions(ProbeOptions):
     DINO on VOC, each class with its own best head, images cropped to whole patches, void under a mask a mistake."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReceptiveFieldOptions(ProbeOptions):
     """Effective receptive fields: which pixels a layer's central unit depends on, and how much (Luo et al., 2016)."""
 
@@ -74,7 +74,7 @@ class ReceptiveFieldOptions(ProbeOptions):
     """Share of the maximum above which a pixel counts to the field's area."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class CorrelationOptions(ProbeOptions):
     """The cross-correlation matrix of two views' embeddings: the identity is what Barlow Twins wants."""
 
@@ -88,7 +88,7 @@ class CorrelationOptions(ProbeOptions):
     """Of the views."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class HealthOptions(ProbeOptions):
     """Is a self-supervised training well: collapse, learning, divergence, as alarms in plain words."""
 
@@ -100,7 +100,7 @@ class HealthOptions(ProbeOptions):
     """Of the views."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ViewsOptions(ProbeOptions):
     """The augmented views that a method compares, and where in the image they lie."""
 
@@ -113,7 +113,7 @@ class ViewsOptions(ProbeOptions):
     """Of the views."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class PredictionsOptions(ProbeOptions):
     """What a segmenter predicts: image, prediction, truth, errors, confidence."""
 
@@ -122,7 +122,7 @@ class PredictionsOptions(ProbeOptions):
     size: ClassVar = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class FeaturesOptions(ProbeOptions):
     """Patch features as colors: their first three principal components, shared over the images."""
 
@@ -132,7 +132,7 @@ class FeaturesOptions(ProbeOptions):
     """Level of the backbone, a stage or a block; negative ones count from the deepest."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class PatchNeighborsOptions(ProbeOptions):
     """Segmentation without a decoder: each patch takes the class of its nearest patches in other images."""
 
@@ -153,7 +153,7 @@ class PatchNeighborsOptions(ProbeOptions):
     """Of the choice of patches."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class EmbeddingOptions(ProbeOptions):
     """All images in the plane, by their embeddings."""
 
@@ -170,7 +170,7 @@ class EmbeddingOptions(ProbeOptions):
     seed: Seed = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class NeighborsOptions(ProbeOptions):
     """The nearest images of a query, by the similarity of their embeddings."""
 
@@ -184,7 +184,7 @@ class NeighborsOptions(ProbeOptions):
     """Neighbors of each."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class KnnOptions(ProbeOptions):
     """k-NN: how well the nearest images tell an image's class, or the class of most of its mask."""
 
@@ -199,7 +199,7 @@ class KnnOptions(ProbeOptions):
     """A vote weighs exp(cosine similarity / temperature)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class LinearProbeOptions(ProbeOptions):
     """A linear layer on frozen embeddings: how well it tells an image's class, or the class of most of its mask."""
 
@@ -212,7 +212,7 @@ class LinearProbeOptions(ProbeOptions):
     """Of the images that the regularization is chosen on."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class FiltersOptions(ProbeOptions):
     """The weights of the first layer or the patch embedding, as images."""
 
@@ -222,7 +222,7 @@ class FiltersOptions(ProbeOptions):
     """How many, the strongest."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class CurvesOptions(ProbeOptions):
     """Learning curves of runs."""
 

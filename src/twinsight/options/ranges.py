@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from math import inf
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from twinsight.errors import UserError
+from twinsight.options.marks import FLAT, RISING, notes
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Range:
         high = f"{'below' if self.below else 'at most'} {self.most:.12g}"
         return f"{low} and {high}"
 
+    @property
+    def short(self) -> str:
+        """For a table; a bound that only keeps typing errors out is left out."""
+        if self.most >= 10**6:
+            return f"above {self.least:g}" if self.above else f"{self.least:g} or more"
+        low, high = " (excluded)" if self.above else "", " (excluded)" if self.below else ""
+        return f"{self.least:.12g}{low} to {self.most:.12g}{high}"
+
 
 Count = Annotated[int, Range(1, 10**9)]
 Whole = Annotated[int, Range(0, 10**9)]
@@ -45,29 +53,27 @@ Factor = Annotated[float, Range(1 / 16, 16)]
 """Of an image's side."""
 
 
-class Rising:
-    """Of a pair, written at its type: the smaller number comes first."""
-
-
 def check_ranges(options: Any, prefix: str = "--") -> None:
     """Raises UserError for the first option out of its range."""
     for field in fields(options):
         name, value = f"{prefix}{field.name.replace('_', '-')}", getattr(options, field.name)
         if is_dataclass(value):
-            nameless = any(getattr(note, "name", None) == "" for note in notes(field.type))
-            check_ranges(value, prefix if nameless else f"{name}.")
+            check_ranges(value, prefix if FLAT in notes(field.type) else f"{name}.")
             continue
         given = f"{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
         if problem := next(problems(value, field.type), None):
             raise UserError(f"{given}: must be {problem}")
-        if Rising in notes(field.type) and list(value) != sorted(value):
+        if RISING in notes(field.type) and list(value) != sorted(value):
             raise UserError(f"{given}: the smaller comes first")
-    if (getattr(options, "warmup_epochs", None) or 0) > getattr(options, "epochs", inf):
-        raise UserError(f"--warmup-epochs {options.warmup_epochs}: is more than --epochs {options.epochs}")
+    if hasattr(options, "check"):
+        options.check()
 
 
-def notes(kind: Any) -> tuple[Any, ...]:
-    return getattr(kind, "__metadata__", ())
+def ranges_of(kind: Any) -> Iterator[Range]:
+    """The ranges of a type and of what is within it."""
+    yield from (note for note in notes(kind) if isinstance(note, Range))
+    for inner in get_args(kind)[: 1 if notes(kind) else None]:
+        yield from ranges_of(inner)
 
 
 def problems(value: Any, kind: Any) -> Iterator[Range]:

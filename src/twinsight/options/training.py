@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from twinsight.errors import UserError
+from twinsight.options.marks import CONTROL
 from twinsight.options.ranges import (
     BelowOne,
     Count,
@@ -22,13 +24,13 @@ from twinsight.options.ranges import (
 class RunOptions:
     """Where a training writes."""
 
-    run: Path | None = None
+    run: Annotated[Path | None, CONTROL] = None
     """Directory of the run, made anew. Default: runs/COMMAND-WHAT-N."""
-    resume: Path | None = None
+    resume: Annotated[Path | None, CONTROL] = None
     """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
-    overwrite: bool = False
+    overwrite: Annotated[bool, CONTROL] = False
     """Replace the run that is there, which goes once the new one has its first checkpoint."""
-    dry_run: bool = False
+    dry_run: Annotated[bool, CONTROL] = False
     """Build everything, print what it is and what it costs, train nothing."""
     seed: Seed = 0
 
@@ -105,6 +107,11 @@ class TrainingOptions:
     probe_budget: Share = 0.05
     """Share of the training's time that probes may take; what is due waits. The first and last look are always taken.
     """
+
+    def check(self) -> None:
+        """Raises UserError for options that contradict one another."""
+        if (self.warmup_epochs or 0) > self.epochs:
+            raise UserError(f"--warmup-epochs {self.warmup_epochs}: is more than --epochs {self.epochs}")
 
 
 @dataclass

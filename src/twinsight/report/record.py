@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
-from twinsight.options.parse import flat
+from twinsight.options.config import flat
 from twinsight.plain import read_text, read_yaml
 from twinsight.report.embed import KINDS
 from twinsight.runs.rows import read_rows

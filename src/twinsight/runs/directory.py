@@ -15,7 +15,7 @@ from twinsight.console import RANK, told
 from twinsight.environment import environment
 from twinsight.errors import UserError
 from twinsight.files import write_text
-from twinsight.options.parse import dump, flat, read
+from twinsight.options.config import dump, flat, read
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
 from twinsight.plain import read_json
 

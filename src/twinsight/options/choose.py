@@ -1,0 +1,87 @@
+"""Which dataclass a name chooses: that of `--head fcn`, of a folder given to --data, of a Python file of one's own."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from twinsight.errors import UserError
+from twinsight.options.choices import choices_of, names_of, sections, table
+from twinsight.options.detect import PLACES, detect
+from twinsight.options.from_file import absolute, from_file, is_own
+
+Tree = dict[str, Any]
+
+
+def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
+    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}"
+
+
+def choose(cls: Any, sources: Sequence[tuple[str, Tree]]) -> dict[str, Any]:
+    """The dataclass of each choice of a command, by the last of the sources that names one.
+
+    Brings sections to their long form (head: fcn is head: {name: fcn}), and takes out those of a choice that a later
+    one replaces.
+    """
+    return {field.name: choose_one(field, sources) for field in fields(cls) if field.name in choices_of(cls)}
+
+
+def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
+    kind, chosen = field.name, None
+    if kind == "data" and not any(naming(tree.get("data")) for _, tree in sources):
+        for _, tree in sources:
+            if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
+                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]))}
+    for i, (_, tree) in enumerate(sources):
+        if naming(tree.get(kind)) is None:
+            continue
+        given = tree[kind] if isinstance(tree[kind], Mapping) else {"name": tree[kind]}
+        section = tree[kind] = located(kind, given, table(field.type))
+        named = by_name(field, section["name"])
+        for _, below in sources[:i]:
+            if isinstance(below.get(kind), Mapping):
+                moved = section.keys() != given.keys()
+                below[kind] = kept(below[kind], moved) if chosen in (None, named) else {}
+        chosen = named
+    return chosen or field.default_factory
+
+
+def naming(section: Any) -> Any:
+    """What a section names: `head: fcn` and `head: {name: fcn}` name fcn."""
+    return section.get("name") if isinstance(section, Mapping) else section
+
+
+def kept(section: Tree, moved: bool) -> Tree:
+    """A section below one that goes on with it; moved: data elsewhere, whose masks do not lie where they lay."""
+    return {key: value for key, value in section.items() if not (moved and key in PLACES)}
+
+
+def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any]) -> Tree:
+    """A section whose name is a path, as what is there: a folder of images, or a Python file."""
+    name = section["name"]
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(name, str) or name in known:
+        return {**section, "name": name}
+    if kind in ("method", "head", "data") and is_own(name):
+        return {**section, "name": absolute(f"--{kind}", name)}
+    if kind == "data" and Path(name).exists():
+        if "root" in section:
+            raise UserError(f"--data.root: cannot be combined with --data {name}, which is a folder; leave one out")
+        return {**section, "name": detect(Path(name)), "root": name}
+    return {**section, "name": name}
+
+
+def by_name(field: Any, name: Any) -> Any:
+    """The dataclass of a name. Raises UserError if there is none."""
+    known = table(field.type)
+    if isinstance(name, str) and name in known:
+        return known[name]
+    if isinstance(name, str) and field.name in ("method", "head", "data") and is_own(name):
+        return from_file(field.name, name)
+    if isinstance(name, str) and (anything := [cls for cls in sections(field.type) if not list(names_of(cls))]):
+        return anything[0]
+    folder = ", and there is no such folder" if field.name == "data" else ""
+    raise UserError(f"--{field.name} {name!s:.60}: unknown{folder}; {suggest(str(name), known)}")

@@ -1,0 +1,105 @@
+"""Words of a command line -> options."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from twinsight.errors import UserError
+from twinsight.options.describe import Option
+from twinsight.options.marks import bare
+from twinsight.options.values import count_words, in_words, understand
+
+NUMBER = re.compile(r"-\.?\d.*|-inf|-nan", re.IGNORECASE)
+
+
+def is_flag(word: str) -> bool:
+    """Whether a word is a flag: -1 is a number, - a path."""
+    return len(word) > 1 and word.startswith("-") and not NUMBER.fullmatch(word)
+
+
+def read_flags(
+    options: Sequence[Option], argv: Sequence[str], elsewhere: Callable[[], Mapping[str, str]]
+) -> dict[str, Any]:
+    """The options given, by their names. Raises UserError for the first that is unknown or has no fitting value.
+
+    elsewhere: says which options belong to choices that are not chosen, {"--data.root": "--data folder, voc"}.
+    """
+    flags = {option.flag: option for option in options if not option.positional}
+    switches = {negative(option.flag): option for option in flags.values() if bare(option.kind) is bool}
+    waiting, left, found = list(argv), [], {}
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--":
+            left += waiting
+            break
+        if not is_flag(word):
+            left.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        flag = flag.replace("_", "-")
+        if flag in switches and not equals:
+            found[switches[flag].name] = False
+        elif flag in flags:
+            option = flags[flag]
+            if bare(option.kind) is bool and not equals:
+                found[option.name] = True
+                continue
+            words = [value] if equals else following(waiting)
+            taken = take(option, words)
+            if not equals:
+                del waiting[: len(taken)]
+            new = understand(taken, option.kind)
+            found[option.name] = (*found.get(option.name, ()), *new) if option.repeated else new
+        else:
+            raise unknown(flag, flags, elsewhere())
+    return found | positionals([option for option in options if option.positional], left)
+
+
+def unknown(flag: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> UserError:
+    if flag in elsewhere:
+        return UserError(f"{flag}: belongs to {elsewhere[flag]}, which is not chosen; choose it, or leave this out")
+    close = get_close_matches(flag, [*known, *elsewhere], n=1, cutoff=0.5)
+    return UserError(f"{flag}: no such option; {f'did you mean {close[0]}?' if close else 'see --help'}")
+
+
+def negative(flag: str) -> str:
+    """--overlay -> --no-overlay, --data.download -> --data.no-download."""
+    head, dot, last = flag.removeprefix("--").rpartition(".")
+    return f"--{head}{dot}no-{last}"
+
+
+def following(words: Sequence[str]) -> list[str]:
+    """The words up to the next flag."""
+    end = next((i for i, word in enumerate(words) if is_flag(word)), len(words))
+    return list(words[:end])
+
+
+def take(option: Option, words: Sequence[str]) -> list[str]:
+    """The most words from the start that make a value of the option."""
+    least, most = (1, 1) if option.repeated else count_words(option.kind)
+    for count in range(int(min(most, len(words))), least - 1, -1):
+        try:
+            understand(words[:count], option.kind)
+        except ValueError:
+            continue
+        return list(words[:count])
+    given = f"{option.flag} {' '.join(words[: max(1, least)])}".rstrip()
+    if len(words) < least:
+        raise UserError(f"{given}: needs {'a value' if least == 1 else f'{least} values'}, {in_words(option.kind)}")
+    raise UserError(f"{given}: must be {in_words(option.kind)}")
+
+
+def positionals(options: Sequence[Option], words: Sequence[str]) -> dict[str, Any]:
+    """Words without a flag, in their order; the last option takes the rest if it can."""
+    found, rest = {}, list(words)
+    for option in options:
+        if rest:
+            taken = take(option, rest)
+            found[option.name] = understand(taken, option.kind)
+            rest = rest[len(taken) :]
+    if rest:
+        known = " ".join(option.name.upper() for option in options)
+        takes = f"the command takes {known} only" if known else "the command takes options only, such as --help"
+        raise UserError(f"{rest[0]}: not understood; {takes}")
+    return found
