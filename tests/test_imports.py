@@ -96,3 +96,9 @@ def test_short():
 @pytest.mark.parametrize("file", LIGHT, ids=lambda file: str(file.relative_to(ROOT)))
 def test_light(file):
     assert not {module.split(".")[0] for module in imported(file)} & HEAVY
+
+
+def test_timm_comes_without_what_it_does_not_need():
+    here = ROOT / "backbones" / "light_timm.py"
+    for file in set(FILES) - {here}:
+        assert not any(name.split(".")[0] == "timm" for name in imported(file)), f"{file}: import timm from {here}"

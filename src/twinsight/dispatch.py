@@ -12,8 +12,10 @@ from twinsight.options.config import read
 from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
-SLOW = {"torch": "PyTorch", "torchvision": "torchvision", "lightning.pytorch": "Lightning"}
-"""Libraries that take seconds to import, and the names under which the user hears of them."""
+LOADS = dict.fromkeys(("demo", "pretrain", "segment"), "PyTorch and Lightning") | dict.fromkeys(
+    ("evaluate", "predict", "look", "weights"), "PyTorch"
+)
+"""What each command needs that takes seconds to import; the others start at once."""
 
 
 def dispatch(argv: list[str]) -> int:
@@ -38,10 +40,8 @@ def dispatch(argv: list[str]) -> int:
         raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
-    if module != "data":
-        for library, name in SLOW.items():
-            told(f"loading {name}")
-            import_module(library)
+    if module in LOADS:
+        told(f"loading {LOADS[module]}")
     name = f"{function}_data" if module == "data" else "run"
     getattr(import_module(f"twinsight.commands.{module}"), name)(options)
     return 0

@@ -18,7 +18,8 @@ from twinsight.options.data import ShapesOptions
 from twinsight.options.heads import FusionConcatOptions
 from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
 from twinsight.training import blocks as blocks_module
-from twinsight.training.blocks import Compiling, blocks, checkpoint_blocks
+from twinsight.training.blocks import blocks, checkpoint_blocks
+from twinsight.training.compiling import Compiling
 from twinsight.training.estimate import cost
 
 SWIN = {"img_size": 32, "depths": (1, 1), "num_heads": (1, 2), "embed_dim": 16, "window_size": 4}

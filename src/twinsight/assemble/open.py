@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
 from twinsight.backbones.integrity import intact
+from twinsight.backbones.light_timm import timm
 from twinsight.backbones.weights import file_and_entry, load_backbone
 from twinsight.console import told
 from twinsight.device import Device

@@ -5,13 +5,12 @@ from contextlib import nullcontext
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.models import group_parameters
 from torch import Tensor, nn
 
 from twinsight.backbones.attention import Recorded, recording_attention
+from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
 from twinsight.errors import UserError
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.layouts import Content
+from twinsight.backbones.light_timm import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from twinsight.errors import UserError
 from twinsight.plain import read_json
 

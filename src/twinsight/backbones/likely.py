@@ -1,8 +1,7 @@
 """Which network a file's tensors are of."""
 
-import timm
-
 from twinsight.backbones.layouts import Content
+from twinsight.backbones.light_timm import timm
 from twinsight.backbones.parts import by_part, parameters, part_of
 
 WIDTHS = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge", 4096: "7b"}

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import Any, NamedTuple
 
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from twinsight.backbones.checkpoint import same_kind
 from twinsight.backbones.layouts import Content
+from twinsight.backbones.light_timm import resample_abs_pos_embed
 from twinsight.backbones.parts import by_part, parameters, part_of
 
 NAMED = 3

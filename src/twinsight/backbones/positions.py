@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from twinsight.backbones.light_timm import VisionTransformer
 from twinsight.errors import UserError
 
 # timm resizes with antialiasing and to the very size. The official code of DINO and of DINOv2 without registers gives a

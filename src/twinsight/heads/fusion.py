@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from twinsight.backbones.backbone import Features
+from twinsight.backbones.light_timm import LayerNorm2d
 from twinsight.errors import UserError
 from twinsight.heads.maps import conv_bn_relu, doublings, resize
 from twinsight.layers import at_least_float32, full_precision

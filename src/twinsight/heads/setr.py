@@ -11,10 +11,10 @@ would.
 from itertools import accumulate
 
 import torch
-from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Features
+from twinsight.backbones.light_timm import LayerNorm2d
 from twinsight.heads.maps import conv_bn_relu, doublings, finest_size, resize, spread_levels
 
 

@@ -1,11 +1,8 @@
-"""A backbone's blocks, whatever the network: computed again rather than kept, or compiled."""
+"""A backbone's blocks, whatever the network, and computing them again rather than keeping what they compute."""
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-import lightning.pytorch as pl
-import torch
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
@@ -41,29 +38,3 @@ def checkpoint_blocks(backbone: Backbone) -> None:
         raise UserError(f"--checkpointing: {backbone.name} has no blocks to compute again; leave it out")
     for block in found:
         block.forward = partial(recomputed, block.forward)
-
-
-class Compiling(pl.Callback):
-    """Compiles the blocks of all backbones in place; names of weights stay.
-
-    For training steps alone: validation and probes, whose images have many sizes and whose attention is recorded, run
-    the blocks as they are.
-    """
-
-    def __init__(self, backend: str = "inductor"):
-        self.backend = backend
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for backbone in (module for module in pl_module.modules() if isinstance(module, Backbone)):
-            for block in blocks(backbone):
-                block.compile(backend=self.backend)
-        torch.compiler.set_stance("force_eager")
-
-    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
-        torch.compiler.set_stance("default")
-
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        torch.compiler.set_stance("force_eager")
-
-    def teardown(self, *args: Any, **kwargs: Any) -> None:
-        torch.compiler.set_stance("default")

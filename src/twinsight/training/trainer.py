@@ -20,14 +20,14 @@ from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.runs.directory import Run
 from twinsight.training.best import BestCheckpoints
-from twinsight.training.blocks import Compiling
+from twinsight.training.compiling import Compiling
 from twinsight.training.finite import StopOnNan
 from twinsight.training.last import End, LastCheckpoint
 from twinsight.training.loggers import loggers
 from twinsight.training.lone_taps import LoneTaps
 from twinsight.training.noise import OwnNoise
 from twinsight.training.progress import TrainingProgress
-from twinsight.training.recompute import Recomputing
+from twinsight.training.recomputing import Recomputing
 from twinsight.training.signals import Signals, Stopped
 
 LIGHTNING: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}

@@ -1,0 +1,77 @@
+"""timm without what it imports and never needs here: half the time in which a command starts.
+
+timm imports torchvision, and both import torch.compile's machinery (3 s of processor time) for two decorators; where
+wandb is installed, timm imports that too (1 s). Until the import is over, a stand-in takes the place of each, which
+loads the real one when it is used. All of twinsight imports timm from here.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from torch._compile import _disable_dynamo
+
+
+class StandIn(ModuleType):
+    """A module that is imported once something is asked of it that is not given here."""
+
+    def __init__(self, name: str, **given: object):
+        super().__init__(name)
+        self.__path__: list[str] = []
+        self.__dict__.update(given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__file__":  # asked of every module by Python's own inspect, at each definition of an operator
+            raise AttributeError(name)
+        withdraw()
+        return getattr(import_module(self.__name__), name)
+
+
+def withdraw() -> None:
+    for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
+        del sys.modules[name]
+
+
+@contextmanager
+def standing_in(*modules: StandIn) -> Iterator[None]:
+    """Each in the place of its module, unless that has been imported before."""
+    sys.modules.update({module.__name__: module for module in modules if module.__name__ not in sys.modules})
+    try:
+        yield
+    finally:
+        withdraw()
+
+
+def disable(function: Callable[..., Any], recursive: bool = True, **_: object) -> Callable[..., Any]:
+    """As `torch._dynamo.disable`, by PyTorch's own form of it that imports `torch._dynamo` at the first call."""
+    return _disable_dynamo(function, recursive)
+
+
+def is_compile_supported(device: Any) -> Any:
+    return import_module("torch._dynamo.utils").is_compile_supported(device)
+
+
+with standing_in(
+    StandIn("torch._dynamo", disable=disable),
+    StandIn("torch._dynamo.utils", is_compile_supported=is_compile_supported),
+    StandIn("wandb"),
+):
+    import timm
+    from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+    from timm.layers.norm import LayerNorm2d
+    from timm.layers.pos_embed import resample_abs_pos_embed
+    from timm.models import group_parameters
+    from timm.models.vision_transformer import VisionTransformer
+
+__all__ = [
+    "IMAGENET_DEFAULT_MEAN",
+    "IMAGENET_DEFAULT_STD",
+    "LayerNorm2d",
+    "VisionTransformer",
+    "group_parameters",
+    "resample_abs_pos_embed",
+    "timm",
+]

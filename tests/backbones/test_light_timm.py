@@ -1,0 +1,43 @@
+"""In processes of their own, since what has been imported once stays."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "look", "weights"])
+def test_a_command_starts_without_what_only_trainings_need(command):
+    code = f"""
+import sys
+import twinsight.commands.{command}
+print(*sorted({{"lightning", "torch._dynamo", "torch._inductor", "wandb", "scipy", "sympy"}} & set(sys.modules)))
+"""
+    assert python(code).split() == []
+
+
+def test_what_stands_in_is_the_real_thing_once_used():
+    code = """
+import sys
+import torch
+from twinsight.backbones.light_timm import timm
+from torchvision.ops import roi_align
+from timm.layers.typing import disable_compiler
+
+assert "torch._dynamo" not in sys.modules
+boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
+print(roi_align(torch.ones(1, 3, 8, 8), boxes, 2).mean().item())
+print(disable_compiler(lambda x: x + 1)(1))
+print(torch.compile(timm.create_model("test_vit"), backend="eager")(torch.zeros(1, 3, 160, 160)).shape[0])
+print(sys.modules["torch._dynamo"].__file__.endswith("__init__.py"))
+"""
+    assert python(code).split() == ["1.0", "2", "1", "True"]
