@@ -14,7 +14,7 @@ from torch import Tensor
 
 from twinsight.data.views import MultiView
 from twinsight.errors import UserError
-from twinsight.methods.method import projects
+from twinsight.methods.method import is_method, projects
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot
 from twinsight.probes.finding import Finding
@@ -79,8 +79,9 @@ class Correlation:
 
 
 def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:
-    """(N, D) float64 on the CPU: a method's projections, a backbone's embeddings."""
-    project = model.project if projects(model) else model
+    """(N, D) float64 on the CPU: a method's projections; embeddings of a backbone, or of a method that projects none."""
+    backbone = model.trunk if is_method(model) else model
+    project = model.project if projects(model) else backbone
     return torch.cat([project(batch).float().cpu() for batch in batches(views, device)]).double()
 
 
