@@ -79,7 +79,7 @@ class Correlation:
 
 
 def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:
-    """(N, D) float64 on the CPU: a method's projections; embeddings of a backbone, or of a method that projects none."""
+    """(N, D) float64 on the CPU: a method's projections, or the embeddings of a backbone."""
     backbone = model.trunk if is_method(model) else model
     project = model.project if projects(model) else backbone
     return torch.cat([project(batch).float().cpu() for batch in batches(views, device)]).double()
