@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo test test-slow coverage soak hostile bench lint types format constraints clean
+.PHONY: help setup hooks demo test test-slow coverage soak hostile bench lint types format constraints stubs clean
 
 help:  ## Name the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -48,6 +48,9 @@ types: $(READY)  ## Check types
 format: $(READY)  ## Fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+stubs: $(READY)  ## Write the keywords of the Python functions from the options: src/twinsight/api/keywords.py
+	$(BIN)/python tools/write_keywords.py
 
 constraints: $(READY)  ## Pin what pyproject.toml asks for: constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --quiet -o constraints.txt

@@ -40,14 +40,17 @@ MAY_IMPORT = {
                        "probes"},
     "cli": {"errors", "console", "dispatch"},
     "dispatch": FREE | {"options", "console", "ours"},
+    "api": FREE | {"api", "assemble", "commands", "console", "data", "device", "options", "ours", "backbones",
+                   "judging", "probes", "runs", "segmentation"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api", "errors", "probes"},
 }  # fmt: skip
 LIGHT = [
     ROOT / f"{name}.py"
     for name in ("cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment")
 ] + [file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))]
 TO_BE_SPLIT = {"options/commands.py", "options/probes.py", "commands/demo.py"}
+GENERATED = {"api/keywords.py"}
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 
 
@@ -90,7 +93,7 @@ def test_no_circle_among_files():
 
 def test_short():
     long = {str(file.relative_to(ROOT)): n for file in FILES if (n := len(file.read_text().splitlines())) > 250}
-    assert not long.keys() - TO_BE_SPLIT, long
+    assert not long.keys() - TO_BE_SPLIT - GENERATED, long
 
 
 @pytest.mark.parametrize("file", LIGHT, ids=lambda file: str(file.relative_to(ROOT)))

@@ -1,7 +1,9 @@
 """Where output goes: results to stdout, everything else to stderr; of several processes only the first speaks."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -21,9 +23,22 @@ notes = Console(stderr=True, quiet=RANK > 0)
 """Progress and remarks."""
 
 
+_words: ContextVar[Callable[[str], str]] = ContextVar("words", default=str)
+
+
 def told(message: str) -> None:
     """A plain line for the user, on stderr."""
-    notes.print(message, markup=False, highlight=False, soft_wrap=True)
+    notes.print(_words.get()(message), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def spoken(words: Callable[[str], str]) -> Iterator[None]:
+    """While this lasts, what `told` says goes through `words` first: to call options what the caller calls them."""
+    token = _words.set(words)
+    try:
+        yield
+    finally:
+        _words.reset(token)
 
 
 def remarked(show: Callable[..., None]) -> Callable[..., None]:

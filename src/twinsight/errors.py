@@ -1,10 +1,11 @@
 """What ends a command with a sentence, not a traceback, and what the user should know."""
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Bad input: the message is one sentence that names the file or option, what is wrong and how to fix it.
 
-    The command line prints it on stderr and exits with code 2, without a traceback.
+    The command line prints it on stderr and exits with code 2, without a traceback. From Python it is raised where the
+    function was called, and names arguments as they are called there.
     """
 
 

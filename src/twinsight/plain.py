@@ -46,8 +46,9 @@ def read_lines(file: Path) -> list[str]:
 
 def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
     """A JSON object. Raises UserError if the file holds none, or lacks one of the keys."""
+    text = read_text(file)
     try:
-        content = json.loads(read_text(file))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: is no valid JSON ({error}); restore the file, or write it anew") from error
     if not isinstance(content, dict):

@@ -14,11 +14,13 @@ from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.light_timm import timm
-from twinsight.backbones.weights import file_and_entry, load_backbone
+from twinsight.backbones.likely import likely
+from twinsight.backbones.weights import file_and_entry, load_backbone, read_weights
 from twinsight.console import told
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.heads.head import reads_attention
+from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.config import read
@@ -38,7 +40,7 @@ class Opened:
 
     subjects: the modules that probes can ask, by `probes.probe.Subject`. transform: the views that it was pretrained
     with, None if unknown. run: its directory, where it has one. classes, palette: of its training, empty if it is no
-    segmenter.
+    segmenter. options: what its run was trained with.
     """
 
     name: str
@@ -47,10 +49,15 @@ class Opened:
     run: Path | None = None
     classes: tuple[str, ...] = ()
     palette: Any = None
+    options: Any = None
 
 
 def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
-    """Raises UserError for what is neither a run, nor a weights file, nor a name that timm knows."""
+    """A model by what names it: a run, a weights file, an official or a timm name, or random: before a run or a name.
+
+    backbone_options: of a weights file that does not say it itself; None: by the shapes of its tensors. Raises
+    UserError for what is none of these.
+    """
     untrained = spec.startswith(RANDOM)
     if not spec.removeprefix(RANDOM):
         raise UserError(f"--weights '{spec}': names nothing; give a run directory, a weights file or a timm model")
@@ -64,14 +71,15 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
         return as_backbone(name, open_file(source, backbone_options), device)
     if str(source) in official():
         known = official()[str(source)].backbone
-        backbone = build(backbone_options) if backbone_options.name == known else Backbone(known)
+        given = backbone_options is not None and backbone_options.name == known
+        backbone = build(backbone_options) if given else Backbone(known)
         if not untrained:
             load_weights(backbone, source)
         return as_backbone(name, backbone, device)
     if timm.is_model(str(source)) or source.name == "vit-pytorch":
-        given = (
-            replace(backbone_options, name=str(source)) if backbone_options.name != str(source) else backbone_options
-        )
+        named = VitPytorchOptions() if source.name == "vit-pytorch" else TimmOptions(name=str(source))
+        given = named if backbone_options is None else backbone_options
+        given = given if given.name == str(source) else replace(given, name=str(source))
         if not untrained and not hasattr(given, "pretrained"):
             raise UserError(f"--weights {spec}: {source} comes without weights; give {RANDOM}{source}")
         torch.manual_seed(0)
@@ -88,9 +96,18 @@ def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: An
 
 def open_file(file: Path, backbone_options: Any) -> Backbone:
     """The backbone that the JSON beside the file describes, else --backbone, with the file's weights."""
-    backbone = described(file) or build(backbone_options)
+    backbone = described(file) or (build(backbone_options) if backbone_options is not None else recognized(file))
     load_weights(backbone, file)
     return backbone
+
+
+def recognized(file: Path) -> Backbone:
+    """The network that a file's tensors are of. Raises UserError if their shapes do not tell."""
+    weights = read_weights(file)
+    name = weights.backbone or likely(weights.content)
+    if name is None:
+        raise UserError(f"{file}: does not tell of which network it is; give --backbone, the name of a timm model")
+    return Backbone(name)
 
 
 def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device) -> Opened:
@@ -105,9 +122,9 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
             )
             model: SegmentationModel = make_model(options, len(classes)).eval().to(device)
         else:
-            model, _ = load_segmenter(run, checkpoint, device)
+            model, options = load_segmenter(run, checkpoint, device)
         subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
-        return Opened(name, subjects, None, run, classes, palette)
+        return Opened(name, subjects, None, run, classes, palette, options)
     options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **pretrained_off(options.backbone))
     method = build(options.method, backbone)
@@ -119,7 +136,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         load_weights(backbone, run)
     method = method.eval().to(device)
     subjects = {"method": method, "backbone": method.trunk, "network": method.trunk}
-    return Opened(name, subjects, method.views(), run)
+    return Opened(name, subjects, method.views(), run, options=options)
 
 
 def make_backbone(options: Any, weights: Path | None, resumed: bool = False) -> Backbone:

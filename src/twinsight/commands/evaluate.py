@@ -37,27 +37,32 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     if options.json is not None:
         check_file("json", options.json, options, options.overwrite)
     if options.probe is not None:
-        if options.precision is not None:
-            raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
         numbers = judge(options)
         save(options.json, numbers)
         return numbers
     config = options.run / "config.yaml"
     if config.is_file() and "head" not in read(config):
-        raise UserError(
-            f"{options.run}: has no segmenter, being a run of `twinsight pretrain`; judge its backbone with --probe "
-            "patches,linear (or attention; of a class-folder knn,linear)"
-        )
+        raise no_segmenter(options.run)
     device = Device(options.accelerator)
     inference = make_inference(options)
     model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
     precision = segmenting_precision(options.precision, trained, device)
     classes, _ = load_classes(options.run / "classes.json")
-    return evaluate(options, Predictor(model, inference, device, precision), classes)
+    scores = evaluate(options, Predictor(model, inference, device, precision), classes)
+    save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
+    print_scores(scores, classes)  # last: a closed pipe loses nothing
+    return scores
+
+
+def no_segmenter(source: object) -> UserError:
+    return UserError(
+        f"{source}: is a backbone without a segmentation head; judge it with --probe patches,linear (or attention; "
+        "on a class-folder knn,linear)"
+    )
 
 
 def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) -> Scores:
-    """The scores on --data of what `predictor` predicts; kept in the run, and printed."""
+    """The scores on --data of what `predictor` predicts, kept in the run."""
     device, inference = predictor.device, predictor.inference
     dataset = with_masks(options.data.open("val"))
     if dataset.classes != classes:
@@ -90,8 +95,6 @@ def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) 
         report_run(options.run)
     except OSError as error:
         told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
-    save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
-    print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
 
 

@@ -17,7 +17,7 @@ from twinsight.data.samples import Dataset
 from twinsight.device import choose_device
 from twinsight.errors import UserError
 from twinsight.files import without_nan
-from twinsight.options.build import build
+from twinsight.options.build import build, target_of
 from twinsight.options.methods import TwoViewsOptions
 from twinsight.options.probes import PROBES
 from twinsight.options.ranges import check_ranges
@@ -70,8 +70,11 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
 
 def ask(probe: Any, name: str, models: Sequence[Opened], seen: Seen) -> dict[str, Finding]:
     """What the probe finds in each model, by the model's name. Raises UserError for a model that it cannot ask."""
+    subject = target_of(probe).subject
     findings: dict[str, Finding] = {}
     for model in models:
+        if subject not in model.subjects and model.subjects:
+            raise UserError(f"--weights {model.name}: `look {name}` needs a {subject}; {NEEDS[subject]}")
         known = {
             "transform": model.transform,
             "classes": model.classes or seen.classes,
@@ -80,9 +83,7 @@ def ask(probe: Any, name: str, models: Sequence[Opened], seen: Seen) -> dict[str
             "history": None if model.run is None else logged(model.run),
         }
         asked = build(probe, **{key: known[key] for key in probe.given})
-        if asked.subject not in model.subjects and model.subjects:
-            raise UserError(f"--weights {model.name}: `look {name}` needs a {asked.subject}; {NEEDS[asked.subject]}")
-        finding = asked(model.subjects.get(asked.subject), seen.images, seen.masks)
+        finding = asked(model.subjects.get(subject), seen.images, seen.masks)
         for remark in finding.remarks:
             told(f"look: {model.name}: {remark}")
         findings[unique(model.name, findings)] = finding

@@ -189,8 +189,9 @@ class Cached(Dataset):
         file = self.folder / BROKEN
         if not file.exists():
             return {}
+        text = read_text(file)
         try:
-            return {index: str(sentence) for index, sentence in json.loads(read_text(file)).items()}
+            return {index: str(sentence) for index, sentence in json.loads(text).items()}
         except (ValueError, AttributeError) as error:
             raise UserError(f"{file}: is damaged; remove {self.folder}, which will then be made anew") from error
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from twinsight.assemble.data import make_inference, with_masks
-from twinsight.assemble.open import open_model
+from twinsight.assemble.open import Opened, open_model
 from twinsight.assemble.opening import announce, data_set, splits, weights_of
 from twinsight.backbones.backbone import Backbone
 from twinsight.console import tracked
@@ -38,8 +38,13 @@ Numbers = dict[str, Any]
 Pair = tuple[Iterator[Tensor], Iterator[Tensor]]
 
 
-def judge(options: Evaluate) -> dict[str, Numbers]:
-    """What each judge that --probe names found. Raises UserError for names that do not suit the data, before any."""
+def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]:
+    """What each judge that --probe names found. Raises UserError for names that do not suit the data, before any.
+
+    opened: the model, where it is open already.
+    """
+    if options.precision is not None:
+        raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
     if make_inference(options) != Inference():
         raise UserError("--probe: sees images whole; leave out --window, --overlap, --scales and --flip")
     names = (options.probe or "").split(",")
@@ -55,12 +60,13 @@ def judge(options: Evaluate) -> dict[str, Numbers]:
             raise UserError(f"--probe {name}: judges on {wants}; on this data give {' or '.join(judges)}")
     if judges is ON_MASKS:
         with_masks(val)
-    device = choose_device(options.accelerator)
-    opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
+    if opened is None:
+        device = choose_device(options.accelerator)
+        opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
     announce(
         "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val)),
-        f"fp32 on {device.type}",
+        f"fp32 on {model.mean.device.type}",
     )  # fmt: skip
     workers = choose_workers(options.workers)
     bench = Bench(opened.name, model, train, val, options.size, workers, options.protocol)

@@ -13,15 +13,20 @@ class Buildable:
     not_arguments: ClassVar[tuple[str, ...]] = ("name",)
 
 
+def target_of(options: Any) -> Any:
+    """What the options are of, imported."""
+    module, _, attribute = options.target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 def build(options: Any, *args: object, **extra: object) -> Any:
     """Import what the options describe and call it with them; `extra` adds arguments or overrides."""
-    module, _, attribute = options.target.partition(":")
     arguments = {}
     for option in fields(options):
         if option.name not in options.not_arguments:
             value = getattr(options, option.name)
             arguments[option.name] = build(value) if is_dataclass(value) else value
-    return getattr(import_module(module), attribute)(*args, **arguments | extra)
+    return target_of(options)(*args, **arguments | extra)
 
 
 def label(options: Any) -> str:

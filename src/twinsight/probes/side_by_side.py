@@ -1,6 +1,8 @@
 """The same figures of several models beside one another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from html import escape
 
 import numpy as np
 
@@ -9,7 +11,50 @@ from twinsight.probes.finding import Finding
 from twinsight.probes.segmentation.predictions import compare
 
 
-def together(findings: dict[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
+class Findings(Mapping[str, Finding]):
+    """What one probe found in several models, by the model's name. In a notebook, side by side.
+
+    palette: of the classes, where predictions are to be compared.
+    """
+
+    def __init__(self, findings: Mapping[str, Finding], palette: np.ndarray | None = None):
+        self._findings = dict(findings)
+        self._palette = palette
+
+    def __getitem__(self, name: str) -> Finding:
+        return self._findings[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._findings)
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    @cached_property
+    def figures(self) -> dict[str, Plot]:
+        """Each figure with those of the same name of all models beside it."""
+        return together(self._findings, self._palette)
+
+    @property
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """The numbers of each model, by its name: `pandas.DataFrame(findings.numbers)` is a table of them."""
+        return {name: dict(finding.numbers) for name, finding in self.items()}
+
+    def _repr_html_(self) -> str:
+        remarks = [remark for found in self.values() for remark in found.remarks]
+        names = dict.fromkeys(number for found in self.values() for number in found.numbers)
+        head = "".join(f"<th>{escape(model)}</th>" for model in self)
+        rows = "".join(f"<tr><td>{escape(name)}</td>{self._cells(name)}</tr>" for name in names)
+        return (
+            f"{Finding(self.figures, {}, remarks=remarks)._repr_html_()}<table><tr><th></th>{head}</tr>{rows}</table>"
+        )
+
+    def _cells(self, number: str) -> str:
+        values = [found.numbers.get(number) for found in self.values()]
+        return "".join(f"<td>{'' if value is None else f'{value:.4g}'}</td>" for value in values)
+
+
+def together(findings: Mapping[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
     """Each figure with those of the same name of all models beside it; predictions in one row too."""
     names = dict.fromkeys(figure for finding in findings.values() for figure in finding.figures)
     plots = {

@@ -1,0 +1,1 @@
+"""What `import twinsight` offers: the commands as functions, and what they return."""

@@ -1,0 +1,122 @@
+"""Calls from Python: errors and remarks speak of arguments where the command line speaks of flags."""
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from twinsight.console import remarked, spoken
+from twinsight.errors import Interrupted, UserError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+VALUE = r"\d[\d.]*(?!\w)|[A-Z]+(?!\w)|[a-z]+[_-]\w[\w-]*|[\w.~-]*/[\w./~-]+"
+"""After a flag: a number, a PLACEHOLDER, a name of several words, or a path."""
+FLAG = re.compile(rf"(?<![\w-])--([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)(?: ({VALUE}))?")
+FIRST = re.compile(r"^--([a-z][a-z0-9.-]*) ([^:]{1,80}): ")
+"""A message that begins with a flag and its value."""
+COMMAND = re.compile(r"twinsight (pretrain|segment) --resume ('[^']*'|[^\s;,`]+)")
+
+
+def in_python(message: str, names: Mapping[str, str]) -> str:
+    """A sentence for the command line in Python's words: `--batch-size 4` is `batch_size=4`.
+
+    names: arguments that the function calls otherwise than the command line.
+    """
+
+    def named(flag: str) -> str:
+        first, dot, rest = flag.replace("-", "_").partition(".")
+        return f"{names.get(first, first)}{dot}{rest}"
+
+    def given(found: re.Match[str]) -> str:
+        return named(found[1]) + (f"={literal(found[2])}" if found[2] else "")
+
+    message = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", message)
+    return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", message))
+
+
+def literal(value: str) -> str:
+    """A value from the command line as Python writes it; several are a tuple."""
+    if " " in value:
+        return f"({', '.join(map(literal, value.split()))})"
+    return value if re.fullmatch(r"-?[\d.]+(e-?\d+)?|inf|nan|[A-Z]+", value) else repr(value)
+
+
+def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function that users call: bad input is a `UserError` in their words, raised where they called it.
+
+    names: its arguments that the command line calls otherwise, {"weights": "source"}.
+    """
+
+    @contextmanager
+    def speaking() -> Iterator[None]:
+        with spoken(lambda message: in_python(message, names)), warnings.catch_warnings():
+            warnings.showwarning = remarked(warnings.showwarning)
+            yield
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            problem: BaseException
+            try:
+                with speaking():
+                    found = function(*args, **kwargs)
+                return stream(found) if isinstance(found, Iterator) else found  # type: ignore[return-value] (the same kind)
+            except UserError as error:
+                problem = UserError(in_python(str(error), names))
+            except Interrupted as error:
+                problem = KeyboardInterrupt(*error.args)
+            raise problem from None
+
+        def stream(found: Iterator[Any]) -> Iterator[Any]:
+            """Its items come later, when nothing of the call is left."""
+            while True:
+                try:
+                    with speaking():
+                        item = next(found)
+                except StopIteration:
+                    return
+                except UserError as error:
+                    problem = UserError(in_python(str(error), names))
+                else:
+                    yield item
+                    continue
+                raise problem from None
+
+        return call
+
+    return decorate
+
+
+def takes(keywords: type, *classes: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function whose `**options` are these keywords, a TypedDict: for `help()` and for the Tab key of a notebook.
+
+    classes: the dataclasses that have their defaults.
+    """
+    defaults = {field.name: default for cls in reversed(classes) for field in fields(cls) for default in of(field)}
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+        kinds = keywords.__annotations__
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=kinds[name])
+            for name in kinds
+            if name not in signature.parameters
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *options])
+        return function
+
+    return decorate
+
+
+def of(field: Any) -> list[Any]:
+    """The default of a field, if it is a plain value."""
+    if is_dataclass(default := field.default if field.default_factory is MISSING else field.default_factory()):
+        return [getattr(default, "name", None)]
+    return [] if default is MISSING else [default]

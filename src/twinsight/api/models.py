@@ -1,0 +1,133 @@
+"""Networks from Python: opened, and measured."""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from twinsight.api.calls import public, takes
+from twinsight.api.keywords import EvaluateKeywords
+from twinsight.api.kinds import Data, Source
+from twinsight.errors import UserError
+from twinsight.options.commands import Evaluate
+from twinsight.options.parse import from_keywords
+
+if TYPE_CHECKING:
+    import torch
+
+    from twinsight.api.evaluation import Evaluation
+    from twinsight.api.model import Model
+    from twinsight.device import Device
+
+
+@public(weights="source", accelerator="device")
+def load(
+    source: str | os.PathLike[str],
+    device: "str | torch.device" = "auto",
+    *,
+    backbone: str | None = None,
+    checkpoint: Literal["best", "last"] = "best",
+) -> "Model":
+    """Open a network.
+
+    Args:
+        source: a run (its folder, or what `pretrain` and `segment` return); a weights file; the name of official
+            weights, which `twinsight weights` lists; the name of a timm model, with its own weights; or "random:"
+            before a run or a name, for the same network untrained. Weights that are not on this machine are downloaded.
+        device: "auto" for a GPU where there is one, "cpu", "cuda", "cuda:1", "mps", or a `torch.device`.
+        backbone: the timm model that a weights file is of, where neither the file nor its shapes tell.
+        checkpoint: of a segmenter's run: the one with the best validation, or the last.
+
+    Raises:
+        UserError: for what is none of these, or cannot be read.
+
+    Example:
+        >>> model = twinsight.load("random:test_resnet", device="cpu")
+        >>> model.embed(np.zeros((40, 50, 3), np.uint8)).shape
+        torch.Size([1, 512])
+    """
+    import torch
+
+    from twinsight.api.model import Model
+    from twinsight.assemble.open import open_model
+    from twinsight.options.backbones import TimmOptions
+
+    computing = device_named(device)
+    given = None if backbone is None else TimmOptions(name=backbone)
+    with torch.random.fork_rng(devices=[]):  # an untrained network is drawn from a seed of its own
+        spec = os.fspath(source)
+        return Model(open_model(spec, given, checkpoint, computing.torch), computing, spec)
+
+
+def device_named(device: "str | torch.device") -> "Device":
+    """A device as PyTorch names it, or "auto". Raises UserError for one that this machine lacks."""
+    import torch
+
+    from twinsight.device import Device
+
+    if device in ("auto", "gpu"):
+        return Device(str(device))
+    try:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"--accelerator {device}: is no device; give auto, cpu, cuda, cuda:1 or mps") from error
+    computing = Device({"cuda": "gpu"}.get(wanted.type, wanted.type))
+    computing.torch = wanted
+    return computing
+
+
+@public(weights="model", run="model", accelerator="device")
+@takes(EvaluateKeywords, Evaluate)
+def evaluate(
+    model: Source, data: Data | None = None, **options: Unpack[EvaluateKeywords]
+) -> "Evaluation | dict[str, Any]":
+    """Measure a segmenter on a data set; with `probe`, judge a backbone without a decoder.
+
+    A segmenter's scores are kept in its run, and shown on its page.
+
+    Args:
+        model: what `load` returned, or what it takes.
+        data: as for `segment`; of a `Dataset`, its split; else the validation split. Default: what the run was trained
+            on.
+        **options: those of `twinsight evaluate`: `window`, `overlap`, `scales`, `flip`, `precision`, `probe`, ...
+
+    Returns:
+        An `Evaluation`; with `probe` the numbers of each judge, by its name, whose tables are printed.
+
+    Example:
+        >>> scores = twinsight.evaluate(folder / "segmenter", workers=0)
+        >>> sorted(scores)[:2]
+        ['frequency_weighted_iou', 'mean_accuracy']
+    """
+    opened = loaded(model)
+    given = dict(options) | {"run": opened.spec}
+    if data is not None:
+        given["data"] = measured_on(data)
+    elif opened.opened.options is not None:
+        given["data"] = opened.opened.options.data
+    elif options.get("probe") is None:
+        raise UserError("data: none given; name a folder of images with masks, or 'shapes' to try things on")
+    asked: Evaluate = from_keywords(Evaluate, "evaluate", given)
+    from twinsight.api.evaluation import Evaluation
+    from twinsight.commands.evaluate import evaluate as scores_of
+    from twinsight.commands.evaluate import no_segmenter
+    from twinsight.judging.judges import judge
+
+    if asked.probe is not None:
+        return judge(asked, opened.opened)
+    if not opened.classes:
+        raise no_segmenter(opened.name)
+    return Evaluation(scores_of(asked, opened.predictor(asked), opened.classes), opened.classes)
+
+
+def measured_on(data: Data) -> Any:
+    """Data as the options take it; of a `Dataset`, the split that it is."""
+    from twinsight.api.dataset import Dataset
+
+    return replace(data.options, val=data.split) if isinstance(data, Dataset) else data
+
+
+def loaded(source: Source) -> "Model":
+    """A model as it is, or opened."""
+    from twinsight.api.model import Model
+
+    return source if isinstance(source, Model) else load(source)

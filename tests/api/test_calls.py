@@ -1,0 +1,100 @@
+"""Errors in the caller's words."""
+
+import inspect
+
+import pytest
+
+import twinsight
+from twinsight.api.calls import in_python, public
+from twinsight.console import told
+from twinsight.errors import Interrupted, UserError
+
+
+@pytest.mark.parametrize(
+    ("command_line", "python"),
+    [
+        ("--batch-size 1: the loss needs 2 or more", "batch_size=1: the loss needs 2 or more"),
+        ("--data.max-megapixels: too few", "data.max_megapixels: too few"),
+        ("--data.radius 0.5 0.3: the smaller comes first", "data.radius=(0.5, 0.3): the smaller comes first"),
+        ("--backbone resnt18: timm has no such model", "backbone='resnt18': timm has no such model"),
+        ("make room with --window 512", "make room with window=512"),
+        ("make room with --find-batch-size, --checkpointing or --accumulate N --accumulate-exact",
+         "make room with find_batch_size, checkpointing or accumulate=N accumulate_exact"),
+        ("choose others, or a head without attention: --head setr-pup",
+         "choose others, or a head without attention: head='setr-pup'"),
+        ("go on with: twinsight segment --resume 'my runs/a'", "go on with: twinsight.segment(resume='my runs/a')"),
+        ("runs/a: exists; choose another --run, go on with it by --resume runs/a, or give --overwrite",
+         "runs/a: exists; choose another run, go on with it by resume='runs/a', or give overwrite"),
+        ("a-b --- c: not a flag", "a-b --- c: not a flag"),
+    ],
+)  # fmt: skip
+def test_flags_become_arguments(command_line, python):
+    assert in_python(command_line, {}) == python
+
+
+def test_an_argument_that_is_called_otherwise():
+    assert in_python("--weights x/y: no such file", {"weights": "source"}) == "source='x/y': no such file"
+
+
+def test_the_traceback_has_no_frames_of_ours_but_the_call():
+    @public()
+    def deep(level: int = 5) -> None:
+        if level:
+            inner(level)
+
+    def inner(level: int) -> None:
+        if level == 0:
+            raise UserError("--epochs: bad")
+        inner(level - 1)
+
+    with pytest.raises(twinsight.UserError, match=r"^epochs: bad$") as caught:
+        deep()
+    assert [entry.name for entry in caught.traceback][1:] == ["call"]
+    assert caught.value.__suppress_context__
+
+
+def test_an_interrupt_is_a_keyboard_interrupt():
+    @public()
+    def stopped() -> None:
+        raise Interrupted(2)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stopped()
+    assert type(caught.value) is KeyboardInterrupt
+
+
+def test_remarks_speak_python_too(capsys):
+    @public()
+    def remark() -> None:
+        told("memory: that hardly fits; make room with --batch-size 8")
+
+    remark()
+    told("--batch-size 8")
+    assert capsys.readouterr().err.splitlines() == [
+        "memory: that hardly fits; make room with batch_size=8",
+        "--batch-size 8",
+    ]
+
+
+def test_what_a_stream_raises_later_is_translated_too():
+    @public()
+    def stream():
+        return iter_bad()
+
+    def iter_bad():
+        yield 1
+        raise UserError("--bits: bad")
+
+    found = stream()
+    assert next(found) == 1
+    with pytest.raises(UserError, match=r"^bits: bad$"):
+        next(found)
+
+
+def test_signatures_name_every_option_with_its_default():
+    options = inspect.signature(twinsight.pretrain).parameters
+    assert options["epochs"].default == 100
+    assert options["backbone"].default == "resnet18"
+    assert "dry_run" not in options
+    assert inspect.signature(twinsight.Model.predict).parameters["overlap"].default == 0.5
+    assert {"blocks", "sample", "k"} <= inspect.signature(twinsight.look).parameters.keys()
