@@ -34,7 +34,7 @@ def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
     if kind == "data" and not any(naming(tree.get("data")) for _, tree in sources):
         for _, tree in sources:
             if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
-                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]))}
+                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root")}
     for i, (_, tree) in enumerate(sources):
         if naming(tree.get(kind)) is None:
             continue

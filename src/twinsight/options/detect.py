@@ -10,17 +10,18 @@ PLACES = ("root", "masks", "classes")
 SPLITS = Path("ImageSets", "Segmentation")
 
 
-def detect(folder: Path) -> str:
+def detect(folder: Path, flag: str = "--data") -> str:
     """The name of the data set in a folder. Raises UserError if it is no folder, or if two readings are possible."""
     if not folder.is_dir():
-        what = "is a file; name the folder that holds the images" if folder.exists() else "there is no such folder"
-        raise UserError(f"--data {folder}: {what}")
+        missing = "there is no such folder; check the path"
+        what = "is a file; name the folder that holds the images" if folder.exists() else missing
+        raise UserError(f"{flag} {folder}: {what}")
     found = [name for name, there in (("voc", is_voc(folder)), ("coco-stuff", is_coco_stuff(folder))) if there]
     if not found:
         return "folder"
     if (folder / "classes.txt").is_file():
         raise UserError(
-            f"--data {folder}: has the layout of {found[0]}, and a classes.txt as your own images with masks have; "
+            f"{flag} {folder}: has the layout of {found[0]}, and a classes.txt as your own images with masks have; "
             f"choose by --data {found[0]} --data.root {folder} or --data folder --data.root {folder}"
         )
     return found[0]

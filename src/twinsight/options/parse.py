@@ -38,8 +38,8 @@ def parse(
     for kind in choices_of(cls):
         while (value := take_flag(argv, f"--{kind}")) is not None:
             named[kind] = {"name": value}
-    if "data" not in named and "data" in choices_of(cls) and (root := last_flag(argv, "--data.root")) is not None:
-        named["data"] = {"root": root}
+    if "data" in choices_of(cls) and (root := last_flag(argv, "--data.root")) is not None:
+        named.setdefault("data", {})["root"] = root
     sources.append(("", named))
     chosen = choose(cls, sources)
     if "-h" in argv or "--help" in argv:
