@@ -17,7 +17,7 @@ PACKAGES = ("torch", "torchvision", "timm", "lightning", "opencv-python-headless
 def machine() -> dict[str, Any]:
     """As plain data: processor, GPU, versions, date."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = facts.get("flags", "").split()
     return {

@@ -58,7 +58,7 @@ def measure(make: Callable[..., Callable[[], Any]], arguments: tuple) -> float:
         before = torch.cuda.memory_allocated()
         call()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
     before = resident("VmRSS")
     call()
     return max(resident("VmHWM") - before, 1) / 1024
@@ -66,6 +66,6 @@ def measure(make: Callable[..., Callable[[], Any]], arguments: tuple) -> float:
 
 def resident(name: str) -> int:
     """Kilobytes of this process: VmRSS now, VmHWM at the peak."""
-    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found[1])

@@ -89,7 +89,7 @@ def test_data_sets_that_are_not_there(folder, capfd, name):
 
 
 def test_run_where_a_file_lies(folder, capfd):
-    Path("file").write_text("")
+    Path("file").touch()
     assert "file" in refused(f"{PRETRAIN} --workers 0 --data folder --data.root {folder} --run file/run", capfd)
     assert "file" in refused(f"{PRETRAIN} --workers 0 --data folder --data.root {folder} --run file", capfd)
 

@@ -57,7 +57,7 @@ HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotli
 def imported(file: Path) -> set[str]:
     """Modules that a file imports anywhere, functions included."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -8,12 +8,15 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from twinsight.errors import Interrupted, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted, 128 + N saved after signal N."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a pipe's encoding on Windows may lack the letters of a path
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             code = run(list(sys.argv[1:] if argv is None else argv))

@@ -1,7 +1,6 @@
 """The device that computes, the precision it computes in, and the memory it has."""
 
 import sys
-from typing import Any
 
 import psutil
 import torch
@@ -69,10 +68,9 @@ class Device:
 
 def resident_peak() -> int:
     """Most bytes of the machine's memory that this process has held at once."""
-    try:
-        import resource
-    except ImportError:  # Windows, where psutil knows it
-        memory: Any = psutil.Process().memory_info()
-        return getattr(memory, "peak_wset", memory.rss)
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kilobytes elsewhere
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

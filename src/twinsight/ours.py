@@ -105,13 +105,13 @@ def move_aside(folder: Path, finished: bool) -> None:
     if folder.exists() and aside(folder).exists():
         discard(aside(folder) if finished else folder)
     if folder.exists():
-        folder.resolve().rename(aside(folder))
+        folder.resolve().replace(aside(folder))
 
 
 def put_back(folder: Path) -> None:
     """Give the old folder its name again, in place of the new one."""
     discard(folder)
-    aside(folder).rename(folder.resolve())
+    aside(folder).replace(folder.resolve())
 
 
 def discard(folder: Path) -> None:
@@ -120,7 +120,7 @@ def discard(folder: Path) -> None:
     removed = real.with_name(f".{real.name.removeprefix('.')}.removed")
     shutil.rmtree(removed, ignore_errors=True)
     if real.exists():
-        real.rename(removed)
+        real.replace(removed)
         shutil.rmtree(removed)
 
 

@@ -136,7 +136,7 @@ def extract(archive: Path, folder: Path) -> None:
                 if (folder / entry.name).exists():
                     raise UserError(f"{folder / entry.name}: is there already; remove it before unpacking {archive}")
             for entry in entries:
-                entry.rename(folder / entry.name)
+                entry.replace(folder / entry.name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error}); remove it, then download again") from error
     except OSError as error:

@@ -12,6 +12,7 @@ from PIL import Image
 from twinsight.data.masks import write_mask
 from twinsight.data.samples import Dataset, Entry, Sample
 from twinsight.errors import UserError
+from twinsight.files import write_text
 
 SPLITS = ("train", "val")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -220,10 +221,10 @@ def write(folder: Path, train: Shapes, val: Shapes) -> None:
             (partial / name).mkdir(parents=True)
         for dataset in (train, val):
             write_split(partial, dataset)
-        (partial / "classes.txt").write_text("\n".join(train.classes) + "\n")
+        write_text(partial / "classes.txt", "\n".join(train.classes) + "\n")
         if folder.exists():
             folder.rmdir()
-        partial.rename(folder)
+        partial.replace(folder)
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}); name a folder with room and rights"
@@ -238,4 +239,4 @@ def write_split(folder: Path, dataset: Shapes) -> None:
         Image.fromarray(image).save(folder / "JPEGImages" / f"{entry.id}.jpg", quality=95)
         write_mask(folder / "SegmentationClass" / f"{entry.id}.png", labels, dataset.palette)
     ids = "".join(f"{entry.id}\n" for entry in dataset.entries)
-    (folder / "ImageSets" / "Segmentation" / f"{dataset.split}.txt").write_text(ids)
+    write_text(folder / "ImageSets" / "Segmentation" / f"{dataset.split}.txt", ids)

@@ -4,6 +4,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 
 import cv2
 
@@ -25,7 +26,7 @@ def kill_workers() -> None:
     At its exit Python only asks them, by SIGTERM, and then waits for them: forever if they ignore it.
     """
     workers = [child for child in multiprocessing.active_children() if child.daemon]
-    if workers and hasattr(signal, "SIGCHLD"):  # not on Windows
+    if workers and sys.platform != "win32":
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's raises an error for a worker that was killed
     for worker in workers:
         worker.kill()
@@ -43,7 +44,7 @@ def choose_workers(requested: int | None = None, processes: int = 1, gpu: bool =
     By default one per core, at most 8; a trainer that does not compute on a GPU (`gpu`) keeps a core for itself.
     Raises UserError if `requested` is negative or makes more than 4 workers a core.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     default = min(cores // processes - (not gpu), 8)
     if requested is None:
         return max(default, 0)
