@@ -4,15 +4,22 @@ import pytest
 from twinsight.data.samples import VOID, Sample
 from twinsight.errors import UserError
 from twinsight.probes.draw import curves, overlay
-from twinsight.probes.grids import class_legend, contact_sheet, image_grid, letterbox
+from twinsight.probes.grids import class_legend, contact_sheet, drawn_of, image_grid, letterbox, pick
 
 PALETTE = np.array([[0, 0, 0], [200, 0, 100], [0, 50, 250]], np.uint8)
 
 
-def test_overlay_mixes_colors_and_leaves_void_and_black_alone():
-    image = np.full((1, 3, 3), 100, np.uint8)
-    mask = np.array([[0, 1, VOID]], np.uint8)
-    assert overlay(image, mask, PALETTE, 0.25).tolist() == [[[100, 100, 100], [125, 75, 100], [100, 100, 100]]]
+def test_overlay_mixes_colors_with_pale_gray_and_leaves_void_and_black_gray():
+    image = np.zeros((9, 27, 3), np.uint8)
+    image[...] = (200, 0, 0)  # its luma is 60
+    mask = np.repeat(np.array([[0, 1, VOID]], np.uint8), 9, 1).repeat(9, 0).reshape(9, 27)
+    gray = round(70 + 60 * (255 - 70) / 255)
+    found = overlay(image, mask, PALETTE, 0.25)
+    assert (found[:, :9] == gray).all()
+    assert (found[:, 18:] == gray).all()
+    expected = 0.75 * gray + 0.25 * PALETTE[1]
+    assert abs(found[4, 13] - expected).max() <= 1
+    assert (found[:, [9, 17]] == PALETTE[1]).all()  # its border
 
 
 def test_overlay_at_full_opacity_shows_the_palette():
@@ -29,6 +36,20 @@ def test_letterbox_keeps_the_whole_image_and_its_proportions(height, width):
     shown = (np.ptp(rows) + 1, np.ptp(columns) + 1)
     scale = min(75 / height, 100 / width)
     assert shown == (max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "expected"), [(3, 12, [0, 1, 2]), (9, 3, [0, 4, 8]), (5, 0, [0]), (1, 4, [0])]
+)
+def test_a_figure_shows_at_most_so_many_images(count, most, expected):
+    assert pick(count, most) == expected
+
+
+def test_a_note_says_how_many_are_drawn():
+    assert drawn_of(12, 12) == ""
+    image = np.zeros((20, 30, 3), np.uint8)
+    figure = image_grid([[image]], note=drawn_of(12, 60)).figure()
+    assert figure.legends[0].get_title().get_text() == "12 of 60 images are drawn, evenly chosen"
 
 
 def test_legend_names_only_what_has_a_color():

@@ -59,7 +59,7 @@ def test_points_and_shares_equal_numpys_svd():
     assert finding.numbers["explained1"] == pytest.approx(shares[0])
     assert finding.numbers["explained2"] == pytest.approx(shares[1])
     assert finding.numbers["effective_rank"] == pytest.approx(effective_rank(vectors))
-    assert axis.get_xlabel() == f"PC 1 ({100 * shares[0]:.0f} % of variance)"
+    assert axis.get_xlabel() == f"PC 1 ({100 * shares[0]:.0f}% of variance)"
 
 
 def test_every_image_is_a_dot_or_a_thumbnail():

@@ -58,7 +58,7 @@ def test_the_strongest_come_first_each_on_its_own_scale():
     image = drawn(Filters(count=2)(network(weights)).figures["filters"])
     assert image.shape == (64, 64 + 4 + 64, 3)
     assert (image[:, :64] == [128, 0, 128]).all()
-    assert (image[:, 64:68] == 255).all()
+    assert (image[:, 64:68] == 30).all()
     assert (image[:, 68:] == [128, 128, 255]).all()
 
 
@@ -116,3 +116,14 @@ def test_first_layer_that_does_not_read_rgb(model):
 def test_impossible_count():
     with pytest.raises(UserError, match="--count 0"):
         Filters(count=0)
+
+
+def test_the_smoothest_come_first_and_noise_is_called_so():
+    smooth, noise = torch.ones(3, 8, 8), torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    plot = Filters()(network(torch.stack([9 * noise, smooth]))).figures["filters"]
+    image = drawn(plot)
+    assert (image[:, :64] == 255).all()
+    assert image[:, 68:].std() > 20
+    assert "white noise: 20%" in plot.figure().axes[0].get_title()
+    title = Filters()(network(noise[None])).figures["filters"].figure().axes[0].get_title()
+    assert "hardly different from noise" in title

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from twinsight.probes.draw import curves
 from twinsight.report.page import Fold, Gallery, Picture, Section, Table, write_page
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -48,12 +50,16 @@ def address(tmp_path_factory):
     long = "an-extraordinarily-long-name-of-a-run-that-no-phone-has-room-for"
     wide = Table(("option", *[f"{long}-{i}" for i in range(4)]), [("data.root", *["/a/very/long/path" * 9] * 4)])
     picture = Picture(folder / "wide.png", "noise", "Read it.", "it lies.", long)
+    chart, small = folder / "chart.png", folder / "chart.svg"
+    for file in (chart, small):
+        curves({"a": ([1, 2], [3, 4])}, "x", "y").save(file)
     sections = [
         Section("Scores", "Text.", [Table(("class", "IoU", "word"), scores, "In percent.")]),
         Section(long * 3, parts=[wide]),
         Section(
             "Figures", parts=[picture, Gallery([picture, Picture(folder / "move.gif", "moves")], "Both.", "none.")]
         ),
+        Section("Chart", parts=[Picture(chart, "chart", narrow=small)]),
         Section("More", parts=[Fold("Earlier", [picture])]),
         Section("Again", commands=[f"twinsight segment --config '{long}' --run {long} --seed 0"]),
     ]
@@ -124,7 +130,7 @@ def test_a_figure_opens_large_and_closes_again(page):
     small = page.locator("figure img").first.bounding_box()["width"]
     page.locator(".zoom").first.click()
     large = page.locator("dialog img")
-    assert large.bounding_box()["width"] > 2 * small
+    assert large.bounding_box()["width"] > 1.4 * small
     assert large.get_attribute("alt") == "noise"
     page.keyboard.press("Escape")
     assert not large.is_visible()
@@ -149,6 +155,22 @@ def test_text_is_readable_in_light_and_in_dark(page, scheme):
     for ink, ground in colors:
         low, high = sorted([luminance(ink), luminance(ground)])
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {ground}"
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "kind"),
+    [(1280, "light", "png"), (1280, "dark", "webp"), (390, "light", "svg"), (390, "dark", "svg")],
+)
+def test_charts_suit_the_screen(page, width, scheme, kind):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    chart = page.locator("img[alt=chart]")
+    page.wait_for_function(
+        "kind => document.querySelector('img[alt=chart]').currentSrc.includes('image/' + kind)", arg=kind
+    )
+    chart.scroll_into_view_if_needed()
+    corner = Image.open(BytesIO(chart.screenshot())).convert("RGB").getpixel((9, 9))
+    assert (max(corner) < 50) == (scheme == "dark")
 
 
 def test_print_is_dark_on_white_and_nothing_is_cut(page):

@@ -11,6 +11,7 @@ from twinsight.data.shapes import Shapes
 from twinsight.data.views import two_views
 from twinsight.errors import UserError
 from twinsight.options.commands import Pretrain
+from twinsight.probes.captions import Caption
 from twinsight.probes.draw import curves
 from twinsight.probes.finding import Finding, Scene
 from twinsight.runs.directory import Run
@@ -30,6 +31,9 @@ class Tiny(nn.Module):
         self.trunk = nn.Linear(1, 1)
         self.trunk.layer_ids = lambda: {"weight": 0, "bias": 0}
 
+    def views(self):
+        raise NotImplementedError  # no test augments
+
     def forward(self, views, progress):
         return {"loss": self.trunk(views[0].float().mean().view(1) * torch.rand(1)).square().mean()}
 
@@ -37,7 +41,7 @@ class Tiny(nn.Module):
 class Asks:
     """Answers with the images' number; draws random numbers, as careless probes do."""
 
-    read = caution = ""
+    caption = Caption("Asks", "Read.", "Beware.")
 
     def __init__(self, subject="backbone", error=None):
         self.subject, self.error, self.calls = subject, error, 0

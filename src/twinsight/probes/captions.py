@@ -80,7 +80,7 @@ CAPTIONS: Mapping[str, Caption] = {
     ),
     "scores": Caption(
         "Attention against masks",
-        "Overlap (Jaccard: 100 % is perfect) of what a head attends to with what the masks show, next to attention in "
+        "Overlap (Jaccard: 100% is perfect) of what a head attends to with what the masks show, next to attention in "
         "random places, at the center of the image and in an untrained network. What exceeds all three was learned.",
         "The best of many heads is chosen with the mask in hand, so chance grows with the number of heads: judge by "
         "the distance from random. A large foreground favors maps that are merely wide.",
@@ -95,13 +95,13 @@ CAPTIONS: Mapping[str, Caption] = {
     "erf": Caption(
         "Receptive fields",
         "How strongly each pixel moves the central unit of a layer, each map on its own scale. Circles hold half "
-        "(solid) and 95 % (dashed) of the total; insets enlarge small fields.",
+        "(solid) and 95% (dashed) of the total; insets enlarge small fields.",
         "A gradient tells what a small change of a pixel does on these images, not whether the pixel is useful. The "
         "circles assume round fields.",
         {
             "area": Quantity("area above the threshold", "px"),
-            "radius50": Quantity("radius that holds 50 %", "px"),
-            "radius95": Quantity("radius that holds 95 %", "px"),
+            "radius50": Quantity("radius that holds 50%", "px"),
+            "radius95": Quantity("radius that holds 95%", "px"),
             "entropy": Quantity("entropy", "nats"),
             "asymmetry": Quantity("asymmetry (0 to 1)"),
         },

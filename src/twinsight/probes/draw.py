@@ -1,18 +1,24 @@
 """Every figure's look, in one place: style, sizes, colors, curves."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import cv2
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
 from twinsight.files import whole
+from twinsight.probes.dark import NOTE, picture_boxes
 
 # Okabe & Ito's colors, then Tol's muted ones, told apart by color-blind eyes; black is kept for text.
 COLORS = (
@@ -40,17 +46,31 @@ STYLE: Any = {
     "pdf.fonttype": 42,
 }
 
+PALE = np.linspace(70, 255, 256).round().astype(np.uint8)
+"""Shades of gray below an overlay."""
+
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """The mask's colors over the image, (H, W, 3) uint8; void and black (a background) leave the image as it is."""
+    """The mask's colors over the image in pale gray, with borders in full color; (H, W, 3) uint8.
+
+    In color the image would be taken for classes, and black would swallow theirs. Where the mask is void or black (a
+    background), the gray image shows.
+    """
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(palette)] = palette
+    shown: np.ndarray = colors.max(axis=1) > 0
+    shown[VOID] = False
+    gray = cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), PALE), cv2.COLOR_GRAY2RGB)
+    mask = np.ascontiguousarray(mask, np.uint8)
     painted = colors[mask]
-    mixed = (1 - opacity) * image + opacity * painted
-    plain = (mask == VOID) | ~painted.any(axis=-1)
-    return np.where(plain[..., None], image, mixed.round().astype(np.uint8))
+    mixed = cv2.addWeighted(gray, 1 - opacity, painted, opacity, 0)
+    width = 1 + 2 * max(1, round(max(mask.shape) / 500))
+    border = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((width, width), np.uint8)) > 0
+    np.copyto(mixed, painted, where=border[..., None])
+    np.copyto(mixed, gray, where=~shown[mask][..., None])
+    return mixed
 
 
 @dataclass(frozen=True)
@@ -78,12 +98,26 @@ class Plot:
         check_format(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as stream, rc_context(STYLE):
-            self.figure().savefig(stream, dpi=dpi, format=file.suffix[1:].lower())
+            if file.suffix.lower() == ".png":
+                self.write_png(stream, dpi)
+            else:
+                self.figure().savefig(stream, dpi=dpi, format=file.suffix[1:].lower())
+
+    def write_png(self, stream: IO[bytes], dpi: int) -> None:
+        """Noting where its pictures are, for dark pages (see `probes.dark`)."""
+        figure = self.figure()
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        note = PngInfo()
+        note.add_text(NOTE, json.dumps(picture_boxes(figure, canvas.get_renderer())))
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "png", dpi=(dpi, dpi), pnginfo=note)
 
     def _repr_png_(self) -> bytes:
         stream = BytesIO()
         with rc_context(STYLE):
-            self.figure().savefig(stream, dpi=110, format="png")
+            self.write_png(stream, 110)
         return stream.getvalue()
 
 

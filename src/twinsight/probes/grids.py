@@ -13,7 +13,11 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
 from twinsight.data.samples import VOID, Sample
+from twinsight.probes.dark import KEPT
 from twinsight.probes.draw import PAGE, Plot, overlay
+
+DRAWN = 12
+"""Most images of a figure with a row for each: as many as a screen or two show."""
 
 
 class Cell(NamedTuple):
@@ -55,8 +59,10 @@ def image_grid(
     legend: Mapping[str, Any] | None = None,
     scale: Scale | None = None,
     side: float = 1.5,
+    note: str = "",
 ) -> Plot:
-    """Images in rows: titles above the columns, labels beside the rows; below, a legend of colors and a color scale.
+    """Images in rows: titles above the columns, labels beside the rows; below, a legend of colors, a color scale and a
+    note.
 
     legend: name -> (3,) uint8 or any matplotlib color. side: width of a cell in inches, less where the grid would be
     wider than a page; a row's height follows its tallest image.
@@ -72,8 +78,8 @@ def image_grid(
     per_line = max(1, int(width / (0.45 + 0.06 * longest)))  # inches: the color patch, then the letters
     lines = -(-len(legend) // per_line) if legend else 0
     title_lines = max((title.count("\n") + 1 for title in titles), default=0)
-    below = 0.17 * lines + 0.06 * bool(legend) + 0.45 * bool(scale)
-    small = 9 if side > 1.0 else 7
+    below = 0.18 * lines + 0.06 * bool(legend) + 0.45 * bool(scale) + 0.2 * bool(note)
+    small = 9 if side > 1.0 else 8
 
     def draw(figure: FigureBase) -> None:
         axes = figure.subplots(len(cells), columns, squeeze=False, height_ratios=heights)
@@ -97,11 +103,24 @@ def image_grid(
             bar.set_label(scale.label, fontsize=8)
             bar.ax.tick_params(labelsize=7)
             bar.outline.set_visible(False)
-        if legend:
-            patches = [Patch(facecolor=as_color(color), label=name) for name, color in legend.items()]
-            figure.legend(handles=patches, loc="outside lower center", ncols=min(per_line, len(patches)), fontsize=7)
+        if legend or note:
+            patches = [Patch(facecolor=as_color(color), label=name) for name, color in (legend or {}).items()]
+            place: Any = {"loc": "outside lower center", "ncols": min(per_line, max(1, len(patches)))}
+            box = figure.legend(handles=patches, title=note or None, fontsize=8, title_fontsize=8, **place)
+            for patch in box.get_patches():
+                patch.set_gid(KEPT)
 
     return Plot(width, sum(heights) + 0.19 * title_lines + below + 0.05, draw)
+
+
+def pick(count: int, most: int = DRAWN) -> list[int]:
+    """Which of `count` images a figure shows: at most so many, evenly chosen, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, max(1, most))).round().astype(int).tolist()
+
+
+def drawn_of(shown: int, count: int) -> str:
+    """A note for a figure that does not show all images."""
+    return f"{shown} of {count} images are drawn, evenly chosen" if shown < count else ""
 
 
 def show(axis: Axes, cell: Cell, aspect: float) -> None:

@@ -34,7 +34,8 @@ COSTS = ("/seconds", "/share_of_time")
 class LearningCurves:
     """The odd probe: it asks what runs have logged, not a model.
 
-    scalars: draw and count only those whose names begin with one of these, such as "train/loss"; none for all.
+    scalars: draw and count only those whose names begin with one of these, such as "train/loss"; none for all. columns:
+    most panels side by side.
 
     Figures, as far as there is anything to draw: "loss", every term of the training's loss; "rate", the peak learning
     rate; "scores", those of the validations in percent; "probe-NAME", the numbers of each probe that have changed. Of
@@ -45,8 +46,8 @@ class LearningCurves:
 
     caption: ClassVar = CAPTIONS["curves"]
 
-    def __init__(self, scalars: Sequence[str] = ()):
-        self.scalars = tuple(scalars)
+    def __init__(self, scalars: Sequence[str] = (), columns: int = 3):
+        self.scalars, self.columns = tuple(scalars), columns
 
     def __call__(self, runs: Mapping[str, Rows]) -> Finding:
         """runs: by name, the rows of metrics.csv (`read_rows`), empty for one that has not logged yet."""
@@ -65,7 +66,9 @@ class LearningCurves:
             inner = {name.removeprefix(prefix): series[name] for name in measured if name.startswith(prefix)}
             panels[f"probe-{probe}"] = moving((by_measure if len(runs) == 1 else by_run)(inner, names_of(probe)))
         figures = {
-            name: small_multiples(panel, list(runs), smoothed=name == "loss", log=name in ("loss", "rate"))
+            name: small_multiples(
+                panel, list(runs), self.columns, smoothed=name == "loss", log=name in ("loss", "rate")
+            )
             for name, panel in panels.items()
             if panel
         }
@@ -121,19 +124,21 @@ def by_run(series: Mapping[str, Lines], names: Names) -> dict[str, Lines]:
     return {f"{where[panel]}: {panel}" if where[panel] else panel: lines for panel, lines in panels.items()}
 
 
-def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], smoothed: bool, log: bool) -> Plot:
-    """One panel a scalar; a line has the same color in all of them, named in a legend below."""
+def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], columns: int, smoothed: bool, log: bool) -> Plot:
+    """One panel per scalar; a line has the same color in all of them, named in a legend below."""
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     ordered = not set(names) <= set(runs)
     known = names if ordered else runs  # a run has its color in every figure
     looks = {name: look(i, len(known), ordered) for i, name in enumerate(known)}
-    columns = min(3, len(panels))
+    columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    width, height = (PAGE / 3 * columns, 1.85 * rows) if columns > 1 else (4.6, 2.6)
+    width, height = (PAGE / 3 * columns, 1.85 * rows) if columns > 1 else (3.6, 2.1 * rows)
     per_line = max(1, int(width / (0.5 + 0.065 * max(map(len, names)))))
     legend = names if len(known) > 1 else []
 
     def draw(figure: FigureBase) -> None:
+        whole: Any = figure
+        whole.get_layout_engine().set(h_pad=0.06)  # titles keep clear of the ticks above them
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis, (heading, lines) in zip(axes, panels.items()):
             for name, (steps, values) in lines.items():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from twinsight.errors import UserError
+from twinsight.probes.dark import dark_image, dark_svg
 
 LIMIT = 20_000_000
 """Characters of a page's figures: mail takes no more, and a phone is slow to open it."""
@@ -19,11 +20,12 @@ KINDS = {
 
 
 class Embedded(NamedTuple):
-    """A figure in the page: its URI; of an animation its last frame, else empty; width and height in CSS pixels, 0 for
-    an SVG, which knows its own.
+    """A figure in the page: its URI; that for dark pages; of an animation its last frame; each empty where there is
+    none. width, height: in CSS pixels, 0 for an SVG, which knows its own.
     """
 
     uri: str
+    dark: str = ""
     still: str = ""
     width: int = 0
     height: int = 0
@@ -42,7 +44,7 @@ def embed(files: Iterable[Path]) -> tuple[dict[Path, Embedded], str]:
     room = LIMIT
     for file in files:
         figure = embedded(file, lossy)
-        size = len(figure.uri) + len(figure.still)
+        size = len(figure.uri) + len(figure.dark) + len(figure.still)
         if size > room:
             left_out.append(file)
         else:
@@ -61,25 +63,28 @@ def embedded(file: Path, lossy: bool) -> Embedded:
     if kind is None:
         raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(KINDS)}")
     if kind == KINDS[".svg"]:
-        return Embedded(uri(kind, file.read_bytes()))
+        text = file.read_text(encoding="utf-8")
+        return Embedded(uri(kind, text.encode()), uri(kind, dark_svg(text).encode()))
     try:
         with Image.open(file) as image:
             scale = 120 / (image.info.get("dpi", (120,))[0] or 120)
             width, height = (max(1, round(side * scale)) for side in image.size)
-            still = ""
+            dark, still = "", ""
+            if (turned := dark_image(image)) is not None:
+                dark = webp(turned)
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 image.seek(frames - 1)
                 still = webp(image)
             elif lossy and kind == KINDS[".png"]:
-                return Embedded(webp(image), "", width, height)
+                return Embedded(webp(image), dark, "", width, height)
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as an image; delete it or make it anew") from error
-    return Embedded(uri(kind, file.read_bytes()), still, width, height)
+        raise UserError(f"{file}: cannot be read as an image; delete it and write the report again") from error
+    return Embedded(uri(kind, file.read_bytes()), dark, still, width, height)
 
 
 def webp(image: Image.Image) -> str:
     stream = BytesIO()
-    image.convert("RGB").save(stream, "webp", quality=85)
+    image.convert("RGB").save(stream, "webp", quality=85, method=1)  # a few percent larger, three times as fast
     return uri("image/webp", stream.getvalue())
 
 

@@ -31,7 +31,7 @@ class Table:
 @dataclass(frozen=True)
 class Picture:
     """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can mislead; title: above
-    it.
+    it; narrow: the same for narrow screens.
     """
 
     file: Path
@@ -39,6 +39,7 @@ class Picture:
     read: str = ""
     caution: str = ""
     title: str = ""
+    narrow: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def write_page(file: Path, title: str, lead: str, sections: Sequence[Section], f
     Figures are put into the page, with loss or not at all where it would grow beyond 20 MB, which it then says. Raises
     UserError for a figure that cannot be read.
     """
-    shown = [picture.file for section in sections for picture in pictures(section.parts, folded=False)]
-    folded = [picture.file for section in sections for picture in pictures(section.parts, folded=True)]
-    figures, lost = embed(shown + folded)
+    shown = [picture for section in sections for picture in pictures(section.parts, folded=False)]
+    folded = [picture for section in sections for picture in pictures(section.parts, folded=True)]
+    embedded = [file for picture in shown + folded for file in (picture.file, picture.narrow) if file is not None]
+    figures, lost = embed(embedded)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("twinsight.report").joinpath("page.html").read_text(encoding="utf-8"))
     write_text(

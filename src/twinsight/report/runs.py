@@ -90,18 +90,21 @@ def verdicts(runs: Mapping[str, Record]) -> Section:
 
 
 def curves(runs: Mapping[str, Record], scratch: Path) -> dict[str, Picture]:
-    """The figures of `LearningCurves` by their names."""
+    """The figures of `LearningCurves` by their names, for screens and for narrow ones."""
     titles = {"loss": "Loss and its terms", "rate": "Learning rate", "scores": "Scores"}
-    read = "What this probe has measured, over the steps of the optimizer."
+    read = "What this probe has measured, over the optimizer steps."
     caution = "A number that moves shows that something changes, not that it gets better."
-    drawn = {}
-    for name, plot in LearningCurves()({name: run.rows for name, run in runs.items()}).figures.items():
-        file = scratch / f"{name}.svg"
-        plot.save(file)
+    rows = {name: run.rows for name, run in runs.items()}
+    wide, narrow = (LearningCurves(columns=columns)(rows).figures for columns in (3, 1))
+    drawn: dict[str, Picture] = {}
+    for name in wide:
+        file, small = scratch / f"{name}.svg", scratch / f"{name}-narrow.svg"
+        wide[name].save(file)
+        narrow[name].save(small)
         drawn[name] = (
-            Picture(file, titles[name], title=titles[name])
+            Picture(file, titles[name], title=titles[name], narrow=small)
             if name in titles
-            else Picture(file, "numbers over time", read, caution, "Over time")
+            else Picture(file, "numbers over time", read, caution, "Over time", small)
         )
     return drawn
 

@@ -14,6 +14,9 @@ RISING = 0.01
 """A score that gained at least this in the last fifth of the validations was still rising; one that lost twice as much
 since its best was falling."""
 
+FEW = 10
+"""Rows with a loss below which nothing can be said of it."""
+
 NAMED = 6
 """Most classes listed in a sentence."""
 
@@ -100,7 +103,9 @@ def pretrained(run: Record) -> Verdict:
     says = [f"{alarm.says[0].upper()}{alarm.says[1:]}. Try this: {alarm.advice}" for alarm in alarms]
     _, losses = track(run, "train/loss")
     if len(losses) > 1:
-        says.insert(0, f"The loss went from {losses[0]:.4g} to {losses[-1]:.4g}.")
+        few = ", over too few logged steps to judge" if len(losses) < FEW else ""
+        moved = "fell" if losses[-1] < losses[0] else "rose"
+        says.insert(0, f"The loss {moved} from {losses[0]:.4g} to {losses[-1]:.4g}{few}.")
     if not alarms:
         says.append(
             "No sign of collapse or divergence."

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from twinsight.probes.attention.tally import Scored
+from twinsight.probes.dark import KEPT
 from twinsight.probes.draw import COLORS, PAGE, Plot
 
 LOOKS = {  # who stands in the figures: color, marker, dashes
@@ -27,12 +28,13 @@ LEGIBLE = 16
 """Heads beside one another whose numbers can be read."""
 
 COLUMNS = {
-    "best_head_jaccard": "best",
+    "best_head_jaccard": "best\nhead",
     "best_head_pointing": "point-\ning",
     "information": "infor-\nmation",
     "entropy": "entropy",
     "diversity": "diver-\nsity",
 }
+"""All in percent."""
 
 
 def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], region: str) -> Plot:
@@ -47,7 +49,7 @@ def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], regio
 
     def cell(axis: Axes, x: float, y: float, value: float) -> None:
         color = colormaps["cividis"](value / greatest)
-        axis.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=0.8))
+        axis.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=0.8, gid=KEPT))
         if heads <= LEGIBLE:
             ink = "black" if np.dot(color[:3], (0.2126, 0.7152, 0.0722)) > 0.45 else "white"
             axis.text(x + 0.5, y + 0.5, number(value), ha="center", va="center", fontsize=7, color=ink)
@@ -67,18 +69,18 @@ def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], regio
         axis.set_xticks([i + 0.5 for i in range(heads)], titles, fontsize=8)
         for i, title in enumerate(COLUMNS.values()):
             axis.text(first + (i + 0.5) * wide, -0.15, title, ha="center", va="bottom", fontsize=8)
-        title = f"Jaccard of each head with {region}; dark 0, bright {greatest:.2f}"
-        axis.set_title(title, fontsize=9, loc="left", pad=32)
+        title = f"Jaccard of each head with {region},\nin percent: dark 0, bright {100 * greatest:.0f}"
+        axis.set_title(title, fontsize=9, loc="left", pad=34)
         axis.tick_params(length=0)
         axis.grid(False)
         axis.spines[:].set_visible(False)
 
-    return Plot(min(PAGE, 0.9 + 0.42 * (first + len(COLUMNS) * wide)), 0.95 + 0.22 * (lines[-1][0] + 1), draw)
+    return Plot(min(PAGE, 1.2 + 0.42 * (first + len(COLUMNS) * wide)), 1.1 + 0.22 * (lines[-1][0] + 1), draw)
 
 
 def number(value: float) -> str:
-    """Two digits: .37, 1.0; a dash for nothing."""
-    return "–" if np.isnan(value) else "1.0" if value >= 0.995 else f"{value:.2f}"[1:]
+    """A fraction in whole percent; a dash for NaN."""
+    return "–" if np.isnan(value) else f"{100 * value:.0f}"
 
 
 def masses_figure(rows: Mapping[str, Scored], masses: Sequence[float], mass: float) -> Plot:
@@ -86,14 +88,16 @@ def masses_figure(rows: Mapping[str, Scored], masses: Sequence[float], mass: flo
 
     def draw(figure: FigureBase) -> None:
         axis = figure.subplots()
-        axis.axvline(mass, color="#999999", linewidth=0.8)
+        axis.axvline(100 * mass, color="#999999", linewidth=0.8)
         for name, row in rows.items():
             color, marker, dashes = LOOKS[name]
-            values = row.masses.numpy()
-            axis.plot(masses, values, color=color, linestyle=dashes, marker=marker, markersize=3.5, label=name)
-        axis.set(xlim=(0, 1), ylim=(0, None))
-        axis.set_xlabel(f"share of the attention that the mask holds (line: {mass:g})", fontsize=8)
-        axis.set_ylabel("Jaccard of the best head", fontsize=8)
+            values = 100 * row.masses.numpy()
+            axis.plot(
+                100 * np.array(masses), values, color=color, linestyle=dashes, marker=marker, markersize=3.5, label=name
+            )
+        axis.set(xlim=(0, 100), ylim=(0, None))
+        axis.set_xlabel(f"attention that the mask holds, % (line: {100 * mass:g})", fontsize=8)
+        axis.set_ylabel("Jaccard of the best head, %", fontsize=8)
         axis.tick_params(labelsize=8)
         figure.legend(loc="outside lower center", ncols=len(rows), fontsize=8)
 
@@ -116,14 +120,14 @@ def classes_figure(
         handles: list[Any] = []
         for name, row in rows.items():
             color, marker, _ = LOOKS[name]
-            values = row.classes[there].numpy()
+            values = 100 * row.classes[there].numpy()
             if name == "model":
                 handles.append(axis.barh(y, values, 0.6, color=color, alpha=0.35, label=name))
             else:
                 handles += axis.plot(values, y, linestyle="", color=color, marker=marker, markersize=4.5, label=name)
         axis.set_yticks(y, [classes[i] for i in there], fontsize=8)
         axis.set(ylim=(len(there) - 0.4, -0.6), xlim=(0, None))
-        axis.set_xlabel(f"Jaccard of the best head, {mass:.0%} of the attention", fontsize=8)
+        axis.set_xlabel(f"Jaccard of the best head, %, at {mass:.0%} of the attention", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(False, axis="y")
         figure.legend(handles=handles, loc="outside lower center", ncols=len(rows), fontsize=8)

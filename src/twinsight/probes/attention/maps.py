@@ -19,7 +19,7 @@ from twinsight.errors import UserError
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot, distinct_colors, overlay
 from twinsight.probes.finding import Finding
-from twinsight.probes.grids import Cell, Scale, heat, image_grid
+from twinsight.probes.grids import DRAWN, Cell, Scale, drawn_of, heat, image_grid, pick
 from twinsight.probes.images import batches, over_image, pixels
 from twinsight.probes.probe import Subject, inspecting
 
@@ -120,13 +120,14 @@ class Attention:
         per_line = -(-heads // lines)
         masks_title = f"{self.mass:.0%} of it" if heads == 1 else f"{self.mass:.0%} of each"
         rows: list[list[Cell | None]] = []
-        for image, look in zip(images, looks):
+        chosen = pick(len(images), DRAWN // lines)
+        for image, look in ((images[i], looks[i]) for i in chosen):
             factor = min(1.0, LONGEST / max(look.size))
             width, height = max(1, round(look.size[1] * factor)), max(1, round(look.size[0] * factor))
             extent = (round(look.extent[0] * factor), round(look.extent[1] * factor))
             small = cv2.resize(pixels(image), (width, height), interpolation=cv2.INTER_AREA)
             ring = None if self.at is None else ringed(self.at, look, (height, width))
-            large = over_image(look.maps, extent, (height, width), "bicubic").clamp(min=0).numpy()
+            large = over_image(look.maps, extent, (height, width), "nearest").numpy()
             cells = [Cell(heat(one), ring, caption=title if lines > 1 else "") for one, title in zip(large, titles)]
             painted = Cell(self.paint(small, look, extent, colors), ring)
             if lines == 1:
@@ -135,22 +136,22 @@ class Attention:
             first = [Cell(small, ring, caption="image"), painted._replace(caption=masks_title), *[None] * (lines - 2)]
             rows += [[cell, *cells[i * per_line : (i + 1) * per_line]] for i, cell in enumerate(first)]
         legend = {titles[i]: color for i, color in colors.items()} if heads > 1 else None
-        scale = Scale("magma", 0, 1, "attention / greatest in the map")
-        return image_grid(rows, ["image", *titles, masks_title] if lines == 1 else (), legend=legend, scale=scale)
+        height, width = looks[0].maps.shape[1:]
+        scale = Scale("magma", 0, 1, f"attention / maximum of the map; {height} x {width} patches")
+        titles = ["image", *titles, masks_title] if lines == 1 else []
+        return image_grid(rows, titles, legend=legend, scale=scale, note=drawn_of(len(chosen), len(images)))
 
     def paint(self, image: np.ndarray, look: Look, extent: tuple[int, int], colors: dict[int, str]) -> np.ndarray:
-        """The heads' masks over the image in pale gray; of several the one whose share of attention is greatest."""
+        """The heads' masks over the image; of several the one whose share of attention is greatest."""
         maps = look.maps[list(colors)]
         masks = mass_mask(look.maps, self.mass)[list(colors)]
         share = maps / maps.sum((1, 2), keepdim=True)
         size = (image.shape[0], image.shape[1])
-        held = over_image(masks, extent, size) >= 0.5
-        best, head = torch.where(held, over_image(share, extent, size), -1.0).max(0)
+        held = over_image(masks, extent, size, "nearest") > 0
+        best, head = torch.where(held, over_image(share, extent, size, "nearest"), -1.0).max(0)
         labels = torch.where(best < 0, VOID, head).numpy().astype(np.uint8)
-        gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        pale = (90 + gray * (165 / 255)).astype(np.uint8)  # colors look alike on the black of a night
         palette = np.array([[round(255 * part) for part in to_rgb(color)] for color in colors.values()], np.uint8)
-        return overlay(pale, labels, palette, 0.65)
+        return overlay(image, labels, palette, 0.65)
 
 
 def mass_mask(maps: Tensor, mass: float) -> Tensor:

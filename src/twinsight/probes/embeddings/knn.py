@@ -57,9 +57,11 @@ class Knn:
         accuracies = [(row == labels).double().mean().item() for row in voted]
         numbers = {f"k{k}/accuracy": accuracy for k, accuracy in zip(ks, accuracies)}
         share = labels.bincount().max().item() / count
-        lines = {"k-NN": (ks, accuracies), "most frequent class": (ks, [share] * len(ks))}
+        lines = {"k-NN": (ks, [100 * one for one in accuracies]), "most frequent class": (ks, [100 * share] * len(ks))}
         return Finding(
-            {"accuracy": curves(lines, "k", "accuracy")}, numbers | {"majority_share": share}, names=self.caption.names
+            {"accuracy": curves(lines, "k", "accuracy, %")},
+            numbers | {"majority_share": share},
+            names=self.caption.names,
         )
 
 

@@ -16,7 +16,7 @@ from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, PAGE
 from twinsight.probes.finding import Finding
 from twinsight.probes.fits.votes import Memory, tally, vote
-from twinsight.probes.grids import Cell, image_grid, letterbox
+from twinsight.probes.grids import DRAWN, Cell, image_grid, letterbox
 from twinsight.probes.images import batches, pixels
 from twinsight.probes.probe import Subject, inspecting
 
@@ -26,7 +26,7 @@ SAME, OTHER = COLORS[:2]
 class Neighbors:
     """The images nearest to a query, by cosine similarity of the pooled embeddings.
 
-    queries: images to ask for, evenly chosen. k: neighbors of each, 1 to 12, among all other images.
+    queries: images to ask for, 1 to 12, evenly chosen. k: neighbors of each, 1 to 12, among all other images.
     classes: names of the masks' classes; an image's class is then the one of most pixels.
     labels: the images' classes by name, where they are known otherwise.
 
@@ -41,8 +41,8 @@ class Neighbors:
     caption: ClassVar = CAPTIONS["neighbors"]
 
     def __init__(self, queries: int = 4, k: int = 6, classes: Sequence[str] = (), labels: Sequence[str] | None = None):
-        if queries < 1:
-            raise UserError(f"--queries {queries}: must be at least 1")
+        if not 1 <= queries <= DRAWN:
+            raise UserError(f"--queries {queries}: must lie between 1 and {DRAWN}, the rows of a figure")
         if not 1 <= k <= 12:
             raise UserError(f"--k {k}: must lie between 1 and 12")
         self.queries = queries

@@ -91,7 +91,7 @@ class Embedding:
         points = project(embeddings, mean, axes).numpy()
         if self.projection == "pca":
             numbers = {"explained1": shares[0].item(), "explained2": shares[1].item()}
-            names = [f"PC {i} ({100 * share:.0f} % of variance)" for i, share in enumerate(shares.tolist(), 1)]
+            names = [f"PC {i} ({100 * share:.0f}% of variance)" for i, share in enumerate(shares.tolist(), 1)]
         else:
             numbers = {}
             perplexity = min(self.perplexity, (len(images) - 1) / 3)

@@ -38,7 +38,7 @@ def strip(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], title: 
             axis.set_axis_on()
             axis.set_title(titles[name], fontsize=7, pad=3)
             half, most = shapes[name].radius50, shapes[name].radius95
-            axis.set_xlabel(f"50 %: {half:.0f} px\n95 %: {most:.0f} px", fontsize=7, labelpad=2)
+            axis.set_xlabel(f"50%: {half:.0f} px\n95%: {most:.0f} px", fontsize=7, labelpad=2)
             if most < min(height, width) / 14:
                 show(axis, field)
                 share = 0.42 * min(height, width)

@@ -16,6 +16,12 @@ from twinsight.probes.finding import Finding
 from twinsight.probes.grids import image_grid
 from twinsight.probes.probe import Subject
 
+NOISE = math.pi / 16
+"""Low frequencies' share of the energy of white noise."""
+
+LEARNED = 0.25
+"""Below this share, filters hardly differ from noise."""
+
 
 class Filters:
     """The first convolution's or the patch embedding's weights on RGB.
@@ -53,8 +59,14 @@ class Filters:
             "low_frequency": low_frequency(weights),
         }
         largest = weights[norms.argsort(descending=True, stable=True)[: self.count]]
+        smoothness = torch.tensor([low_frequency(one[None]) for one in largest]).nan_to_num()
+        ordered = largest[smoothness.argsort(descending=True, stable=True)]
+        low = numbers["low_frequency"]
+        title = f"{len(ordered)} of {len(weights)} filters\n"
+        title += f"low frequencies: {low:.0%} of the energy (white noise: {NOISE:.0%})"
+        title += "\nhardly different from noise" * (low < LEARNED)
         return Finding(
-            {"filters": mosaic(largest.numpy())}, numbers, {"filters": weights.numpy()}, names=self.caption.names
+            {"filters": mosaic(ordered.numpy(), title)}, numbers, {"filters": weights.numpy()}, names=self.caption.names
         )
 
 
@@ -90,16 +102,16 @@ def low_frequency(weights: Tensor) -> float:
     return energy[low].sum().item() / total if total > 0 else math.nan
 
 
-def mosaic(filters: np.ndarray) -> Plot:
+def mosaic(filters: np.ndarray, title: str = "") -> Plot:
     """(N, 3, h, w) side by side, each around mid-gray, in the 8 to 12 columns that leave the fewest gaps."""
     count, _, height, width = filters.shape
     columns = min(count, min(range(8, 13), key=lambda n: (-count % n, -n)))
     factor, gap = -(-64 // max(height, width)), 4
-    cell = np.full((-(-count // columns) * columns, height * factor + gap, width * factor + gap, 3), 255, np.uint8)
+    cell = np.full((-(-count // columns) * columns, height * factor + gap, width * factor + gap, 3), 30, np.uint8)
     greatest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     shades = 127.5 + 127.5 * filters / np.where(greatest > 0, greatest, 1)
     large = shades.round().astype(np.uint8).transpose(0, 2, 3, 1).repeat(factor, axis=1).repeat(factor, axis=2)
     cell[:count, :-gap, :-gap] = large
     rows = cell.reshape(-1, columns, *cell.shape[1:]).swapaxes(1, 2)
     canvas = rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)[:-gap, :-gap]
-    return image_grid([[canvas]], side=0.5 * columns)
+    return image_grid([[canvas]], [title] if title else (), side=0.5 * columns)

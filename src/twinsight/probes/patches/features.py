@@ -14,7 +14,7 @@ from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import Plot
 from twinsight.probes.finding import Finding
 from twinsight.probes.fits.pca import principal_axes, project
-from twinsight.probes.grids import image_grid, letterbox
+from twinsight.probes.grids import image_grid, letterbox, pick
 from twinsight.probes.images import batches, over_image, pixels
 from twinsight.probes.probe import Subject, effective_rank, inspecting
 
@@ -65,16 +65,21 @@ class PatchFeatures:
         mean, axes, shares = principal_axes(patches, 3)
         low, span = color_range(torch.cat([project(x, mean, axes) for x in patches]))
 
-        chosen = np.linspace(0, len(images) - 1, min(self.shown, len(images))).round().astype(int)
+        chosen = pick(len(images), self.shown)
         colors = []
         for i in chosen:
             scores = project(maps[i].flatten(1).T, mean, axes)
             scaled = ((scores - low) / span).T.reshape(3, *maps[i].shape[1:])
-            colors.append(pixels(over_image(scaled, extents[i], sizes[i])))
+            colors.append(pixels(over_image(scaled, extents[i], sizes[i], "nearest")))
         originals = [pixels(images[i]) for i in chosen]
         explained = {f"explained{i}": share for i, share in enumerate(shares.tolist(), 1)}
-        names = [f"component {i} ({100 * share:.0f} %)" for i, share in enumerate(shares.tolist(), 1)]
-        figures = {"components": pairs(originals, colors, names), "channels": channels(originals, colors, names)}
+        names = [f"component {i} ({100 * share:.0f}%)" for i, share in enumerate(shares.tolist(), 1)]
+        height, width = maps[chosen[0]].shape[1:]
+        note = f"{height} x {width} patches, each a square"
+        figures = {
+            "components": pairs(originals, colors, names, note),
+            "channels": channels(originals, colors, names, note),
+        }
         return Finding(
             figures, {**explained, "effective_rank": effective_rank(some(torch.cat(patches)))}, names=self.caption.names
         )
@@ -102,18 +107,18 @@ def some(vectors: Tensor) -> Tensor:
     return vectors[order[:RANK_PATCHES]]
 
 
-def pairs(images: Sequence[np.ndarray], colors: Sequence[np.ndarray], names: Sequence[str]) -> Plot:
+def pairs(images: Sequence[np.ndarray], colors: Sequence[np.ndarray], names: Sequence[str], note: str) -> Plot:
     """Each image with its components beside it, up to three pairs a row."""
     aspect = float(np.median([image.shape[0] / image.shape[1] for image in images]))
     cells = [letterbox(image, aspect, 480) for pair in zip(images, colors) for image in pair]
     columns = 2 * min(3, math.ceil(len(images) / 2))
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     legend = dict(zip(names, ("#ff0000", "#00ff00", "#0000ff")))
-    return image_grid(rows, ["image", "components"] * (columns // 2), legend=legend, side=1.8)
+    return image_grid(rows, ["image", "components"] * (columns // 2), legend=legend, side=1.8, note=note)
 
 
-def channels(images: Sequence[np.ndarray], colors: Sequence[np.ndarray], names: Sequence[str]) -> Plot:
+def channels(images: Sequence[np.ndarray], colors: Sequence[np.ndarray], names: Sequence[str], note: str) -> Plot:
     """The first images, and each of their components in gray."""
     first = list(zip(images, colors))[:CHANNELS]
     rows = [[image, *(color[..., [i, i, i]] for i in range(3))] for image, color in first]
-    return image_grid(rows, ["image", *names], side=1.8)
+    return image_grid(rows, ["image", *names], side=1.8, note=note)

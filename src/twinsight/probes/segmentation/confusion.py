@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import FigureBase
 
+from twinsight.probes.dark import INK
 from twinsight.probes.draw import PAGE, Plot
 from twinsight.segmentation.metrics import Scores
 
@@ -23,7 +24,7 @@ def confusion_plot(scores: Scores, classes: Sequence[str]) -> Plot:
         axis = figure.subplots()
         axis.grid(False)
         axis.spines[:].set_visible(False)
-        axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+        axis.imshow(percent, cmap="Blues", vmin=0, vmax=100, gid=INK)
         axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.tick_params(length=0)

@@ -14,7 +14,7 @@ from twinsight.errors import UserError
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, Plot, overlay
 from twinsight.probes.finding import Finding, Scene
-from twinsight.probes.grids import Cell, Scale, class_legend, heat, image_grid
+from twinsight.probes.grids import Cell, Scale, class_legend, drawn_of, heat, image_grid, pick
 from twinsight.probes.images import batches, pixels
 from twinsight.probes.probe import Subject, inspecting
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
@@ -46,7 +46,7 @@ class Predictions:
 
     def __init__(self, classes: Sequence[str], palette: np.ndarray, predict: Predict | None = None):
         if len(classes) != len(palette):
-            raise UserError(f"palette: has {len(palette)} colors for {len(classes)} classes; give one a class")
+            raise UserError(f"palette: has {len(palette)} colors for {len(classes)} classes; give one per class")
         self.classes, self.palette, self.predict = tuple(classes), palette, predict or softmax
 
     @torch.inference_mode()
@@ -92,7 +92,7 @@ def check(images: Sequence[Tensor], truths: Sequence[Tensor | None]) -> None:
     if not len(images):
         raise UserError("images: none given; predictions need at least 1")
     if len(truths) != len(images):
-        raise UserError(f"masks: {len(truths)} for {len(images)} images; give one an image, or None")
+        raise UserError(f"masks: {len(truths)} for {len(images)} images; give one per image, or None")
     for i, (image, truth) in enumerate(zip(images, truths)):
         if truth is not None and truth.shape != image.shape[1:]:
             sizes = " but ".join(f"{size[1]} x {size[0]}" for size in (truth.shape, image.shape[1:]))
@@ -104,18 +104,20 @@ def grid(scenes: Sequence[Scene], confidences: Sequence[np.ndarray], palette: np
     labeled = any("truth" in scene.masks for scene in scenes)
     least = 1 / len(palette)
     rows: list[list[Cell | None]] = []
-    for (image, masks, _), confidence in zip(scenes, confidences):
+    chosen = pick(len(scenes))
+    count, scenes = len(scenes), [scenes[i] for i in chosen]
+    for (image, masks, _), confidence in zip(scenes, (confidences[i] for i in chosen)):
         row: list[Cell | None] = [Cell(image), Cell(overlay(image, masks["prediction"], palette, OPACITY))]
         if labeled:
             row += truth_cells(image, masks, palette) if "truth" in masks else [None, None]
-        drawn = heat(confidence, "cividis", least, 1)
-        rows.append([*row, Cell(drawn, caption=f"mean {confidence.mean():.2f}")])
+        painted = heat(confidence, "cividis", least, 1)
+        rows.append([*row, Cell(painted, caption=f"mean {confidence.mean():.0%}")])
     titles = ["image", "prediction", *(["truth", "errors"] if labeled else []), "confidence"]
     legend = occurring(scenes, palette)
     if labeled:
         legend |= {"errors: wrong": WRONG, "errors: void": PALE}
-    scale = Scale("cividis", least, 1, "confidence: probability of the predicted class")
-    return image_grid(rows, titles, legend=legend, scale=scale)
+    scale = Scale("cividis", 100 * least, 100, "confidence: probability of the predicted class, %")
+    return image_grid(rows, titles, legend=legend, scale=scale, note=drawn_of(len(chosen), count))
 
 
 def truth_cells(image: np.ndarray, masks: Mapping[str, np.ndarray], palette: np.ndarray) -> list[Cell | None]:
@@ -123,7 +125,7 @@ def truth_cells(image: np.ndarray, masks: Mapping[str, np.ndarray], palette: np.
     counted = truth != VOID
     wrong = 100 * np.mean(prediction[counted] != truth[counted]) if counted.any() else np.nan
     marked = errors(image, prediction, truth)
-    return [Cell(overlay(image, truth, palette, OPACITY)), Cell(marked, caption=f"{wrong:.1f} % of pixels wrong")]
+    return [Cell(overlay(image, truth, palette, OPACITY)), Cell(marked, caption=f"{wrong:.1f}% of pixels wrong")]
 
 
 def errors(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -155,6 +157,8 @@ def compare(findings: Mapping[str, Finding], palette: np.ndarray) -> Plot:
         raise UserError("findings: are of different images; ask every model about the same")
     labeled = any("truth" in scene.masks for scene in everything[0])
     rows: list[list[Cell | None]] = []
+    chosen = pick(len(everything[0]))
+    count, everything = len(everything[0]), [[scenes[i] for i in chosen] for scenes in everything]
     for scenes in zip(*everything):
         image, masks, _ = scenes[0]
         truth = masks.get("truth")
@@ -163,7 +167,8 @@ def compare(findings: Mapping[str, Finding], palette: np.ndarray) -> Plot:
         if labeled:
             rows[-1].append(None if truth is None else Cell(overlay(image, truth, palette, OPACITY)))
     titles = ["image", *findings, *(["truth"] if labeled else [])]
-    return image_grid(rows, titles, legend=occurring([s for scenes in everything for s in scenes], palette), side=1.8)
+    legend = occurring([s for scenes in everything for s in scenes], palette)
+    return image_grid(rows, titles, legend=legend, side=1.8, note=drawn_of(len(chosen), count))
 
 
 def score(scene: Scene) -> str:
@@ -172,4 +177,4 @@ def score(scene: Scene) -> str:
         return ""
     confusion = ConfusionMatrix(len(scene.classes))
     confusion.update(torch.from_numpy(scene.masks["prediction"]), torch.from_numpy(scene.masks["truth"]))
-    return f"mean IoU {Scores(confusion.matrix).scalars()['mean_iou']:.2f}"
+    return f"mean IoU {Scores(confusion.matrix).scalars()['mean_iou']:.1%}"

@@ -119,7 +119,7 @@ def matrix_figure(matrix: np.ndarray, numbers: dict[str, float], images: int) ->
     lines = [
         ("diagonal, mean", f"{numbers['mean_diagonal']:.2f}", "goal 1"),
         ("off-diagonal, RMS", f"{numbers['off_diagonal_rms']:.2f}", f"goal 0, chance {floor:.2f}"),
-        ("dead features", f"{100 * numbers['dead_dimensions']:.0f} %", "goal 0 %"),
+        ("dead features", f"{100 * numbers['dead_dimensions']:.0f}%", "goal 0%"),
         ("effective rank", f"{numbers['effective_rank']:.1f}", f"at most {min(2 * images - 1, dim)}"),
     ]
 

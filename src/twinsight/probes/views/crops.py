@@ -20,12 +20,15 @@ from twinsight.methods.method import is_method
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import PAGE, Plot, distinct_colors
 from twinsight.probes.finding import Finding
-from twinsight.probes.grids import Cell, show
+from twinsight.probes.grids import Cell, drawn_of, pick, show
 from twinsight.probes.images import pixels
 from twinsight.probes.probe import Subject
 
 LETTER = 0.054
 """Inches: the mean width of a letter of a caption."""
+
+ROWS = 8
+"""Most rows of the figure, more only where a single image is drawn more often."""
 
 SMALL = 0.6
 """Width of a smaller view in the figure, as a share of a large one's: not to scale, for the caption must fit."""
@@ -67,13 +70,16 @@ class AugmentedViews:
         for i, image in enumerate(map(pixels, images)):
             rng = np.random.default_rng([self.seed, i])
             for _ in range(self.draws):
-                drawn = [draw_view(view, image, rng) for view in pipelines]
-                boxes = [params.box for params, _ in drawn[:2]]
+                made = [draw_view(view, image, rng) for view in pipelines]
+                boxes = [params.box for params, _ in made[:2]]
                 ious.append(iou(*boxes) if len(boxes) == 2 else np.nan)
                 areas += [box.height * box.width / (image.shape[0] * image.shape[1]) for box in boxes]
-                rows.append((image, drawn))
+                rows.append((image, made))
         numbers = {"mean_iou": float(np.mean(ious)), "mean_area": float(np.mean(areas))}
-        return Finding({"views": views_figure(rows)}, numbers, names=self.caption.names)
+        chosen = pick(len(images), ROWS // self.draws)
+        shown = [row for i in chosen for row in rows[i * self.draws : (i + 1) * self.draws]]
+        figure = views_figure(shown, drawn_of(len(chosen), len(images)))
+        return Finding({"views": figure}, numbers, names=self.caption.names)
 
 
 def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) -> MultiView:
@@ -126,7 +132,7 @@ def applied(params: Params) -> str:
     return ", ".join(name for name, there in done.items() if there) or "crop only"
 
 
-def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]]) -> Plot:
+def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]], note: str = "") -> Plot:
     """A row each: the image with its crops, the views of the largest size, then the smaller ones in two lines."""
     sides = [view.shape[0] for _, view in rows[0][1]]
     large = [k for k, side in enumerate(sides) if side == max(sides)]
@@ -151,7 +157,7 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]]) -> Plot:
             original = figure.add_subplot(grid[i, 0])
             framed(original, Cell(image, lambda axis, boxes=boxes: mark_boxes(axis, boxes, colors)))
             if len(boxes) > 1:
-                words = fill(f"IoU of 1 and 2: {iou(*boxes[:2]):.2f}", int(unit / LETTER))
+                words = fill(f"IoU of 1 and 2: {iou(*boxes[:2]):.0%}", int(unit / LETTER))
                 original.set_xlabel(words, fontsize=7, labelpad=2)
             places = {k: grid[i, 1 + j] for j, k in enumerate(large)}
             if small:
@@ -168,8 +174,10 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]]) -> Plot:
                     axis.set_title(f"view {k + 1}, {sides[k]} px" if unit > 0.9 else f"view {k + 1}", fontsize=title)
             if i == 0:
                 original.set_title("crops", fontsize=title)
+        if note:
+            figure.legend(handles=[], title=note, title_fontsize=8, loc="outside lower center")
 
-    return Plot(unit * (1 + len(large) + SMALL * columns), sum(heights) + 0.25, draw)
+    return Plot(unit * (1 + len(large) + SMALL * columns), sum(heights) + 0.25 + 0.2 * bool(note), draw)
 
 
 def caption(drawn: Drawn, width: float) -> str:
