@@ -1,10 +1,13 @@
 """Where output goes: results to stdout, everything else to stderr; of several processes only the first speaks."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from datetime import timedelta
+from html import escape
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -19,9 +22,15 @@ RANK = int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
 console = Console(quiet=RANK > 0)
 """Results."""
 
-notes = Console(stderr=True, quiet=RANK > 0)
+NOTEBOOK = console.is_jupyter
+
+# In a notebook to stdout, since stderr has the color of failures there, and as plain lines rather than a box each. Its
+# streams say that they are a terminal.
+notes = Console(stderr=not NOTEBOOK, quiet=RANK > 0, force_jupyter=False, force_terminal=False if NOTEBOOK else None)
 """Progress and remarks."""
 
+SILENCE = 5.0
+"""Most seconds between two signs of life where there is no bar."""
 
 _words: ContextVar[Callable[[str], str]] = ContextVar("words", default=str)
 
@@ -53,6 +62,50 @@ def remarked(show: Callable[..., None]) -> Callable[..., None]:
     return shown
 
 
+class Line:
+    """A line of a notebook that is replaced as work goes on, and goes at its end."""
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+
+    def show(self, text: str) -> None:
+        from IPython.display import display
+
+        content = {"text/plain": text, "text/html": f"<pre style='margin:0'>{escape(text)}</pre>"}
+        if self.handle is None:
+            self.handle = display(content, raw=True, display_id=True)
+        else:
+            self.handle.update(content, raw=True)
+
+    def end(self) -> None:
+        if self.handle is not None:
+            self.handle.update({"text/plain": "", "text/html": ""}, raw=True)
+            self.handle = None
+
+
 def tracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The items, beside a bar on stderr while they are worked through; none where stderr is no terminal."""
-    return track(items, what, total, console=notes, transient=True, disable=not notes.is_terminal)
+    """The items, with a sign of how many are worked through: a bar in a terminal, a line that is replaced in a
+    notebook, a line every few seconds in a pipe.
+    """
+    if notes.is_terminal:
+        return track(items, what, total, console=notes, transient=True)
+    return counted(items, what, total)
+
+
+def counted(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    line, began = Line(), time.monotonic()
+    shown = began if NOTEBOOK else began + SILENCE / 2  # what is done at once needs no line
+    try:
+        for done, item in enumerate(items):
+            now = time.monotonic()
+            if RANK == 0 and now - shown > (0.5 if NOTEBOOK else SILENCE):
+                shown = now
+                left = timedelta(seconds=round((now - began) * (total - done) / max(1, done)))
+                text = f"{what} {done}/{total}  {left} left"
+                if NOTEBOOK:
+                    line.show(text)
+                else:
+                    told(text)
+            yield item
+    finally:
+        line.end()

@@ -6,6 +6,8 @@ from PIL import Image
 
 import twinsight
 
+pytest_plugins = ("tiny_runs",)
+
 
 def test_a_sequence_of_samples():
     data = twinsight.Dataset.open("shapes", split="val", val_count=4, size=32)

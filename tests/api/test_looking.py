@@ -9,6 +9,8 @@ from twinsight.commands import evaluate
 from twinsight.options.commands import Evaluate
 from twinsight.options.parse import from_keywords
 
+pytest_plugins = ("tiny_runs",)
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 65, 3), np.uint8)
 
 

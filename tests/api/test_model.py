@@ -13,6 +13,8 @@ from twinsight.api.batches import neighbors
 from twinsight.commands import predict
 from twinsight.options.commands import Predict
 
+pytest_plugins = ("tiny_runs",)
+
 RNG = np.random.default_rng(0)
 
 

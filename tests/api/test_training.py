@@ -10,6 +10,8 @@ from tiny_runs import SHAPES, TINY, VIEWS
 import twinsight
 from twinsight.training.progress import TrainingProgress
 
+pytest_plugins = ("tiny_runs",)
+
 
 def test_a_run_says_what_came_of_it(pretrained, segmented):
     assert pretrained.finished

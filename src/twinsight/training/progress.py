@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from twinsight.console import NOTEBOOK, SILENCE, Line
 from twinsight.device import Device
-
-SILENCE = 5.0
-"""Most seconds between two signs of life."""
 
 
 class TrainingProgress(pl.Callback):
@@ -28,7 +26,8 @@ class TrainingProgress(pl.Callback):
         self.title = title
         self.device = device
         self.shown = shown
-        self.console = Console(file=sys.stderr)
+        self.console = Console(file=sys.stderr, force_jupyter=False, force_terminal=False if NOTEBOOK else None)
+        self.line = Line()
         self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (time, images done), to forget slow first steps
         self.images = 0
         self.last_line = self.shown_at = 0.0
@@ -58,7 +57,7 @@ class TrainingProgress(pl.Callback):
         self.images += images_in(batch) * trainer.world_size
         self.recent.append((now, self.images))
         self.bar.update(self.task, completed=trainer.global_step)
-        if now - self.shown_at > (0.5 if self.console.is_terminal else SILENCE):
+        if now - self.shown_at > (0.5 if self.console.is_terminal or NOTEBOOK else SILENCE):
             self.shown_at = now
             self.show(trainer, now)
 
@@ -91,7 +90,9 @@ class TrainingProgress(pl.Callback):
 
     def say(self, line: str) -> None:
         """A line, where there is no bar."""
-        if not self.console.is_terminal:
+        if NOTEBOOK:
+            self.line.show(f"{self.title}  {line}")
+        elif not self.console.is_terminal:
             self.last_line = time.monotonic()
             print(f"{self.title}  {line}", file=sys.stderr, flush=True)
 
@@ -105,11 +106,15 @@ class TrainingProgress(pl.Callback):
             self.busy(f"validating {done}/{total}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.bar.stop()
+        self.end()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if hasattr(self, "bar"):
-            self.bar.stop()
+            self.end()
+
+    def end(self) -> None:
+        self.bar.stop()
+        self.line.end()
 
 
 def logged(trainer: pl.Trainer, name: str) -> float | None:
