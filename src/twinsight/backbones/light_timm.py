@@ -6,7 +6,7 @@ loads the real one when it is used. All of twinsight imports timm from here.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -20,7 +20,7 @@ class StandIn(ModuleType):
 
     def __init__(self, name: str, **given: object):
         super().__init__(name)
-        self.__path__: list[str] = []
+        self.__path__: MutableSequence[str] = []
         self.__dict__.update(given)
 
     def __getattr__(self, name: str) -> Any:

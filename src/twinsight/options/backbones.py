@@ -44,6 +44,8 @@ class VitPytorchOptions(Buildable):
     depth: Annotated[int, Range(1, 1000)] = 12
     heads: Width = 6
     mlp_dim: Width = 1536
+    dim_head: Width = 64
+    """Width of each attention head."""
     dropout: BelowOne = 0.0
     emb_dropout: BelowOne = 0.0
 

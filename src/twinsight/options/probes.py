@@ -130,6 +130,8 @@ class FeaturesOptions(ProbeOptions):
     images: ClassVar = 8
     level: Index = -1
     """Level of the backbone, a stage or a block; negative ones count from the deepest."""
+    shown: Count = 12
+    """Most images to draw, evenly chosen; the numbers are of all."""
 
 
 @dataclass(frozen=True)
