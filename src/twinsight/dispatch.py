@@ -9,6 +9,7 @@ from twinsight.errors import UserError
 from twinsight.options.choose import suggest
 from twinsight.options.commands import COMMANDS
 from twinsight.options.config import read
+from twinsight.options.overview import below, overview
 from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
@@ -18,8 +19,11 @@ LOADS = dict.fromkeys(("demo", "pretrain", "segment"), "PyTorch and Lightning") 
 """What each command needs that takes seconds to import; the others start at once."""
 
 
+HELP = ("-h", "--help", "--help-all", "help")
+
+
 def dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    if not argv or argv[0] in HELP:
         print(overview())
         return 0
     if argv[0] == "--version":
@@ -28,10 +32,12 @@ def dispatch(argv: list[str]) -> int:
     command = argv.pop(0)
     words = [name.split()[1] for name in COMMANDS if name.startswith(f"{command} ")]
     if words:
-        if not argv or argv[0] in ("-h", "--help"):
-            print(overview(f"{command} "))
+        if not argv or argv[0] in HELP:
+            print(below(command))
             return 0
         word = argv.pop(0)
+        if word.startswith("-"):
+            raise UserError(f"twinsight {command} {word}: first name one of {', '.join(words)}")
         if word not in words:
             raise UserError(f"twinsight {command} {word}: no such command; {suggest(word, words)}")
         command = f"{command} {word}"
@@ -69,15 +75,3 @@ def existing(run: Path) -> Path:
     if not config.is_file():
         raise UserError(f"--resume {run}: no run there (no config.yaml); name a run directory{whereabouts(run)}")
     return config
-
-
-def overview(prefix: str = "") -> str:
-    """The commands and what each is for."""
-    rows = [(name, (cls.__doc__ or "").strip()) for name, cls in COMMANDS.items() if name.startswith(prefix)]
-    width = max(len(name) for name, _ in rows)
-    lines = "\n".join(f"  {name:{width}}  {text}" for name, text in rows)
-    return (
-        "twinsight: see what self-supervision sees\n\n"
-        f"{lines}\n\n"
-        f"`twinsight {prefix}COMMAND --help` shows a command's options; --version the version."
-    )

@@ -52,12 +52,12 @@ def option(cls, flag, **choices):
 def test_what_is_told_of_an_option():
     epochs = option(Pretrain, "--epochs")
     assert (epochs.name, epochs.default, epochs.words, epochs.range) == ("epochs", 100, "a whole number", "1 or more")
-    assert (epochs.section, epochs.group) == ("", "How a training goes.")
+    assert (epochs.section, epochs.group) == ("", "Training")
     precision = option(Pretrain, "--precision")
     assert precision.choices == ("auto", "bf16", "fp16", "fp32")
     assert "bf16" in precision.help
     ema = option(Segment, "--ema")
-    assert (ema.words, ema.range, ema.shown_default) == ("a number or none", "0 to 1 (excluded)", "")
+    assert (ema.words, ema.range, ema.shown_default) == ("a number or none", "at least 0, below 1", "")
     channels = option(Segment, "--head.channels", head=FcnOptions)
     assert (channels.name, channels.section) == ("head.channels", "head")
     assert "convolution" in channels.group

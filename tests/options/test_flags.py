@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from twinsight.errors import UserError
-from twinsight.options.commands import COMMANDS, Look, Predict, Segment
+from twinsight.options.commands import COMMANDS, Predict, Segment
+from twinsight.options.look import Look
 from twinsight.options.parse import parse
 
 ATTENTION = COMMANDS["look attention"]
@@ -42,7 +43,7 @@ def segment(words: str):
 )
 def test_a_flag_and_its_value(words, name, value):
     if value == "refused":
-        with pytest.raises(UserError, match=r"^true: not understood"):
+        with pytest.raises(UserError, match=r"^--data true: unknown"):
             segment(words)
     else:
         assert getattr(segment(words), name) == value
@@ -89,7 +90,7 @@ def test_a_list_ends_where_words_are_no_longer_of_its_kind():
         ("--precision fp17", "--precision fp17: must be one of auto, bf16, fp16, fp32"),
         ("--head fcn --head.chanels 3", "--head.chanels: no such option; did you mean --head.channels?"),
         ("--head.steps 3", "--head.steps: belongs to --head fusion-affinity, which is not chosen"),
-        ("extra", "extra: not understood; the command takes options only, such as --help"),
+        ("shapes extra", "extra: one word too many; see --help"),
         ("--no-epochs", "--no-epochs: no such option; did you mean --epochs?"),
         ("--head", "--head: needs a value"),
     ],
@@ -101,10 +102,10 @@ def test_what_is_wrong_is_said_in_a_sentence(words, sentence):
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(UserError, match=r"^run: is missing"):
+    with pytest.raises(UserError, match=r"^RUN: is missing"):
         parse(Predict, "predict", [])
-    with pytest.raises(UserError, match=r"^images: is missing"):
+    with pytest.raises(UserError, match=r"^IMAGES: is missing"):
         parse(Predict, "predict", ["run"])
-    with pytest.raises(UserError, match=r"^b: not understood; the command takes KIND FOLDER only"):
+    with pytest.raises(UserError, match=r"^b: one word too many"):
         parse(COMMANDS["data make"], "data make", ["shapes", "a", "b"])
     assert parse(Look, "look", []).images == ()

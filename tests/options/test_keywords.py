@@ -94,5 +94,5 @@ def test_what_is_wrong_is_said_as_on_the_command_line(keywords, sentence):
 
 
 def test_what_has_no_default_is_asked_for():
-    with pytest.raises(UserError, match=r"^run: is missing"):
+    with pytest.raises(UserError, match=r"^RUN: is missing"):
         from_keywords(Evaluate, "evaluate", {})

@@ -16,7 +16,8 @@ from twinsight.errors import UserError
 from twinsight.options.build import build
 from twinsight.options.choose import suggest
 from twinsight.options.data import FolderOptions
-from twinsight.options.probes import PROBES, ProbeOptions
+from twinsight.options.probe import ProbeOptions
+from twinsight.options.probes import PROBES
 from twinsight.options.training import TrainingOptions
 from twinsight.probes.probe import inspecting
 from twinsight.probes.views.snapshots import animate, strip

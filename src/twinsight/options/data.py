@@ -37,7 +37,7 @@ class DataOptions(Buildable):
 
 @dataclass(frozen=True)
 class ShapesOptions(DataOptions):
-    """Procedural scenes, rendered as they are read: nothing to download."""
+    """Synthetic scenes, drawn as they are read: nothing to download."""
 
     target: ClassVar = "twinsight.data.shapes:Shapes"
     name: Literal["shapes"] = "shapes"
@@ -47,17 +47,17 @@ class ShapesOptions(DataOptions):
     val_count: Images = 500
     """Number of validation images."""
     size: Annotated[int, Range(16, 2**15)] = 96
-    """Side of an image in pixels."""
+    """Side of an image, in pixels."""
     seed: Seed = 0
-    """Seed of the scenes (not of the training)."""
+    """Seed of the scenes, independent of the training's --seed."""
     objects: Annotated[int, Range(1, 100)] = 2
-    """Most objects in an image."""
+    """Largest number of objects in an image."""
     crowding: Share = 0.25
     """Probability of each object after the first."""
     radius: Annotated[tuple[Radius, Radius], RISING] = (0.3, 0.45)
-    """Radius of an object, smallest and largest, as a share of the image's side."""
+    """Smallest and largest radius of an object, as fractions of the image's side."""
     texture: Share = 0.25
-    """Loudness of the background, 0 to 1."""
+    """Contrast of the background's texture."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
         split = getattr(self, role)
@@ -68,16 +68,16 @@ class ShapesOptions(DataOptions):
 class FileOptions(DataOptions):
     not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels", "tolerate")
     cache: Path | None = None
-    """Folder in which to keep all training images (and masks) decoded, 3 bytes a pixel (4 with masks), once for all
-    epochs and runs."""
+    """Folder for a decoded copy of the training images, shared by all epochs and runs: 3 bytes per pixel, 4 with
+    masks."""
     bits: Bits | None = None
-    """How many of their bits 16-bit images fill (12 of an X-ray). Default: by the largest value of a sample of them;
-    a run keeps what was found."""
+    """Bits in use of 16-bit images, such as 12 for X-rays. Default: found from the largest value in a sample of them,
+    and kept in the run."""
     max_megapixels: Megapixels = 250
-    """Refuse larger images before they are decoded."""
+    """Refuse larger images before decoding them."""
     tolerate: NotNegative = 0
-    """How many broken images to leave out, each named once: a share of all below 1, else a number. In a training the
-    next image takes the place of each."""
+    """Largest number of broken images to skip, or, below 1, largest fraction. Each is named once; in a training the
+    next image takes its place."""
 
     def open(self, role: Literal["train", "val"]) -> Any:
         dataset = super().open(role)
@@ -91,60 +91,59 @@ class FileOptions(DataOptions):
 
 @dataclass(frozen=True)
 class VocOptions(FileOptions):
-    """PASCAL VOC 2012 segmentation: 20 classes and background."""
+    """PASCAL VOC 2012: 20 classes and background."""
 
     target: ClassVar = "twinsight.data.voc:Voc"
     name: Literal["voc"] = "voc"
     root: Path = Path("data/voc")
-    """Folder that holds VOCdevkit/VOC2012."""
+    """Folder that contains VOCdevkit/VOC2012."""
     download: bool = False
-    """Fetch it into root first (2 GB) where it is missing."""
+    """Download it into root (2 GB) if it is missing."""
 
 
 @dataclass(frozen=True)
 class CocoStuffOptions(FileOptions):
-    """COCO-Stuff: 171 classes; 164k (stuffthingmaps) or 10k (.mat)."""
+    """COCO-Stuff: 171 classes."""
 
     target: ClassVar = "twinsight.data.coco_stuff:CocoStuff"
     name: Literal["coco-stuff"] = "coco-stuff"
     root: Path = Path("data/coco-stuff")
-    """Folder with the official layout."""
+    """Folder in the official layout."""
     version: Literal["164k", "10k"] = "164k"
-    """Which of the two."""
+    """Release: 164k (stuffthingmaps) or 10k (.mat files)."""
 
 
 @dataclass(frozen=True)
 class FolderOptions(FileOptions):
-    """Your own images: any folder; with masks in a second folder, or in VOC layout."""
+    """Your own images, with masks in a second folder or in VOC layout."""
 
     target: ClassVar = "twinsight.data.folder:Folder"
     name: Literal["folder"] = "folder"
     root: Path = Path(".")
-    """Folder of images (searched recursively); or of images and masks, or train/images, train/masks, val/images, ...;
-    or of a VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
+    """Folder of images, searched recursively; or a folder that contains images and masks, or train/images,
+    train/masks, val/images and val/masks; or one in VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
     masks: Path | None = None
-    """Folder of masks: one PNG of class indices per image, of the same name; 255 is void."""
+    """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
     classes: Path | None = None
-    """File with one class name per line. Default: classes.txt in root or in the masks' folder."""
+    """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
     val_fraction: Share = 0.2
-    """Share of train held out for validation where neither folders nor lists state a val."""
+    """Fraction of the images to hold out for validation if neither folders nor lists name a validation split."""
     values: tuple[Byte, ...] | None = None
-    """The value in the masks of each class, class 0 first: 0 255 for binary masks. Default: 0 1 2 ..."""
+    """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: tuple[Byte, ...] | None = None
-    """Values in the masks that count nowhere; 0 alone for classes numbered from 1. Default: 255, unless a class has it.
-    """
+    """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has it."""
 
 
 @dataclass(frozen=True)
 class ClassFolderOptions(FileOptions):
-    """Your own images in a folder for each class, without masks."""
+    """Your own images without masks, in one folder per class."""
 
     target: ClassVar = "twinsight.data.class_folder:ClassFolder"
     name: Literal["class-folder"] = "class-folder"
     root: Path = Path(".")
-    """Folder that holds train/CLASS and val/CLASS, or CLASS, with images in each."""
+    """Folder that contains train/CLASS and val/CLASS, or only CLASS, with images in each."""
     val_fraction: Share = 0.2
-    """Share held out for validation where there is no folder train."""
+    """Fraction of the images to hold out for validation if there is no folder named train."""
 
 
 Data = ShapesOptions | VocOptions | CocoStuffOptions | FolderOptions | ClassFolderOptions
@@ -160,14 +159,18 @@ class PairOptions(Buildable):
     target: ClassVar = "twinsight.data.pairs:PairAugmentation"
     not_arguments: ClassVar = ()
     size: Pixels = 512
-    """Side of a training crop in pixels."""
+    """Side of a training crop, in pixels."""
     scale: Annotated[tuple[Factor, Factor], RISING] = (0.5, 2.0)
-    """Factor by which the image is resized before the crop, smallest and largest."""
+    """Smallest and largest factor by which an image is resized before it is cropped."""
     flip: Share = 0.5
     """Probability of a horizontal flip."""
     jitter: Share = 0.5
     """Probability of color jitter."""
     brightness: NotNegative = 0.4
+    """Brightness jitter: multiply by a factor from 1 - x to 1 + x."""
     contrast: NotNegative = 0.4
+    """Contrast jitter: multiply by a factor from 1 - x to 1 + x."""
     saturation: NotNegative = 0.4
+    """Saturation jitter: multiply by a factor from 1 - x to 1 + x."""
     hue: Annotated[float, Range(0, 0.5)] = 0.1
+    """Hue jitter: shift by -x to x of the color circle."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.options.choices import choices_of, sections
-from twinsight.options.marks import CONTROL, FLAT, POSITIONAL, REPEATED, notes
+from twinsight.options.marks import CONTROL, FIRST, FLAT, POSITIONAL, REPEATED, Heading, notes
 from twinsight.options.ranges import ranges_of
 from twinsight.options.values import choices, in_words
 
@@ -26,7 +26,7 @@ class Option:
     name: its key in a recipe, with dots: "head.channels". flag: "--head.channels"; a positional one's name.
     kind: its type. default: REQUIRED if it has none. help: what it is for, one paragraph.
     section: the options that it stands among: "head", "method.views", or "" for those of the command.
-    group: what these are for, in a sentence.
+    group: the heading that it stands under. first: whether --help shows it, or --help-all only.
     choices: the values that it takes, by name; of one that chooses by name (`chooses`) these are not all.
     """
 
@@ -42,6 +42,7 @@ class Option:
     positional: bool = False
     repeated: bool = False
     control: bool = False
+    first: bool = False
 
     @property
     def words(self) -> str:
@@ -60,7 +61,8 @@ class Option:
             return ""
         if isinstance(self.default, bool):
             return str(self.default).lower()
-        return " ".join(map(str, self.default)) if isinstance(self.default, tuple) else str(self.default)
+        several = self.default if isinstance(self.default, tuple) else (self.default,)
+        return " ".join(str(each).removesuffix(".0") for each in several)
 
 
 def describe(cls: Any, chosen: Mapping[str, Any] | None = None) -> list[Option]:
@@ -77,22 +79,22 @@ def described(cls: Any, prefix: str, flags: str, chosen: Mapping[str, Any], grou
         name, flag = f"{prefix}{field.name}", f"{flags}{field.name.replace('_', '-')}"
         doc = field.metadata.get("help") or help_of(cls, field.name)
         marks = notes(field.type)
-        if inside := sections(field.type):
+        if sections(field.type):
             section = chosen.get(field.name, field.default_factory)
-            about = first_line(section if section in inside or field.name in tables else inside[0])
+            about = "This probe" if FLAT in marks else first_line(section)
             if field.name in tables:
-                inner = next(f for f in fields(section) if f.name == "name")
+                default = default_of(field).name
                 yield Option(
-                    f"{name}.name", flag, str, inner.default, doc or help_of(section, "name"), "",
-                    group or group_of(cls, field.name), tuple(tables[field.name]), chooses=True,
+                    f"{name}.name", flag, str, default, doc or help_of(section, "name"), "",
+                    group or group_of(cls, field), tuple(tables[field.name]), chooses=True, first=FIRST in marks,
                 )  # fmt: skip
             yield from described(section, f"{name}.", flags if FLAT in marks else f"{flag}.", {}, about)
         elif not (field.name == "name" and prefix):
             positional = POSITIONAL in marks
             yield Option(
                 name, field.name if positional else flag, field.type, default_of(field), doc, prefix.removesuffix("."),
-                group or group_of(cls, field.name), choices(field.type), False, positional, REPEATED in marks,
-                CONTROL in marks,
+                group or group_of(cls, field), choices(field.type), False, positional, REPEATED in marks,
+                CONTROL in marks, FIRST in marks,
             )  # fmt: skip
 
 
@@ -105,9 +107,13 @@ def help_of(cls: type, name: str) -> str:
     return next((docs[name] for each in cls.__mro__ if name in (docs := field_docs(each))), "")
 
 
-def group_of(cls: type, name: str) -> str:
-    """What the class is for that a field comes from."""
-    return first_line(next(each for each in reversed(cls.__mro__) if name in getattr(each, "__annotations__", ())))
+def group_of(cls: type, field: Field[Any]) -> str:
+    """The heading that a field says, or else that of the class that it comes from."""
+    for note in notes(field.type):
+        if isinstance(note, Heading):
+            return note.text
+    owner = next(each for each in reversed(cls.__mro__) if field.name in getattr(each, "__annotations__", ()))
+    return vars(owner).get("heading", "Options")
 
 
 def first_line(cls: type) -> str:

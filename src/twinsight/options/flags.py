@@ -56,6 +56,27 @@ def read_flags(
     return found | positionals([option for option in options if option.positional], left)
 
 
+def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
+    """Where the first word stands that no flag takes and that is one more than the command's own: `pretrain photos`.
+
+    options: also those of choices that are not chosen. An unknown flag is taken to have one value.
+    """
+    flags = {option.flag: option for option in options}
+    own = [option for option in options if option.positional]
+    if any(count_words(option.kind)[1] > 1 for option in own):
+        return None
+    loose, place = [], 0
+    while place < len(argv) and argv[place] != "--":
+        option = flags.get(argv[place].replace("_", "-"))
+        if not is_flag(argv[place]):
+            loose.append(place)
+        elif "=" not in argv[place] and not (option and bare(option.kind) is bool):
+            words = following(argv[place + 1 :])
+            place += len(take(option, words)) if option else min(1, len(words))
+        place += 1
+    return loose[len(own)] if len(loose) > len(own) else None
+
+
 def unknown(flag: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> UserError:
     if flag in elsewhere:
         return UserError(f"{flag}: belongs to {elsewhere[flag]}, which is not chosen; choose it, or leave this out")
@@ -99,7 +120,5 @@ def positionals(options: Sequence[Option], words: Sequence[str]) -> dict[str, An
             found[option.name] = understand(taken, option.kind)
             rest = rest[len(taken) :]
     if rest:
-        known = " ".join(option.name.upper() for option in options)
-        takes = f"the command takes {known} only" if known else "the command takes options only, such as --help"
-        raise UserError(f"{rest[0]}: not understood; {takes}")
+        raise UserError(f"{rest[0]}: one word too many; see --help for what the command takes")
     return found

@@ -10,13 +10,14 @@ from twinsight.options.ranges import BelowOne, Index, Pixels, Range, Width
 
 @dataclass(frozen=True)
 class LinearOptions(Buildable):
-    """Batch norm and a 1x1 convolution: what the features hold by themselves."""
+    """Linear head: batch norm and a 1x1 convolution, to see what the features hold by themselves."""
 
     target: ClassVar = "twinsight.heads.linear:Linear"
     name: Literal["linear"] = "linear"
     levels: tuple[Index, ...] = (-1,)
-    """Levels of the backbone to read, -1 the deepest; several are resized to the finest and concatenated."""
+    """Levels of the backbone to read; -1 is the deepest. Several are resized to the finest and concatenated."""
     dropout: BelowOne = 0.0
+    """Probability of dropping a channel."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class SetrNaiveOptions(Buildable):
     target: ClassVar = "twinsight.heads.setr:SetrNaive"
     name: Literal["setr-naive"] = "setr-naive"
     channels: Width = 256
+    """Width of the convolutions."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +37,31 @@ class SetrPupOptions(Buildable):
     target: ClassVar = "twinsight.heads.setr:SetrPup"
     name: Literal["setr-pup"] = "setr-pup"
     channels: Width = 256
+    """Width of the convolutions."""
 
 
 @dataclass(frozen=True)
 class SetrMlaOptions(Buildable):
-    """SETR-MLA (Zheng et al., 2021): four levels, aggregated from the deepest down."""
+    """SETR-MLA (Zheng et al., 2021): four levels, aggregated from the deepest."""
 
     target: ClassVar = "twinsight.heads.setr:SetrMla"
     name: Literal["setr-mla"] = "setr-mla"
     channels: Width = 256
+    """Width of the convolutions."""
 
 
 @dataclass(frozen=True)
 class DeepLabV3Options(Buildable):
-    """DeepLabV3 (Chen et al., 2017): atrous spatial pyramid pooling; see --backbone.output-stride."""
+    """DeepLabV3 (Chen et al., 2017): atrous spatial pyramid pooling. Use it with --backbone.output-stride 8 or 16."""
 
     target: ClassVar = "twinsight.heads.deeplab:DeepLabV3"
     name: Literal["deeplabv3"] = "deeplabv3"
     rates: tuple[Pixels, ...] | None = None
-    """Dilations of the 3x3 branches. Default: 12 24 36 up to stride 8, else 6 12 18."""
+    """Dilations of the 3x3 branches. Default: 12 24 36 at strides up to 8, otherwise 6 12 18."""
     channels: Width = 256
+    """Width of each branch."""
     dropout: BelowOne = 0.5
+    """Probability of dropout before the classifier."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,11 @@ class FcnOptions(Buildable):
     target: ClassVar = "twinsight.heads.fcn:Fcn"
     name: Literal["fcn"] = "fcn"
     channels: Width | None = None
-    """Default: a quarter of the level's channels."""
+    """Width between the convolutions. Default: a quarter of the level's channels."""
     dropout: BelowOne = 0.1
+    """Probability of dropout before the classifier."""
     level: Index = -1
-    """Level of the backbone to read, -1 the deepest."""
+    """Level of the backbone to read; -1 is the deepest."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,22 @@ class UNetOptions(Buildable):
     target: ClassVar = "twinsight.heads.unet:UNet"
     name: Literal["unet"] = "unet"
     channels: tuple[Width, ...] = (256, 128, 64, 32)
-    """Widths of the decoder's steps, deepest first."""
+    """Widths of the decoder's stages, deepest first."""
 
 
 @dataclass(frozen=True)
 class FusionOptions(Buildable):
     blocks: tuple[Index, ...] = (-1,)
-    """Blocks whose attention is used, from 0; -1 is the last."""
+    """Blocks whose attention is read, counted from 0; -1 is the last."""
     source: Literal["attention", "uniform", "shuffled"] = "attention"
-    """What the head is fed: attention, or one of the controls of the same size, for what attention adds."""
+    """What the head reads: attention, or a control of the same size that shows what attention adds."""
     channels: Width = 256
+    """Width of the convolutions."""
 
 
 @dataclass(frozen=True)
 class FusionConcatOptions(FusionOptions):
-    """SETR-PUP that reads the attention of every head beside the features."""
+    """SETR-PUP that reads the attention of every head as well as the features."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionConcat"
     name: Literal["fusion-concat"] = "fusion-concat"
@@ -100,7 +108,7 @@ class FusionConcatOptions(FusionOptions):
 
 @dataclass(frozen=True)
 class FusionGateOptions(FusionOptions):
-    """SETR-PUP whose every step is gated by a learned mix of attention heads."""
+    """SETR-PUP whose stages are gated by a learned mix of attention heads."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionGate"
     name: Literal["fusion-gate"] = "fusion-gate"
@@ -108,12 +116,12 @@ class FusionGateOptions(FusionOptions):
 
 @dataclass(frozen=True)
 class FusionAffinityOptions(FusionOptions):
-    """SETR-PUP's convolutions, whose logits spread over the image along attention from patch to patch."""
+    """SETR-PUP whose logits spread from patch to patch along attention."""
 
     target: ClassVar = "twinsight.heads.fusion:FusionAffinity"
     name: Literal["fusion-affinity"] = "fusion-affinity"
     steps: Annotated[int, Range(1, 100)] = 1
-    """How often the logits spread."""
+    """Number of times that the logits spread."""
 
 
 Head = (

@@ -1,5 +1,6 @@
 """What a field says of itself beside its type and range: `runs: Annotated[tuple[Path, ...], POSITIONAL]`."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
@@ -10,9 +11,17 @@ class Mark(Enum):
     FLAT = "options whose flags have no prefix: --count, not --probe.count"
     CONTROL = "about one run rather than about what it computes: never saved, never in a recipe"
     RISING = "a pair whose smaller number comes first"
+    FIRST = "among the options that --help shows; the others wait for --help-all"
 
 
-POSITIONAL, REPEATED, FLAT, CONTROL, RISING = Mark
+POSITIONAL, REPEATED, FLAT, CONTROL, RISING, FIRST = Mark
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The heading of one option in the help, if it is not that of its class."""
+
+    text: str
 
 
 def notes(kind: Any) -> tuple[Any, ...]:

@@ -24,29 +24,29 @@ Sigma = Annotated[float, Range(0, 100, above=True)]
 
 @dataclass(frozen=True)
 class ViewOptions(Buildable):
-    """What the views of an image share."""
+    """Augmentation of a view."""
 
     not_arguments: ClassVar = ()
     size: Pixels = 224
-    """Side of a view in pixels; of a large one where there are small ones."""
+    """Side of a view in pixels; of a large view if there are small ones."""
     ratio: Annotated[tuple[Factor, Factor], RISING] = (3 / 4, 4 / 3)
-    """Aspect ratio of the crop, smallest and largest."""
+    """Smallest and largest aspect ratio of a crop."""
     flip: Share = 0.5
     """Probability of a horizontal flip."""
     jitter: Share = 0.8
     """Probability of color jitter."""
     brightness: NotNegative = 0.4
-    """Jitter: factor 1 - x to 1 + x."""
+    """Brightness jitter: multiply by a factor from 1 - x to 1 + x."""
     contrast: NotNegative = 0.4
-    """Jitter: factor 1 - x to 1 + x."""
+    """Contrast jitter: multiply by a factor from 1 - x to 1 + x."""
     saturation: NotNegative = 0.2
-    """Jitter: factor 1 - x to 1 + x."""
+    """Saturation jitter: multiply by a factor from 1 - x to 1 + x."""
     hue: Annotated[float, Range(0, 0.5)] = 0.1
-    """Jitter: shift of -x to x of the color circle, at most 0.5."""
+    """Hue jitter: shift by -x to x of the color circle."""
     gray: Share = 0.2
-    """Probability of gray."""
+    """Probability of converting to gray."""
     sigma: Annotated[tuple[Sigma, Sigma], RISING] = (0.1, 2.0)
-    """Deviation of the blur in pixels, smallest and largest."""
+    """Smallest and largest standard deviation of the blur, in pixels."""
     mix: Share = 0.0
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
     invert: Share = 0.0
@@ -55,34 +55,35 @@ class ViewOptions(Buildable):
 
 @dataclass(frozen=True)
 class TwoViewsOptions(ViewOptions):
-    """Two views of an image, as in BYOL and Barlow Twins; pairs of numbers are for the first and the second view."""
+    """Two views of each image, as in BYOL and Barlow Twins."""
 
     target: ClassVar = "twinsight.data.views:two_views"
     scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.08, 1.0)
-    """Share of the image's area that is cropped, smallest and largest."""
+    """Smallest and largest fraction of the image's area that a view shows."""
     blur: tuple[Share, Share] = (1.0, 0.1)
-    """Probability of a Gaussian blur, for each view."""
+    """Probability of a Gaussian blur, for the first and the second view."""
     solarize: tuple[Share, Share] = (0.0, 0.2)
-    """Probability of solarization (values of 128 and more inverted), for each view."""
+    """Probability of solarization (inverting values of 128 and above), for the first and the second view."""
 
 
 @dataclass(frozen=True)
 class MultiCropOptions(ViewOptions):
-    """Two large views of an image and some small ones, as in DINO; of three numbers, the last is for the small ones."""
+    """Two large views of each image and several small ones, as in DINO."""
 
     target: ClassVar = "twinsight.data.views:multi_crop"
     scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.4, 1.0)
-    """Share of the image's area that a large view shows, smallest and largest."""
+    """Smallest and largest fraction of the image's area that a large view shows."""
     local_views: Annotated[int, Range(0, 100)] = 8
-    """How many small views; without any, the paper's scale is 0.14 to 1."""
+    """Number of small views. Without any, the paper uses a scale of 0.14 to 1."""
     local_size: Pixels = 96
-    """Side of a small view in pixels."""
+    """Side of a small view, in pixels."""
     local_scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.05, 0.4)
-    """Share of the image's area that a small view shows, smallest and largest."""
+    """Smallest and largest fraction of the image's area that a small view shows."""
     blur: tuple[Share, Share, Share] = (1.0, 0.1, 0.5)
-    """Probability of a Gaussian blur."""
+    """Probability of a Gaussian blur, for the first and the second large view and for small views."""
     solarize: tuple[Share, Share, Share] = (0.0, 0.2, 0.0)
-    """Probability of solarization (values of 128 and more inverted)."""
+    """Probability of solarization (inverting values of 128 and above), for the first and the second large view and for
+    small views."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class BarlowTwinsOptions(Buildable):
     target: ClassVar = "twinsight.methods.barlow_twins:BarlowTwins"
     name: Literal["barlow-twins"] = "barlow-twins"
     projector: tuple[Width, ...] = (8192, 8192, 8192)
-    """Widths of the projector's layers."""
+    """Widths of the projector's layers, first to last."""
     lambd: NotNegative = 0.0051
-    """Weight of the off-diagonal terms."""
+    """Weight of the off-diagonal terms of the loss."""
     views: TwoViewsOptions = field(default_factory=TwoViewsOptions)
 
 
@@ -105,48 +106,50 @@ class DinoOptions(Buildable):
     target: ClassVar = "twinsight.methods.dino:DINO"
     name: Literal["dino"] = "dino"
     prototypes: Width = 65536
-    """Width of the head's output."""
+    """Number of prototypes: the width of the head's output."""
     hidden: Width = 2048
     """Width of the head's hidden layers."""
     bottleneck: Width = 256
-    """Width of what is compared with the prototypes."""
+    """Width of the vectors that are compared with the prototypes."""
     batch_norm: bool = False
-    """In the head's hidden layers: not in the paper, an option of its code. Small batches and short runs learn with it
-    where they do not without."""
+    """Use batch norm in the head's hidden layers: an option of the official code, not used in the paper. It can help
+    small batches and short runs to learn at all."""
     norm_last_layer: bool = True
-    """Fix the prototypes' length at 1: stabler; learnt, it can be better."""
+    """Fix the length of the prototypes at 1, which is more stable; learned lengths can give better results."""
     momentum: BelowOne = 0.996
-    """Of the teacher at first, 1 at the end; more for small batches: 0.9995 for 256 images."""
+    """Momentum of the teacher at the start; it rises to 1. Small batches need more, such as 0.9995 for 256 images."""
     centering: Literal["mean", "sinkhorn-knopp"] = "mean"
-    """Against one prototype winning all: the moving mean of the paper, or equal shares in each batch, as in DINOv2,
-    which suits small batches better."""
+    """Protection against one prototype winning everywhere. mean: subtract a moving mean, as in the paper;
+    sinkhorn-knopp: equal use of prototypes in each batch, as in DINOv2, which suits small batches better."""
     center_momentum: Share = 0.9
-    """Of the moving mean, at each step."""
+    """Momentum of that moving mean, per step."""
     student_temperature: Positive = 0.1
+    """Temperature of the student's softmax."""
     teacher_temperature: tuple[Positive, Positive] = (0.04, 0.07)
-    """At first, and after a linear warm-up."""
+    """Temperature of the teacher's softmax, at the start and after a linear warm-up."""
     temperature_warmup: Share = 0.1
-    """Share of the run that this warm-up takes: 30 epochs of 300 in the paper."""
+    """Length of that warm-up, as a fraction of the run. The paper warms up for 30 of 300 epochs."""
     freeze_last_layer: Share = 0.01
-    """Share of the run at whose start the prototypes stay as they are, 1 epoch of 100 in the official code; more where
-    the loss does not fall."""
+    """Keep the prototypes fixed for this fraction of the run at its start: 1 of 100 epochs in the official code. Use
+    more if the loss does not fall."""
     views: MultiCropOptions = field(default_factory=MultiCropOptions)
 
 
 @dataclass(frozen=True)
 class AttentionTermOptions(Buildable):
-    """A term of the loss for attention, beside any method on a vision transformer: weights of its parts, 0 for none."""
+    """Attention term, added to the loss of any method on a vision transformer."""
 
     target: ClassVar = "twinsight.methods.attention_term:AttentionTerm"
     not_arguments: ClassVar = ()
     sharpness: NotNegative = 0.0
-    """Each head looks at few patches: normalized entropy."""
+    """Weight of sharpness: each head looks at few patches (normalized entropy). 0: off."""
     diversity: NotNegative = 0.0
-    """Heads look at different patches: 1 - their Jensen-Shannon divergence."""
+    """Weight of diversity: heads look at different patches (1 - their Jensen-Shannon divergence). 0: off."""
     consistency: NotNegative = 0.0
-    """A head looks at the same place in both views: Jensen-Shannon divergence where their crops overlap."""
+    """Weight of consistency: a head looks at the same place in both views (Jensen-Shannon divergence where their crops
+    overlap). 0: off."""
     blocks: tuple[Index, ...] = (-1,)
-    """Blocks whose heads are meant, from 0; -1 is the last."""
+    """Blocks whose heads the term applies to, counted from 0; -1 is the last."""
 
     @property
     def asked(self) -> bool:

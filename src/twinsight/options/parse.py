@@ -13,8 +13,8 @@ from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, sections
 from twinsight.options.choose import Tree, choose, suggest
 from twinsight.options.config import put, read
-from twinsight.options.describe import describe
-from twinsight.options.flags import read_flags
+from twinsight.options.describe import Option, describe
+from twinsight.options.flags import extra_word, read_flags
 from twinsight.options.help import page
 from twinsight.options.marks import CONTROL, FLAT, POSITIONAL, notes
 from twinsight.options.ranges import check_ranges
@@ -38,12 +38,15 @@ def parse(
     for kind in choices_of(cls):
         while (value := take_flag(argv, f"--{kind}")) is not None:
             named[kind] = {"name": value}
+    if "data" not in named and len(choices_of(cls).get("data", ())) > 1:
+        place = extra_word(every_option(cls), argv)
+        named |= {} if place is None else {"data": {"name": argv.pop(place)}}
     if "data" in choices_of(cls) and (root := last_flag(argv, "--data.root")) is not None:
         named.setdefault("data", {})["root"] = root
     sources.append(("", named))
     chosen = choose(cls, sources)
-    if "-h" in argv or "--help" in argv:
-        print(page(cls, command, chosen))
+    if {"-h", "--help", "--help-all"} & set(argv):
+        print(page(cls, command, chosen, named, "--help-all" in argv))
         sys.exit(0)
     flags: Tree = {}
     for name, value in read_flags(describe(cls, chosen), argv, partial(elsewhere, cls, chosen)).items():
@@ -152,8 +155,16 @@ def make(cls: Any, values: Tree, chosen: Mapping[str, Any], prefix: str = "") ->
             made[field.name] = make(section, values.get(field.name, {}), {}, f"{prefix}{field.name}.")
         elif field.name not in made and field.default is MISSING and field.default_factory is MISSING:
             name = f"{prefix}{field.name}"
-            raise UserError(f"{name if POSITIONAL in notes(field.type) else flag(name)}: is missing; see --help")
+            raise UserError(
+                f"{name.upper() if POSITIONAL in notes(field.type) else flag(name)}: is missing; see --help"
+            )
     return cls(**made)
+
+
+def every_option(cls: Any) -> list[Option]:
+    """The options of a command with each of its choices."""
+    chosen = [{kind: each} for kind, table in choices_of(cls).items() for each in table.values()]
+    return [*describe(cls), *(option for each in chosen for option in describe(cls, each) if "." in option.flag)]
 
 
 def elsewhere(cls: Any, chosen: Mapping[str, Any]) -> dict[str, str]:

@@ -31,10 +31,14 @@ class Range:
     @property
     def short(self) -> str:
         """For a table; a bound that only keeps typing errors out is left out."""
+        if self == Range(-1000, 1000):  # a place counted from either end
+            return ""
         if self.most >= 10**6:
             return f"above {self.least:g}" if self.above else f"{self.least:g} or more"
-        low, high = " (excluded)" if self.above else "", " (excluded)" if self.below else ""
-        return f"{self.least:.12g}{low} to {self.most:.12g}{high}"
+        if self.above or self.below:
+            low, high = "above" if self.above else "at least", "below" if self.below else "at most"
+            return f"{low} {self.least:g}, {high} {self.most:g}"
+        return f"{self.least:.12g} to {self.most:.12g}"
 
 
 Count = Annotated[int, Range(1, 10**9)]

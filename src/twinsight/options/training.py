@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from twinsight.errors import UserError
-from twinsight.options.marks import CONTROL
+from twinsight.options.marks import CONTROL, FIRST
 from twinsight.options.ranges import (
     BelowOne,
     Count,
@@ -19,94 +19,128 @@ from twinsight.options.ranges import (
     Share,
 )
 
+Minutes = Annotated[float, Range(0, 10**6, above=True)]
+
 
 @dataclass
 class RunOptions:
-    """Where a training writes."""
+    """Where a training writes its run."""
 
-    run: Annotated[Path | None, CONTROL] = None
-    """Directory of the run, made anew. Default: runs/COMMAND-WHAT-N."""
-    resume: Annotated[Path | None, CONTROL] = None
-    """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
-    overwrite: Annotated[bool, CONTROL] = False
-    """Replace the run that is there, which goes once the new one has its first checkpoint."""
-    dry_run: Annotated[bool, CONTROL] = False
-    """Build everything, print what it is and what it costs, train nothing."""
-    seed: Seed = 0
+    heading: ClassVar = "Output"
+    run: Annotated[Path | None, CONTROL, FIRST] = None
+    """Directory for the run. Default: a new one in runs/."""
+    resume: Annotated[Path | None, CONTROL, FIRST] = None
+    """Continue this run from its last checkpoint, with the options in its config.yaml."""
+    overwrite: Annotated[bool, CONTROL, FIRST] = False
+    """Replace an existing run. It is deleted once the new run has saved its first checkpoint."""
+    dry_run: Annotated[bool, CONTROL, FIRST] = False
+    """Build everything, print what it is and what it costs, and stop before training."""
+    keep: Count = 1
+    """Number of best checkpoints to keep, besides the last one."""
+    checkpoint_minutes: Minutes = 10.0
+    """Save at least this often within an epoch, in minutes. The first step and the end of each epoch are saved too."""
+    log: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
+    log_every: Count = 10
+    """Steps between two rows of metrics.csv."""
 
 
 @dataclass
-class TrainingOptions:
-    """How a training goes."""
+class ScheduleOptions:
+    """How long a training takes and in what steps."""
 
-    epochs: Count = 100
-    max_minutes: Annotated[float, Range(0, 10**6, above=True)] | None = None
-    """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
-    checkpoint_minutes: Annotated[float, Range(0, 10**6, above=True)] = 10.0
-    """Save at least every so many minutes within an epoch; the first step and the end of an epoch save too."""
-    batch_size: Count = 256
-    """Images per step and process."""
+    heading: ClassVar = "Training"
+    epochs: Annotated[Count, FIRST] = 100
+    """Number of passes over the training images."""
+    batch_size: Annotated[Count, FIRST] = 256
+    """Images per step per process."""
     accumulate: Count = 1
-    """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
-    optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
-    lr: NotNegative = 5e-4
+    """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
+    lr: Annotated[NotNegative, FIRST] = 5e-4
     """Peak learning rate."""
+    warmup_epochs: NotNegative | None = None
+    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of --epochs, at most 10."""
+    final_lr: Share = 0.001
+    """Learning rate at the end of the cosine, as a fraction of the peak."""
+    find_lr: bool = False
+    """Search for a learning rate first (Smith, 2017), print it and use it."""
+    find_batch_size: bool = False
+    """Search for the largest batch size that fits in memory, print it and use it."""
+    max_minutes: Minutes | None = None
+    """Stop and save after this many minutes, to be resumed later. Schedules still span all epochs."""
+    early_stopping: Count | None = None
+    """Stop after this many validations without improvement."""
+    val_every: Count = 1
+    """Epochs between validations."""
+    seed: Seed = 0
+    """Seed of the weights, the order of images and their augmentation."""
+
+
+@dataclass
+class OptimizerOptions:
+    """How weights are updated."""
+
+    heading: ClassVar = "Optimizer"
+    optimizer: Literal["adamw", "lars", "sgd"] = "adamw"
+    """Update rule."""
     bias_lr: NotNegative | None = None
     """Peak learning rate of biases and norms. Default: that of the weights."""
     weight_decay: NotNegative | tuple[NotNegative, NotNegative] = 0.05
-    """Of weights; biases, norms, tokens and position embeddings have none. Two numbers: from the first to the second
-    by a cosine over the run."""
+    """Weight decay, not applied to biases, norms, tokens and position embeddings. Two numbers: go from the first to the
+    second along a cosine over the run."""
     momentum: BelowOne = 0.9
-    """Of sgd and lars; beta 1 of adamw."""
-    warmup_epochs: NotNegative | None = None
-    """Epochs of linear warm-up, followed by a cosine. Default: a tenth of them, at most 10."""
-    final_lr: Share = 0.001
-    """What the cosine ends at, as a share of the peak."""
+    """Momentum of sgd and lars, beta 1 of adamw."""
     layer_decay: PositiveShare = 1.0
-    """Factor of the learning rate from each of the backbone's layers to the one before it."""
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     clip: Positive | None = None
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient. Default: no limit."""
     ema: BelowOne | None = None
-    """Validate and export an exponential moving average of the weights, of this decay."""
+    """Validate and export an exponential moving average of the weights with this decay."""
     swa: BelowOne | None = None
-    """Validate and export the mean of the weights from this share of the epochs on (Izmailov, 2018)."""
-    early_stopping: Count | None = None
-    """Stop after so many validations without improvement."""
-    keep: Count = 1
-    """How many of the best checkpoints to keep, beside the last."""
-    val_every: Count = 1
-    """Epochs between validations."""
+    """Validate and export the mean of the weights over the epochs after this fraction of the run (Izmailov et al.,
+    2018)."""
+
+
+@dataclass
+class MachineOptions:
+    """What the training runs on."""
+
+    heading: ClassVar = "Speed and memory"
+    workers: Annotated[Annotated[int, Range(0, 1024)] | None, FIRST] = None
+    """Processes that load images. Default: set automatically."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """auto: bf16 where the processor has it natively, else fp32."""
-    checkpointing: bool = False
-    """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of the
-    memory for a second forward, with the same gradients."""
-    compile: bool = False
-    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; CPUs gain nothing."""
-    workers: Annotated[int, Range(0, 1024)] | None = None
-    """Processes that load data. Default: by the machine."""
+    """Number format: bf16, fp16, fp32, or auto, which is bf16 on hardware that supports it natively, otherwise fp32."""
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], FIRST] = "auto"
+    """cpu, gpu, mps or auto (GPU if present)."""
     devices: Annotated[int, Range(1, 1024)] | None = None
-    """How many GPUs (or CPU processes) to train on. Default: all GPUs, or one CPU process."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    find_lr: bool = False
-    """Search a learning rate first (Smith, 2017), print it and use it."""
-    find_batch_size: bool = False
-    """Search the largest batch size that fits first, print it and use it."""
-    log: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
-    log_every: Count = 10
-    """Steps between two rows of metrics.csv."""
+    """Number of GPUs, or of CPU processes. Default: all GPUs, or one CPU process."""
+    checkpointing: bool = False
+    """Recompute each block of the backbone in the backward pass instead of storing its activations: less memory, one
+    more forward pass, the same gradients."""
+    compile: bool = False
+    """Compile the backbone's blocks with torch.compile. The first steps are slow, and CPUs gain nothing."""
+
+
+@dataclass
+class ProbingOptions:
+    """How often and at what a training looks inside the model."""
+
+    heading: ClassVar = "Looking inside while training"
     probe: str = "auto"
-    """Looks inside while training, separated by commas: NAME, or NAME@5 for every 5 epochs, NAME@500steps, NAME@5:16
-    on 16 images; auto chooses by the network, none looks at nothing. `twinsight look --help` names them."""
+    """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
+    auto: those that suit the model; none: no probes."""
     probe_images: Path | None = None
-    """Look at the images of this folder. Default: at images of --data, evenly chosen."""
+    """Folder of images to probe. Default: a spread of the images in --data."""
     probe_size: Pixels | None = None
-    """Bring probes' images down to so many pixels on the shorter side. Default: by the probe, 224 at most to pretrain.
-    """
+    """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
     probe_budget: Share = 0.05
-    """Share of the training's time that probes may take; what is due waits. The first and last look are always taken.
-    """
+    """Largest fraction of the training time to spend on probes; those that are due wait. The first and the last look
+    are always taken."""
+
+
+@dataclass
+class TrainingOptions(ProbingOptions, MachineOptions, OptimizerOptions, ScheduleOptions):
+    """How a training goes."""
 
     def check(self) -> None:
         """Raises UserError for options that contradict one another."""
@@ -118,11 +152,12 @@ class TrainingOptions:
 class InferenceOptions:
     """How a whole image is segmented."""
 
+    heading: ClassVar = "Segmenting whole images"
     window: Pixels | None = None
-    """Side of sliding windows in pixels. Default: the whole image at once."""
+    """Side of a sliding window in pixels. Default: the whole image at once."""
     overlap: Annotated[float, Range(0, 0.9)] = 0.5
-    """Share by which neighboring windows overlap, 0 to 0.9."""
+    """Fraction by which neighboring windows overlap."""
     scales: tuple[Factor, ...] = (1.0,)
-    """Sizes of the image over which predictions are averaged."""
+    """Average predictions over these scales of the image."""
     flip: bool = False
-    """Average with the prediction of the mirrored image."""
+    """Average predictions over the image and its mirror image."""

@@ -1,0 +1,63 @@
+"""Options of `twinsight data list|check|show|make`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from twinsight.options.data import Data, ShapesOptions
+from twinsight.options.marks import POSITIONAL
+from twinsight.options.ranges import Images, Seed
+
+
+@dataclass(kw_only=True)
+class DataList:
+    """List the data sets and their options."""
+
+
+@dataclass(kw_only=True)
+class DataCheck:
+    """Read every image and mask, count classes and pixels, name what is broken, and end with a verdict.
+
+    twinsight data check street
+    """
+
+    data: Data = field(default_factory=ShapesOptions)
+    """Folder of images, or a data set by name."""
+    split: Literal["train", "val"] | None = None
+    """Split to check. Default: both."""
+
+
+@dataclass(kw_only=True)
+class DataShow:
+    """Make a contact sheet of images and their masks.
+
+    twinsight data show street --count 12
+    """
+
+    data: Data = field(default_factory=ShapesOptions)
+    """Folder of images, or a data set by name."""
+    split: Literal["train", "val"] = "train"
+    """Split to show."""
+    count: Images = 24
+    """Number of images, drawn at random."""
+    seed: Seed = 0
+    """Seed of that draw."""
+    out: Path = Path("contact-sheet.png")
+    """PNG, PDF or SVG file to write."""
+    overwrite: bool = False
+    """Replace that file if it exists."""
+
+
+@dataclass(kw_only=True)
+class DataMake:
+    """Write a synthetic data set to disk, in VOC layout.
+
+    twinsight data make shapes data/shapes --data.count 500
+    """
+
+    kind: Annotated[Literal["shapes"], POSITIONAL]
+    """What to write."""
+    folder: Annotated[Path, POSITIONAL]
+    """Folder to write into, new or empty."""
+    data: ShapesOptions = field(default_factory=ShapesOptions)
+    """Kind of scenes."""

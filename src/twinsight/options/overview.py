@@ -1,0 +1,45 @@
+"""What `twinsight` alone prints: where to start, and the commands."""
+
+from twinsight.options.commands import COMMANDS
+from twinsight.options.describe import first_line
+from twinsight.options.help import paragraph, section
+from twinsight.options.probes import PROBES
+
+FIRST_STEPS = """
+  twinsight demo                                  the whole tour, in minutes
+  twinsight pretrain photos                       images -> backbone
+  twinsight look features photos --weights RUN    what the backbone sees
+  twinsight segment street --weights RUN          images and masks -> segmenter
+  twinsight predict RUN photos                    masks for new images
+""".strip("\n")
+
+GROUPS = {
+    "Train": ("demo", "pretrain", "segment"),
+    "Use and judge": ("predict", "evaluate", "report"),
+    "Look inside": ("look PROBE",),
+    "Data and weights": ("data check", "data show", "data list", "data make", "weights"),
+}
+
+ABOUT = {"look PROBE": f"Look inside a model. Probes: {', '.join(PROBES)}."}
+
+WIDTH = 18
+"""Of the column of names, in characters."""
+
+MORE = {"COMMAND --help": "Show a command's options.", "--version": "Show the version."}
+
+
+def overview() -> str:
+    """All commands by purpose."""
+    parts = ["twinsight: see what self-supervision sees", FIRST_STEPS]
+    for heading, names in GROUPS.items():
+        parts.append(section(heading, [(name, ABOUT.get(name) or first_line(COMMANDS[name])) for name in names], WIDTH))
+    return "\n\n".join([*parts, section("More", list(MORE.items()), WIDTH)])
+
+
+def below(command: str) -> str:
+    """The commands below `look` or `data`."""
+    found = {name.partition(" ")[2]: cls for name, cls in COMMANDS.items() if name.startswith(f"{command} ")}
+    heading = "Probes" if command == "look" else "Commands"
+    rows = section(heading, [(name, first_line(cls)) for name, cls in found.items()], WIDTH)
+    more = f"`twinsight {command} NAME --help` shows the options of one."
+    return "\n\n".join([f"Usage: twinsight {command} NAME [OPTIONS]", rows, paragraph(more)])
