@@ -10,7 +10,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.probes.embeddings.linear import LinearProbe, linear_logits, top
 from twinsight.probes.fits.linear import Linear, choose_strength, fit, held_out
-from twinsight.probes.patches.draw_patches import draw_patches
+from twinsight.probes.patches.labeled import labeled_patches
 from twinsight.probes.patches.linear import patch_linear
 
 
@@ -201,7 +201,7 @@ def test_segmentation_written_out(monkeypatch):
 
 def test_patches_are_drawn_with_their_counts_and_images():
     images, masks = scenes(30, 0)
-    drawn = draw_patches(Colors(), images, masks, 3, -1, 100, 0)
+    drawn = labeled_patches(Colors(), images, masks, 3, -1, 100, 0)
     assert drawn.features.shape == (100, 3)
     assert drawn.counts.sum(1).max() == 16
     assert drawn.image.unique().numel() > 20

@@ -11,7 +11,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
 from twinsight.probes.attention.maps import Look
 from twinsight.probes.fits.votes import Memory, vote
-from twinsight.probes.patches.draw_patches import majority, upsampled
+from twinsight.probes.patches.labeled import majority, upsampled
 from twinsight.probes.patches.neighbors import PatchNeighbors, patch_knn, remember
 from twinsight.segmentation.metrics import ConfusionMatrix
 

@@ -26,9 +26,10 @@ def test_the_page_shows_evaluations(tmp_path):
     keep(runs[0], MEASURED, {"mean_iou": 0.5, "dice": math.nan})
     keep(runs[1], MEASURED, {"mean_iou": 0.25})
     page = report_run(runs[0]).read_text()
-    assert table(page, "measured") == [
-        ["measured", "mean iou", "dice"],
-        ["data folder, split val, images 9", "50.0", ""],
+    assert table(page, "score") == [
+        ["score", "data folder, split val, images 9"],
+        ["mean IoU", "50.0"],
+        ["dice", ""],
     ]
     page = report_runs(runs, tmp_path / "all.html").read_text()
     at = page.index("<h2>Evaluations")

@@ -154,7 +154,7 @@ CAPTIONS: Mapping[str, Caption] = {
     ),
     "confusion": Caption(
         "Confusion matrix",
-        "Each row is a true class: the percentage of its pixels predicted as each column's class. Rows sum to 100 %.",
+        "Each row is a true class: the percentage of its pixels predicted as each column's class. Rows sum to 100%.",
         "A rare class fills a row like a frequent one, but rests on few pixels.",
     ),
     "features": Caption(

@@ -1,12 +1,14 @@
 """What `twinsight evaluate` measured of a run: kept in the run, shown on its page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
+from twinsight.probes.captions import SCORES
+from twinsight.quantities import PERCENT, Quantity, quantity
 from twinsight.report.page import Section, Table
 from twinsight.report.record import Record
 
@@ -36,22 +38,24 @@ def read(run: Path) -> list[dict[str, Any]]:
 
 
 def section(runs: Mapping[str, Record]) -> Section:
-    """One row per evaluation, of one run or of several."""
-    rows = []
-    for name, run in runs.items():
-        for one in read(run.folder):
-            how = ", ".join(f"{key} {value}" for key, value in one["measured"].items())
-            rows.append([*([name] if len(runs) > 1 else []), how, *map(one["scores"].get, columns(runs))])
-    header = (*(["run"] if len(runs) > 1 else []), "measured", *(name.replace("_", " ") for name in columns(runs)))
+    """A column for each evaluation of one run; of several runs a row for each."""
+    found = [(name, words(one["measured"]), one["scores"]) for name, run in runs.items() for one in read(run.folder)]
+    keys = [key for key in dict.fromkeys(key for *_, scores in found for key in scores) if key != "mean_recall"]
+    titles = [quantity(key, SCORES).label for key in keys]
+    cells = [[percent(scores.get(key)) for key in keys] for *_, scores in found]
+    if len(runs) == 1:
+        header = ("score", *(how for _, how, _ in found))
+        rows = [[title, *column] for title, *column in zip(titles, *cells)]
+    else:
+        header = ("run", "measured", *titles)
+        rows = [[name, how, *row] for (name, how, _), row in zip(found, cells)]
     note = "By `twinsight evaluate`, in percent. Missing: undefined, or not measured."
-    cells = [[percent(value) for value in row] for row in rows]
-    return Section("Evaluations", parts=[Table(header, cells, note)] if rows else [])
+    return Section("Evaluations", parts=[Table(header, rows, note)] if found else [])
 
 
-def columns(runs: Mapping[str, Record]) -> Sequence[str]:
-    """The names of all scores, in the order in which they were first measured."""
-    return list(dict.fromkeys(name for run in runs.values() for one in read(run.folder) for name in one["scores"]))
+def words(measured: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in measured.items())
 
 
 def percent(value: Any) -> str:
-    return "" if value is None else f"{100 * value:.1f}" if isinstance(value, float | int) else str(value)
+    return Quantity("", PERCENT).text(value) if isinstance(value, float | int) else str(value or "")

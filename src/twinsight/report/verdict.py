@@ -75,7 +75,7 @@ def segmented(run: Record) -> Verdict:
         return Verdict(["No validation has ended yet."], [])
     best, lately = int(ious.argmax()), max(1, len(ious) // 5)
     says = [f"Mean IoU is {ious[-1]:.1%} at the end."]
-    if best < len(ious) - 1:
+    if f"{ious[best]:.1%}" != f"{ious[-1]:.1%}":
         says = [f"Mean IoU is {ious[best]:.1%} at its best, at step {steps[best]:.0f}, and {ious[-1]:.1%} at the end."]
     if len(ious) > 2 and ious[-1] - ious[-1 - lately] >= RISING:
         says.append("It was still rising: more --epochs should help.")

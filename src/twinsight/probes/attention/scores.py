@@ -15,7 +15,7 @@ from twinsight.errors import UserError
 from twinsight.probes.attention.figures import classes_figure, heads_figure, masses_figure
 from twinsight.probes.attention.maps import Look, look_inside
 from twinsight.probes.attention.regions import center_prior, class_pixels, shuffled
-from twinsight.probes.attention.tally import MASSES, Scored, Tally
+from twinsight.probes.attention.tally import MASSES, Scored, ScoreTally
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.finding import Finding
 from twinsight.probes.images import batches
@@ -123,7 +123,7 @@ class AttentionScores:
     def measure(self, model: Backbone, images: Iterable[Tensor], masks: Iterable[Tensor]) -> Measured:
         """Of one image and mask or more that come one after another; only a batch of them and its maps are held."""
         fresh = self.untrained or untrained_like(model)
-        blocks: dict[str, Tally] = {}
+        blocks: dict[str, ScoreTally] = {}
         rows = {name: self.tally() for name in ("untrained", "random", "center")}
         total, count = torch.zeros(len(self.classes)), 0
         size = model.multiple if self.protocol == "public" else 1
@@ -146,11 +146,11 @@ class AttentionScores:
         scored, others = ({name: tally.scored() for name, tally in some.items()} for some in (blocks, rows))
         return Measured(scored, {"model": list(scored.values())[-1]} | others, total)
 
-    def tally(self) -> Tally:
-        return Tally(self.background(), self.mass, apart=self.protocol == "public")
+    def tally(self) -> ScoreTally:
+        return ScoreTally(self.background(), self.mass, apart=self.protocol == "public")
 
     def truth(self, mask: Tensor, look: Look) -> tuple[Tensor, Tensor | None]:
-        """The pixels of each class by patch, and those that count where it is not just these; see `Tally.add`."""
+        """The pixels of each class by patch, and those that count where it is not just these; see `ScoreTally.add`."""
         pixels = class_pixels(mask, len(self.classes), *grid(look))
         if self.protocol == "foreground":
             return pixels, None

@@ -44,7 +44,7 @@ class Scored:
         }
 
 
-class Tally:
+class ScoreTally:
     """Scores the maps of one block, image by image.
 
     background: a class or None. apart: each class is a region of its own, rather than all of the foreground one; so it
@@ -87,8 +87,8 @@ class Tally:
 
 
 def score(maps: Sequence[Tensor], pixels: Sequence[Tensor], background: int | None, mass: float) -> Scored:
-    """As `Tally`, of maps that are all at hand."""
-    tally = Tally(background, mass)
+    """As `ScoreTally`, of maps that are all at hand."""
+    tally = ScoreTally(background, mass)
     for each in zip(maps, pixels):
         tally.add(*each)
     return tally.scored()

@@ -19,7 +19,7 @@ GAMMA = 0.25
 """Of the colors: under a square root, a transformer's wide and thin tails would still be black."""
 
 
-def strip(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], title: str = "") -> Plot:
+def field_strip(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], title: str = "") -> Plot:
     """The fields side by side, 8 in a row, under a title."""
     columns = min(8, len(fields))
     rows = -(-len(fields) // columns)

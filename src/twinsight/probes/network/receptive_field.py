@@ -13,7 +13,7 @@ from twinsight.errors import UserError
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.finding import Finding
 from twinsight.probes.images import batches, common_crop
-from twinsight.probes.network.field_figures import profiles, strip
+from twinsight.probes.network.field_figures import field_strip, profiles
 from twinsight.probes.network.field_shape import Shape
 from twinsight.probes.network.silent_branches import branches_on
 from twinsight.probes.network.units import central_units, find, short_names, units
@@ -82,7 +82,7 @@ class ReceptiveField:
             measured = {"area": area} | shapes[name]._asdict()
             numbers |= {f"{name.lower()}/{key}": measured[key] for key in measured if key != "center"}
         remark = f"{silent} residual branches start at zero, as in an untrained network; measured with them switched on"
-        figures = {"strip": strip(fields, shapes, remark if silent else ""), "profiles": profiles(fields, shapes)}
+        figures = {"strip": field_strip(fields, shapes, remark if silent else ""), "profiles": profiles(fields, shapes)}
         return Finding(figures, numbers, fields, remarks=(remark,) if silent else (), names=self.caption.names)
 
     def summed_fields(self, model: nn.Module, batch: Tensor) -> Iterator[tuple[str, Tensor]]:

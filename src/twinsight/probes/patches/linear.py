@@ -8,7 +8,7 @@ from torch import Tensor
 from twinsight.backbones.backbone import Backbone
 from twinsight.probes.fits.linear import choose_strength, fit, held_out
 from twinsight.probes.images import over_image
-from twinsight.probes.patches.draw_patches import draw_patches, patches
+from twinsight.probes.patches.labeled import labeled_patches, patches
 from twinsight.probes.probe import inspecting
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 
@@ -32,7 +32,7 @@ def patch_linear(
     convex. Its regularization is chosen on the patches of a fifth of the training images, then all are learned. In
     validation the logits are resized to the image bilinearly. images, masks: one after another, as for `patch_knn`.
     """
-    drawn = draw_patches(backbone, train_images, train_masks, classes, level, memory, seed)
+    drawn = labeled_patches(backbone, train_images, train_masks, classes, level, memory, seed)
     numbers, image = drawn.image.unique(return_inverse=True)
     features, device = drawn.features, drawn.features.device
     counts, held = drawn.counts.to(device), held_out(len(numbers), seed=seed)[image].to(device)

@@ -15,7 +15,7 @@ from twinsight.probes.finding import Finding, Scene
 from twinsight.probes.fits.votes import Memory, vote
 from twinsight.probes.grids import Cell, image_grid
 from twinsight.probes.images import pixels
-from twinsight.probes.patches.draw_patches import draw_patches, majority, patches, upsampled
+from twinsight.probes.patches.labeled import labeled_patches, majority, patches, upsampled
 from twinsight.probes.probe import Subject, column, inspecting
 from twinsight.probes.segmentation.predictions import OPACITY, check, occurring, score
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
@@ -165,5 +165,5 @@ def remember(
     seed: int,
 ) -> Memory:
     """At most `size` of the patches that are not void, each as likely as any other, with the class of most pixels."""
-    drawn = draw_patches(backbone, images, masks, classes, level, size, seed)
+    drawn = labeled_patches(backbone, images, masks, classes, level, size, seed)
     return Memory(F.normalize(drawn.features, dim=1), drawn.counts.argmax(1))

@@ -57,7 +57,7 @@ class Correlation:
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         views = view_pairs(model, self.transform, images, self.seed)
         with inspecting(model) as device:
-            z1, z2 = (embed(model, view, device) for view in views)
+            z1, z2 = (projections(model, view, device) for view in views)
         if not (z1.isfinite().all() and z2.isfinite().all()):
             raise UserError("model: its embeddings are not finite, training has diverged; take an earlier checkpoint")
         c, dead = cross_correlation(z1, z2)
@@ -78,7 +78,7 @@ class Correlation:
         )
 
 
-def embed(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:
+def projections(model: Any, views: Sequence[Tensor], device: torch.device) -> Tensor:
     """(N, D) float64 on the CPU: a method's projections, or the embeddings of a backbone."""
     backbone = model.trunk if is_method(model) else model
     project = model.project if projects(model) else backbone

@@ -34,7 +34,7 @@ SMALL = 0.6
 """Width of a smaller view in the figure, as a share of a large one's: not to scale, for the caption must fit."""
 
 
-class Drawn(NamedTuple):
+class DrawnView(NamedTuple):
     """A view with the parameters that made it."""
 
     params: Params
@@ -65,7 +65,7 @@ class AugmentedViews:
         if not len(images):
             raise UserError("images: none given; views need at least 1")
         pipelines = views_of(model, self.transform, images).views
-        rows: list[tuple[np.ndarray, list[Drawn]]] = []
+        rows: list[tuple[np.ndarray, list[DrawnView]]] = []
         ious, areas = [], []
         for i, image in enumerate(map(pixels, images)):
             rng = np.random.default_rng([self.seed, i])
@@ -105,9 +105,9 @@ def view_pairs(model: Any, transform: MultiView | None, images: Sequence[Tensor]
     return [[torch.from_numpy(view).permute(2, 0, 1) for view in same] for same in zip(*drawn)]
 
 
-def draw_view(view: View, image: np.ndarray, rng: np.random.Generator) -> Drawn:
+def draw_view(view: View, image: np.ndarray, rng: np.random.Generator) -> DrawnView:
     params = view.draw(rng, *image.shape[:2])
-    return Drawn(params, view.apply(image, params))
+    return DrawnView(params, view.apply(image, params))
 
 
 def iou(a: Box, b: Box) -> float:
@@ -132,7 +132,7 @@ def applied(params: Params) -> str:
     return ", ".join(name for name, there in done.items() if there) or "crop only"
 
 
-def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]], note: str = "") -> Plot:
+def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[DrawnView]]], note: str = "") -> Plot:
     """A row each: the image with its crops, the views of the largest size, then the smaller ones in two lines."""
     sides = [view.shape[0] for _, view in rows[0][1]]
     large = [k for k, side in enumerate(sides) if side == max(sides)]
@@ -142,7 +142,7 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]], note: str =
     unit = min(1.8, PAGE / (1 + len(large) + SMALL * columns))
     colors, title = distinct_colors(len(sides)), 9 if unit > 1.2 else 7
 
-    def height(image: np.ndarray, drawn: Sequence[Drawn]) -> float:
+    def height(image: np.ndarray, drawn: Sequence[DrawnView]) -> float:
         first = unit * max(1.0, image.shape[0] / image.shape[1]) + text_height([drawn[k] for k in large], unit)
         below = [text_height([drawn[k] for k in line], SMALL * unit) for line in (small[:columns], small[columns:])]
         return max(first, 2 * SMALL * unit + sum(below) + 0.1 if small else 0)
@@ -180,12 +180,12 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[Drawn]]], note: str =
     return Plot(unit * (1 + len(large) + SMALL * columns), sum(heights) + 0.25 + 0.2 * bool(note), draw)
 
 
-def caption(drawn: Drawn, width: float) -> str:
+def caption(drawn: DrawnView, width: float) -> str:
     """What was done to a view, in lines that fit `width` inches."""
     return fill(applied(drawn.params), int(width / LETTER))
 
 
-def text_height(drawn: Sequence[Drawn], width: float) -> float:
+def text_height(drawn: Sequence[DrawnView], width: float) -> float:
     """Inches that the longest of these views' captions takes."""
     return 0.06 + 0.11 * max((caption(view, width).count("\n") + 1 for view in drawn), default=0)
 

@@ -15,7 +15,7 @@ from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.finding import Finding
 from twinsight.probes.probe import Subject, effective_rank, inspecting
 from twinsight.probes.views.alarms import ALARMS, LOG, Row, diagnose, panel
-from twinsight.probes.views.correlation import cross_correlation, embed
+from twinsight.probes.views.correlation import cross_correlation, projections
 from twinsight.probes.views.crops import view_pairs
 
 
@@ -55,7 +55,7 @@ class Health:
         numbers: dict[str, float] = {"images": len(images), "noise_floor": 1 / math.sqrt(len(images))}
         with inspecting(network) as device:
             for place, part in asked.items():
-                signs = vital_signs(embed(part, first, device), embed(part, second, device))
+                signs = vital_signs(projections(part, first, device), projections(part, second, device))
                 numbers |= {f"{place}/{name}": value for name, value in signs.items()}
         history = [{name.removeprefix(LOG): value for name, value in row.items()} for row in self.history()]
         alarms = diagnose(numbers, history)

@@ -44,7 +44,7 @@ def upsampled(labels: Tensor, look: Look) -> Tensor:
     return labels[patch_of_pixel((look.maps.shape[1], look.maps.shape[2]), look.extent, look.size)]
 
 
-class Drawn(NamedTuple):
+class LabeledPatches(NamedTuple):
     """M patches: (M, D) float32 features, (M, classes) float32 pixels of each class, (M,) int64 numbers of images."""
 
     features: Tensor
@@ -52,7 +52,7 @@ class Drawn(NamedTuple):
     image: Tensor
 
 
-def draw_patches(
+def labeled_patches(
     backbone: Backbone,
     images: Iterable[Tensor],
     masks: Iterable[Tensor],
@@ -60,7 +60,7 @@ def draw_patches(
     level: int,
     size: int,
     seed: int,
-) -> Drawn:
+) -> LabeledPatches:
     """At most `size` of the patches that are not void, each as likely as any other: those of the least random keys."""
     generator = torch.Generator().manual_seed(seed)
     kept: list[tuple[Tensor, ...]] = []
@@ -80,7 +80,7 @@ def draw_patches(
     if not held:
         raise UserError("masks: no patch of the memory is labeled, all is void; take other images")
     features, counts, _, numbers = least(kept, size)
-    return Drawn(features, counts, numbers)
+    return LabeledPatches(features, counts, numbers)
 
 
 def least(kept: list[tuple[Tensor, ...]], size: int) -> tuple[Tensor, ...]:
