@@ -49,7 +49,7 @@ LIGHT = [
     ROOT / f"{name}.py"
     for name in ("cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment")
 ] + [file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))]
-TO_BE_SPLIT = {"options/commands.py", "options/probes.py", "commands/demo.py"}
+TO_BE_SPLIT = {"commands/demo.py"}
 GENERATED = {"api/keywords.py"}
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 
