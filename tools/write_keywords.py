@@ -9,9 +9,10 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from twinsight.options.choices import sections
-from twinsight.options.commands import Evaluate, Look, Predict, Pretrain, Segment
+from twinsight.options.commands import Evaluate, Predict, Pretrain, Segment
 from twinsight.options.data import DATA
 from twinsight.options.describe import help_of
+from twinsight.options.look import Look
 from twinsight.options.marks import FLAT, bare, notes
 from twinsight.options.probes import PROBES
 from twinsight.options.values import alternatives

@@ -17,316 +17,328 @@ class PretrainKeywords(TypedDict, total=False):
     """Options of `twinsight.pretrain`."""
 
     epochs: int
-    max_minutes: float | None
-    """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
-    checkpoint_minutes: float
-    """Save at least every so many minutes within an epoch; the first step and the end of an epoch save too."""
+    """Number of passes over the training images."""
     batch_size: int
-    """Images per step and process."""
+    """Images per step per process."""
     accumulate: int
-    """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
-    optimizer: Literal["adamw", "lars", "sgd"]
+    """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     lr: float
     """Peak learning rate."""
+    warmup_epochs: float | None
+    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of --epochs, at most
+    10."""
+    final_lr: float
+    """Learning rate at the end of the cosine, as a fraction of the peak."""
+    find_lr: bool
+    """Search for a learning rate first (Smith, 2017), print it and use it."""
+    find_batch_size: bool
+    """Search for the largest batch size that fits in memory, print it and use it."""
+    max_minutes: float | None
+    """Stop and save after this many minutes, to be resumed later. Schedules still span all epochs."""
+    early_stopping: int | None
+    """Stop after this many validations without improvement."""
+    val_every: int
+    """Epochs between validations."""
+    seed: int
+    """Seed of the weights, the order of images and their augmentation."""
+    optimizer: Literal["adamw", "lars", "sgd"]
+    """Update rule."""
     bias_lr: float | None
     """Peak learning rate of biases and norms. Default: that of the weights."""
     weight_decay: float | Sequence[float]
-    """Of weights; biases, norms, tokens and position embeddings have none. Two numbers: from the first to the
-    second by a cosine over the run."""
+    """Weight decay, not applied to biases, norms, tokens and position embeddings. Two numbers: go from the first to
+    the second along a cosine over the run."""
     momentum: float
-    """Of sgd and lars; beta 1 of adamw."""
-    warmup_epochs: float | None
-    """Epochs of linear warm-up, followed by a cosine. Default: a tenth of them, at most 10."""
-    final_lr: float
-    """What the cosine ends at, as a share of the peak."""
+    """Momentum of sgd and lars, beta 1 of adamw."""
     layer_decay: float
-    """Factor of the learning rate from each of the backbone's layers to the one before it."""
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     clip: float | None
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient. Default: no limit."""
     ema: float | None
-    """Validate and export an exponential moving average of the weights, of this decay."""
+    """Validate and export an exponential moving average of the weights with this decay."""
     swa: float | None
-    """Validate and export the mean of the weights from this share of the epochs on (Izmailov, 2018)."""
-    early_stopping: int | None
-    """Stop after so many validations without improvement."""
-    keep: int
-    """How many of the best checkpoints to keep, beside the last."""
-    val_every: int
-    """Epochs between validations."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"]
-    """auto: bf16 where the processor has it natively, else fp32."""
-    checkpointing: bool
-    """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of
-    the memory for a second forward, with the same gradients."""
-    compile: bool
-    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; CPUs gain
-    nothing."""
+    """Validate and export the mean of the weights over the epochs after this fraction of the run (Izmailov et al.,
+    2018)."""
     workers: int | None
-    """Processes that load data. Default: by the machine."""
-    devices: int | None
-    """How many GPUs (or CPU processes) to train on. Default: all GPUs, or one CPU process."""
+    """Processes that load images. Default: set automatically."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
+    """Number format: bf16, fp16, fp32, or auto, which is bf16 on hardware that supports it natively, otherwise
+    fp32."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    find_lr: bool
-    """Search a learning rate first (Smith, 2017), print it and use it."""
-    find_batch_size: bool
-    """Search the largest batch size that fits first, print it and use it."""
+    """cpu, gpu, mps or auto (GPU if present)."""
+    devices: int | None
+    """Number of GPUs, or of CPU processes. Default: all GPUs, or one CPU process."""
+    checkpointing: bool
+    """Recompute each block of the backbone in the backward pass instead of storing its activations: less memory,
+    one more forward pass, the same gradients."""
+    compile: bool
+    """Compile the backbone's blocks with torch.compile. The first steps are slow, and CPUs gain nothing."""
+    probe: str
+    """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
+    auto: those that suit the model; none: no probes."""
+    probe_images: File | None
+    """Folder of images to probe. Default: a spread of the images in --data."""
+    probe_size: int | None
+    """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
+    probe_budget: float
+    """Largest fraction of the training time to spend on probes; those that are due wait. The first and the last
+    look are always taken."""
+    run: File | None
+    """Directory for the run. Default: a new one in runs/."""
+    resume: File | None
+    """Continue this run from its last checkpoint, with the options in its config.yaml."""
+    overwrite: bool
+    """Replace an existing run. It is deleted once the new run has saved its first checkpoint."""
+    keep: int
+    """Number of best checkpoints to keep, besides the last one."""
+    checkpoint_minutes: float
+    """Save at least this often within an epoch, in minutes. The first step and the end of each epoch are saved
+    too."""
     log: Sequence[Literal["tensorboard", "wandb"]]
-    """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
+    """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
     log_every: int
     """Steps between two rows of metrics.csv."""
-    probe: str
-    """Looks inside while training, separated by commas: NAME, or NAME@5 for every 5 epochs, NAME@500steps,
-    NAME@5:16 on 16 images; auto chooses by the network, none looks at nothing. `twinsight look --help` names
-    them."""
-    probe_images: File | None
-    """Look at the images of this folder. Default: at images of --data, evenly chosen."""
-    probe_size: int | None
-    """Bring probes' images down to so many pixels on the shorter side. Default: by the probe, 224 at most to
-    pretrain."""
-    probe_budget: float
-    """Share of the training's time that probes may take; what is due waits. The first and last look are always
-    taken."""
-    run: File | None
-    """Directory of the run, made anew. Default: runs/COMMAND-WHAT-N."""
-    resume: File | None
-    """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
-    overwrite: bool
-    """Replace the run that is there, which goes once the new one has its first checkpoint."""
-    seed: int
+    method: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    """Self-supervised method, or FILE.py with one of your own."""
+    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
     weights: File | None
-    """Start from these weights of the same backbone: a run directory, a weights file or an official name
-    (`twinsight weights` lists them)."""
+    """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight
+    weights`)."""
+    attention: Mapping[str, Any] | Buildable
     accumulate_exact: bool
-    """With --accumulate N the loss sees the images of all N steps at once: the gradient of one large batch in the
-    memory of a small one, for a second forward (gradient caching; Gao et al., 2021). Only batch norm within the
-    backbone still sees one step's, and with few images a step that undoes most of it: for ViTs, Swins,
+    """With --accumulate N, compute the loss over the images of all N steps: the gradient of one large batch in the
+    memory of a small one, at the cost of a second forward pass (Gao et al., 2021). Batch norm in the backbone still
+    sees one step at a time, which undoes most of the benefit in small steps: use it with ViTs, Swins and
     ConvNeXts."""
     lr_batch: int
-    """Batch size that `lr` and `bias_lr` are for: they are multiplied by (images per update) / this."""
+    """Batch size that --lr and --bias-lr refer to. Both are scaled by (images per update) / this."""
     augment_on: Literal["auto", "workers", "device"]
-    """What colors, blurs and solarizes views: the workers, or the device that trains; auto: that device, if a
-    GPU."""
-    attention: Mapping[str, Any] | Buildable
-    method: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
-    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    """Where views are colored, blurred and solarized. auto: on the GPU if there is one, otherwise in the
+    workers."""
 
 
 class SegmentKeywords(TypedDict, total=False):
     """Options of `twinsight.segment`."""
 
-    window: int | None
-    """Side of sliding windows in pixels. Default: the whole image at once."""
-    overlap: float
-    """Share by which neighboring windows overlap, 0 to 0.9."""
-    scales: Sequence[float]
-    """Sizes of the image over which predictions are averaged."""
-    flip: bool
-    """Average with the prediction of the mirrored image."""
     epochs: int
-    max_minutes: float | None
-    """Stop and save after so many minutes, to be resumed; schedules still count on all epochs."""
-    checkpoint_minutes: float
-    """Save at least every so many minutes within an epoch; the first step and the end of an epoch save too."""
+    """Number of passes over the training images."""
     batch_size: int
-    """Images per step and process."""
+    """Images per step per process."""
     accumulate: int
-    """Steps whose gradients are added up before one update; a loss still sees one step's batch."""
-    optimizer: Literal["adamw", "lars", "sgd"]
+    """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     lr: float
     """Peak learning rate of the backbone."""
+    warmup_epochs: float | None
+    """Epochs of linear warm-up, before the learning rate follows a cosine."""
+    final_lr: float
+    """Learning rate at the end of the cosine, as a fraction of the peak."""
+    find_lr: bool
+    """Search for a learning rate first (Smith, 2017), print it and use it."""
+    find_batch_size: bool
+    """Search for the largest batch size that fits in memory, print it and use it."""
+    max_minutes: float | None
+    """Stop and save after this many minutes, to be resumed later. Schedules still span all epochs."""
+    early_stopping: int | None
+    """Stop after this many validations without improvement."""
+    val_every: int
+    """Epochs between validations."""
+    seed: int
+    """Seed of the weights, the order of images and their augmentation."""
+    optimizer: Literal["adamw", "lars", "sgd"]
+    """Update rule."""
     bias_lr: float | None
     """Peak learning rate of biases and norms. Default: that of the weights."""
     weight_decay: float | Sequence[float]
-    """Of weights; biases, norms, tokens and position embeddings have none. Two numbers: from the first to the
-    second by a cosine over the run."""
+    """Weight decay, not applied to biases, norms, tokens and position embeddings. Two numbers: go from the first to
+    the second along a cosine over the run."""
     momentum: float
-    """Of sgd and lars; beta 1 of adamw."""
-    warmup_epochs: float | None
-    """Epochs of linear warm-up, followed by a cosine. Default: a tenth of them, at most 10."""
-    final_lr: float
-    """What the cosine ends at, as a share of the peak."""
+    """Momentum of sgd and lars, beta 1 of adamw."""
     layer_decay: float
-    """Factor of the learning rate from each of the backbone's layers to the one before it."""
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     clip: float | None
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient. Default: no limit."""
     ema: float | None
-    """Validate and export an exponential moving average of the weights, of this decay."""
+    """Validate and export an exponential moving average of the weights with this decay."""
     swa: float | None
-    """Validate and export the mean of the weights from this share of the epochs on (Izmailov, 2018)."""
-    early_stopping: int | None
-    """Stop after so many validations without improvement."""
-    keep: int
-    """How many of the best checkpoints to keep, beside the last."""
-    val_every: int
-    """Epochs between validations."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"]
-    """auto: bf16 where the processor has it natively, else fp32."""
-    checkpointing: bool
-    """Keep only what enters each block of the backbone, and compute the rest again in the backward: a fraction of
-    the memory for a second forward, with the same gradients."""
-    compile: bool
-    """Compile the backbone's blocks (torch.compile): meant for GPUs, after some slow first steps; CPUs gain
-    nothing."""
+    """Validate and export the mean of the weights over the epochs after this fraction of the run (Izmailov et al.,
+    2018)."""
     workers: int | None
-    """Processes that load data. Default: by the machine."""
-    devices: int | None
-    """How many GPUs (or CPU processes) to train on. Default: all GPUs, or one CPU process."""
+    """Processes that load images. Default: set automatically."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
+    """Number format: bf16, fp16, fp32, or auto, which is bf16 on hardware that supports it natively, otherwise
+    fp32."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    find_lr: bool
-    """Search a learning rate first (Smith, 2017), print it and use it."""
-    find_batch_size: bool
-    """Search the largest batch size that fits first, print it and use it."""
+    """cpu, gpu, mps or auto (GPU if present)."""
+    devices: int | None
+    """Number of GPUs, or of CPU processes. Default: all GPUs, or one CPU process."""
+    checkpointing: bool
+    """Recompute each block of the backbone in the backward pass instead of storing its activations: less memory,
+    one more forward pass, the same gradients."""
+    compile: bool
+    """Compile the backbone's blocks with torch.compile. The first steps are slow, and CPUs gain nothing."""
+    probe: str
+    """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
+    auto: those that suit the model; none: no probes."""
+    probe_images: File | None
+    """Folder of images to probe. Default: a spread of the images in --data."""
+    probe_size: int | None
+    """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
+    probe_budget: float
+    """Largest fraction of the training time to spend on probes; those that are due wait. The first and the last
+    look are always taken."""
+    window: int | None
+    """Side of a sliding window in pixels. Default: the whole image at once."""
+    overlap: float
+    """Fraction by which neighboring windows overlap."""
+    scales: Sequence[float]
+    """Average predictions over these scales of the image."""
+    flip: bool
+    """Average predictions over the image and its mirror image."""
+    run: File | None
+    """Directory for the run. Default: a new one in runs/."""
+    resume: File | None
+    """Continue this run from its last checkpoint, with the options in its config.yaml."""
+    overwrite: bool
+    """Replace an existing run. It is deleted once the new run has saved its first checkpoint."""
+    keep: int
+    """Number of best checkpoints to keep, besides the last one."""
+    checkpoint_minutes: float
+    """Save at least this often within an epoch, in minutes. The first step and the end of each epoch are saved
+    too."""
     log: Sequence[Literal["tensorboard", "wandb"]]
-    """Further loggers beside metrics.csv; wandb stays offline where there is no login."""
+    """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
     log_every: int
     """Steps between two rows of metrics.csv."""
-    probe: str
-    """Looks inside while training, separated by commas: NAME, or NAME@5 for every 5 epochs, NAME@500steps,
-    NAME@5:16 on 16 images; auto chooses by the network, none looks at nothing. `twinsight look --help` names
-    them."""
-    probe_images: File | None
-    """Look at the images of this folder. Default: at images of --data, evenly chosen."""
-    probe_size: int | None
-    """Bring probes' images down to so many pixels on the shorter side. Default: by the probe, 224 at most to
-    pretrain."""
-    probe_budget: float
-    """Share of the training's time that probes may take; what is due waits. The first and last look are always
-    taken."""
-    run: File | None
-    """Directory of the run, made anew. Default: runs/COMMAND-WHAT-N."""
-    resume: File | None
-    """Go on with this run from its last checkpoint; its own config.yaml is the default of every option."""
-    overwrite: bool
-    """Replace the run that is there, which goes once the new one has its first checkpoint."""
-    seed: int
+    head: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    """Segmentation head, or FILE.py with one of your own."""
+    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
+    weights: File | None
+    """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight
+    weights`)."""
+    freeze: int | Literal["all"]
+    """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
     head_lr: float
     """Peak learning rate of the head."""
-    weights: File | None
-    """Weights of the backbone: a run directory, a file or an official name (`twinsight weights` lists them).
-    Default: as --backbone.pretrained says."""
-    freeze: int | Literal["all"]
-    """Freeze the whole backbone (all), or its stem and first blocks."""
     loss: str
-    """A weighted sum, such as cross-entropy+0.5*dice, of cross-entropy, dice, focal, jaccard, lovasz."""
+    """Sum of cross-entropy, dice, focal, jaccard, lovasz, such as cross-entropy+0.5*dice."""
     class_weights: Sequence[float] | None
-    """Weight of each class in the cross-entropy and focal losses."""
+    """Weight of each class in the cross-entropy and focal losses. Default: 1 for each."""
     label_smoothing: float
-    """Of the cross-entropy."""
+    """Label smoothing of the cross-entropy."""
     focal_gamma: float
     """Exponent of the focal loss."""
     aux_weight: float
-    """Weight of an auxiliary FCN head on a shallower level; 0 for none."""
+    """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
     augment: Mapping[str, Any] | Buildable
-    head: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
-    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
 
 
 class EvaluateKeywords(TypedDict, total=False):
     """Options of `twinsight.evaluate`."""
 
     window: int | None
-    """Side of sliding windows in pixels. Default: the whole image at once."""
+    """Side of a sliding window in pixels. Default: the whole image at once."""
     overlap: float
-    """Share by which neighboring windows overlap, 0 to 0.9."""
+    """Fraction by which neighboring windows overlap."""
     scales: Sequence[float]
-    """Sizes of the image over which predictions are averaged."""
+    """Average predictions over these scales of the image."""
     flip: bool
-    """Average with the prediction of the mirrored image."""
+    """Average predictions over the image and its mirror image."""
     probe: str | None
-    """Judge the backbone without a decoder, beside the same network untrained. Names separated by commas:
-    attention, patches, linear on data with masks; knn, linear on a class-folder."""
+    """Judge the backbone, beside the same network untrained. Names separated by commas: attention, patches and
+    linear for data with masks; knn and linear for a class-folder."""
     size: int | None
-    """With --probe: bring images down to so many pixels on the shorter side. Default: 480 with masks, else 224, of
-    which the middle square is taken."""
+    """Shrink images so that the shorter side has at most this many pixels. Default: 480 with masks, otherwise 224,
+    of which the central square is used."""
     protocol: Literal["foreground", "public"]
-    """With --probe attention: what heads are compared with. foreground: all that is not background, as one region.
-    public: each class with its own best head, as the public script for DINO on VOC does."""
+    """What --probe attention compares heads with. foreground: everything but the background, as one region. public:
+    each class with its own best head, as in the public script for DINO on VOC."""
     workers: int | None
-    """Processes that load data. Default: by the machine."""
+    """Processes that load images. Default: set automatically."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] | None
-    """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else
-    fp32."""
+    """Number format: bf16, fp16, fp32, or auto (bf16 on hardware that supports it natively, otherwise fp32).
+    Default: that of the training."""
 
 
 class PredictKeywords(TypedDict, total=False):
     """Options of `Model.predict`."""
 
     window: int | None
-    """Side of sliding windows in pixels. Default: the whole image at once."""
+    """Side of a sliding window in pixels. Default: the whole image at once."""
     overlap: float
-    """Share by which neighboring windows overlap, 0 to 0.9."""
+    """Fraction by which neighboring windows overlap."""
     scales: Sequence[float]
-    """Sizes of the image over which predictions are averaged."""
+    """Average predictions over these scales of the image."""
     flip: bool
-    """Average with the prediction of the mirrored image."""
-    batch_size: int | None
-    """Images of one size that are segmented at once. Default: as many as pay, by their size."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"] | None
-    """Default: what the run was trained and validated in. auto: bf16 where the processor has it natively, else
-    fp32."""
+    """Average predictions over the image and its mirror image."""
     bits: Literal[8, 10, 12, 14, 16] | None
-    """How many of their bits 16-bit images fill. Default: as in the training, else by the largest value of a
-    sample."""
+    """Bits in use of 16-bit images. Default: as in the training, otherwise found from a sample's largest value."""
     max_megapixels: float | None
-    """Refuse larger images before they are decoded. Default: as in the training."""
+    """Refuse larger images before decoding them. Default: as in the training."""
+    batch_size: int | None
+    """Images of one size to segment at once. Default: chosen by their size."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] | None
+    """Number format: bf16, fp16, fp32, or auto (bf16 on hardware that supports it natively, otherwise fp32).
+    Default: that of the training."""
 
 
 class LookKeywords(TypedDict, total=False):
     """Options of `twinsight.look`: of all probes, each of which takes its own."""
 
-    size: int | None
-    """Bring images down to so many pixels on the shorter side. Default: 480 for what is shown pixel by pixel, 224
-    for embeddings, none for predictions."""
     sample: int | None
-    """How many images of --data. Default: by the probe."""
+    """Number of images to take from --data. Default: depends on the probe."""
+    size: int | None
+    """Shrink images so that the shorter side has at most this many pixels. Default: 480 for what is shown pixel by
+    pixel, 224 for embeddings, no limit for predictions."""
     split: Literal["train", "val"] | None
-    """Of --data. Default: val for a segmenter, else train."""
+    """Split of --data. Default: val for a segmenter, otherwise train."""
     blocks: Sequence[int]
-    """Blocks to look at, counted from 0 (figures count from 1); negative ones from the last."""
+    """Blocks to look at, counted from 0 (figures count from 1); -1 is the last."""
     query: Literal["auto", "class", "mean"]
-    """Whose attention: the class token's or the mean over all patches'; auto: class where there is one."""
+    """Whose attention: the class token's (class) or the mean over all patches (mean). auto: class if it exists."""
     at: Sequence[float] | None
-    """The attention of the patch at x y, shares of the image's width and height, instead."""
+    """Show the attention of the patch at x y instead, given as fractions of the image's width and height."""
     mass: float
-    """Share of a head's attention that its mask holds."""
+    """Fraction of a head's attention that its mask covers."""
     rollout: bool
-    """Attention rollout over all blocks too (Abnar and Zuidema, 2020)."""
+    """Show attention rollout over all blocks too (Abnar and Zuidema, 2020)."""
     seed: int
-    """Of the attention in random places."""
+    """Seed of the attention in random places."""
     protocol: Literal["foreground", "public"]
-    """foreground: all that is not background is one region, and void counts nowhere. public: as the public script
-    for DINO on VOC, each class with its own best head, images cropped to whole patches, void under a mask a
-    mistake."""
+    """What heads are compared with. foreground: everything but the background, as one region, ignoring void.
+    public: each class with its own best head, as in the public script for DINO on VOC, which crops images to whole
+    patches and counts void under a mask as a mistake."""
     layers: Sequence[str]
-    """Names of layers, as named_modules() has them. Default: --count of them, evenly spaced."""
+    """Names of layers, as in named_modules(). Default: --count layers, evenly spaced."""
     count: int
-    """How many layers where none is named, first and last included."""
+    """Number of layers if none is named, including the first and the last."""
     threshold: float
-    """Share of the maximum above which a pixel counts to the field's area."""
+    """Fraction of the maximum above which a pixel belongs to the receptive field."""
     shown: int
-    """Show so many of the features; the numbers are of all."""
+    """Number of features to draw. The numbers cover all of them."""
     draws: int
-    """How many times the views are drawn for each image."""
+    """Number of draws of the views for each image."""
     level: int
-    """Level of the backbone, a stage or a block; negative ones count from the deepest."""
+    """Level of the backbone: a stage or a block; -1 is the deepest."""
     k: int
-    """Neighbors that vote."""
+    """Number of neighbors that vote."""
     memory: int
-    """Most patches to compare with."""
+    """Largest number of patches to compare with."""
     projection: Literal["pca", "tsne"]
-    """Principal components, or t-SNE (pip install 'twinsight[tsne]')."""
+    """pca: principal components; tsne: t-SNE (pip install 'twinsight[tsne]')."""
     perplexity: float
-    """Of t-SNE: about how many neighbors a point has."""
+    """Perplexity of t-SNE: roughly the number of neighbors of a point."""
     thumbnails: int
-    """Most images to draw."""
+    """Largest number of images to draw."""
     queries: int
-    """How many images, the first, are queries."""
+    """Number of images to find neighbors of, the first ones."""
     ks: Sequence[int]
-    """Numbers of neighbors that vote."""
+    """Numbers of neighbors to try."""
     temperature: float
-    """A vote weighs exp(cosine similarity / temperature)."""
+    """A neighbor's vote has the weight exp(cosine similarity / temperature)."""
     scalars: Sequence[str]
-    """Columns of metrics.csv. Default: all that a run logs, by group."""
+    """Columns of metrics.csv to draw. Default: all that a run logs, by group."""
 
 
 class DataKeywords(TypedDict, total=False):
@@ -337,40 +349,40 @@ class DataKeywords(TypedDict, total=False):
     val_count: int
     """Number of validation images."""
     size: int
-    """Side of an image in pixels."""
+    """Side of an image, in pixels."""
     seed: int
-    """Seed of the scenes (not of the training)."""
+    """Seed of the scenes, independent of the training's --seed."""
     objects: int
-    """Most objects in an image."""
+    """Largest number of objects in an image."""
     crowding: float
     """Probability of each object after the first."""
     radius: Sequence[float]
-    """Radius of an object, smallest and largest, as a share of the image's side."""
+    """Smallest and largest radius of an object, as fractions of the image's side."""
     texture: float
-    """Loudness of the background, 0 to 1."""
+    """Contrast of the background's texture."""
     cache: File | None
-    """Folder in which to keep all training images (and masks) decoded, 3 bytes a pixel (4 with masks), once for all
-    epochs and runs."""
+    """Folder for a decoded copy of the training images, shared by all epochs and runs: 3 bytes per pixel, 4 with
+    masks."""
     bits: Literal[8, 10, 12, 14, 16] | None
-    """How many of their bits 16-bit images fill (12 of an X-ray). Default: by the largest value of a sample of
-    them; a run keeps what was found."""
+    """Bits in use of 16-bit images, such as 12 for X-rays. Default: found from the largest value in a sample of
+    them, and kept in the run."""
     max_megapixels: float
-    """Refuse larger images before they are decoded."""
+    """Refuse larger images before decoding them."""
     tolerate: float
-    """How many broken images to leave out, each named once: a share of all below 1, else a number. In a training
-    the next image takes the place of each."""
+    """Largest number of broken images to skip, or, below 1, largest fraction. Each is named once; in a training the
+    next image takes its place."""
     download: bool
-    """Fetch it into root first (2 GB) where it is missing."""
+    """Download it into root (2 GB) if it is missing."""
     version: Literal["164k", "10k"]
-    """Which of the two."""
+    """Release: 164k (stuffthingmaps) or 10k (.mat files)."""
     masks: File | None
-    """Folder of masks: one PNG of class indices per image, of the same name; 255 is void."""
+    """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
     classes: File | None
-    """File with one class name per line. Default: classes.txt in root or in the masks' folder."""
+    """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
     val_fraction: float
-    """Share of train held out for validation where neither folders nor lists state a val."""
+    """Fraction of the images to hold out for validation if neither folders nor lists name a validation split."""
     values: Sequence[int] | None
-    """The value in the masks of each class, class 0 first: 0 255 for binary masks. Default: 0 1 2 ..."""
+    """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: Sequence[int] | None
-    """Values in the masks that count nowhere; 0 alone for classes numbered from 1. Default: 255, unless a class has
+    """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has
     it."""
