@@ -50,6 +50,16 @@ def spoken(words: Callable[[str], str]) -> Iterator[None]:
         _words.reset(token)
 
 
+@contextmanager
+def without_tables() -> Iterator[None]:
+    """While this lasts, no result is printed: a caller from Python gets it returned."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def remarked(show: Callable[..., None]) -> Callable[..., None]:
     """Warnings shown as before, but for remarks, which are printed as plain lines."""
 

@@ -30,6 +30,8 @@ def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
         if file.stat().st_size > most:
             raise UserError(f"{source}: is larger than {most:,} bytes, so it is not what is read here; name another")
         text = file.read_text(encoding="utf-8-sig")
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{source}: {(error.strerror or str(error)).lower()}; check the path") from error
     except ValueError as error:  # a null byte in the name, or bytes that are no UTF-8

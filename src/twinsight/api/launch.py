@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twinsight.commands import pretrain, segment
-from twinsight.console import told
+from twinsight.console import told, without_tables
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.options.build import label
@@ -27,7 +27,8 @@ def launch(options: Any, command: str) -> Path:
     if Device(options.accelerator).processes(options.devices) > 1:
         in_others(options, command)
     else:
-        COMMANDS[command](options)
+        with without_tables():
+            COMMANDS[command](options)
     return folder
 
 
@@ -43,7 +44,9 @@ def in_others(options: Any, command: str) -> None:
         where = ["--resume", str(options.resume)] if options.resume else ["--run", str(options.run)]
         line = [sys.executable, "-m", "twinsight", command, *where, "--config", str(config)]
         line += ["--overwrite"] if options.overwrite else []
-        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        with subprocess.Popen(
+            line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        ) as process:
             assert process.stderr is not None
             try:
                 message = follow(process.stderr)

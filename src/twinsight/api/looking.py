@@ -52,7 +52,7 @@ def look(probe: str, models: Any, images: Any = None, **options: Any) -> Any:
     Example:
         >>> finding = twinsight.look("features", "random:test_resnet", [np.zeros((64, 64, 3), np.uint8)] * 2)
         >>> list(finding.figures)
-        ['features']
+        ['components', 'channels']
     """
     if probe not in PROBES:
         raise UserError(f"probe {probe!s:.60}: there is no such probe; {suggest(str(probe), list(PROBES))}")

@@ -83,6 +83,11 @@ class Model:
 
         Returns:
             (N, dim) float32 on the CPU, not normalized; for an iterator, an iterator of (dim,).
+
+        Example:
+            >>> model = twinsight.load("random:test_resnet", device="cpu")
+            >>> model.embed([np.zeros((32, 32, 3), np.uint8), np.zeros((40, 64, 3), np.uint8)]).shape
+            torch.Size([2, 96])
         """
         return self._computed(images, size, batch_size, lambda batch: self.backbone(batch))
 
@@ -105,6 +110,10 @@ class Model:
         Returns:
             (N, C, h, w) float32 on the CPU; for an iterator, an iterator of (C, h, w). A ViT's have passed its final
             norm. Sides that are no multiple of the patch size are padded on the right and below.
+
+        Example:
+            >>> model.features(np.zeros((64, 96, 3), np.uint8)).shape
+            torch.Size([1, 96, 2, 3])
         """
         return self._computed(images, size, batch_size, lambda batch: self.backbone.features(batch, (level,)).maps[0])
 
@@ -157,6 +166,11 @@ class Model:
 
         Raises:
             UserError: if the network has no attention that can be laid over the image, as a ResNet.
+
+        Example:
+            >>> vit = twinsight.load("random:test_vit", device="cpu")
+            >>> vit.attention(np.zeros((160, 160, 3), np.uint8)).shape
+            torch.Size([1, 2, 10, 10])
         """
         return self._computed(
             images, size, batch_size, lambda batch: attention_maps(self.backbone, batch, (block,), query, at).maps[0]
@@ -191,6 +205,12 @@ class Model:
 
         Raises:
             UserError: for a network that is no segmenter, and for what is no image.
+
+        Example:
+            >>> segmenter = twinsight.load(folder / "segmenter", device="cpu")
+            >>> prediction = segmenter.predict(np.zeros((40, 50, 3), np.uint8), flip=True)
+            >>> prediction.mask.shape, prediction.overlay.size
+            ((40, 50), (50, 40))
         """
         if not isinstance(self.module, SegmentationModel):
             raise UserError(

@@ -43,7 +43,7 @@ def load(
     Example:
         >>> model = twinsight.load("random:test_resnet", device="cpu")
         >>> model.embed(np.zeros((40, 50, 3), np.uint8)).shape
-        torch.Size([1, 512])
+        torch.Size([1, 96])
     """
     import torch
 

@@ -21,6 +21,11 @@ class Run:
 
     Attributes:
         folder: the directory.
+
+    Example:
+        >>> run = twinsight.Run(folder / "segmenter")
+        >>> run.options["head"]["name"], run.command, run.finished
+        ('linear', 'segment', True)
     """
 
     def __init__(self, folder: str | os.PathLike[str]):

@@ -67,9 +67,9 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def read_classes(file: Path) -> dict[str, dict[str, str]]:
     """The row of each class. Raises UserError for what is no such table."""
-    rows = {}
+    rows, text = {}, read_text(file)
     try:
-        for row in csv.DictReader(StringIO(read_text(file))):
+        for row in csv.DictReader(StringIO(text)):
             label = row.pop("class")
             rows[label] = row
             for cell in row.values():
