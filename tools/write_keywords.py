@@ -8,6 +8,7 @@ from textwrap import fill
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from twinsight.api.calls import in_python
 from twinsight.options.choices import sections
 from twinsight.options.commands import Evaluate, Predict, Pretrain, Segment
 from twinsight.options.data import DATA
@@ -77,7 +78,7 @@ def keywords(name: str, classes: Sequence[Any], left_out: Sequence[str], doc: st
         parts = dict.fromkeys(part for kind in types for part in spelled(kind).split(" | "))
         yield f"    {key}: {' | '.join(parts)}\n"
         if helps[key]:
-            text = helps[key].replace("\\", "\\\\")
+            text = in_python(helps[key], {})
             yield (
                 fill(f'"""{text}"""', 116, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
                 + "\n"

@@ -25,7 +25,7 @@ class PretrainKeywords(TypedDict, total=False):
     lr: float
     """Peak learning rate."""
     warmup_epochs: float | None
-    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of --epochs, at most
+    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of epochs, at most
     10."""
     final_lr: float
     """Learning rate at the end of the cosine, as a fraction of the peak."""
@@ -77,7 +77,7 @@ class PretrainKeywords(TypedDict, total=False):
     """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
     auto: those that suit the model; none: no probes."""
     probe_images: File | None
-    """Folder of images to probe. Default: a spread of the images in --data."""
+    """Folder of images to probe. Default: a spread of the images in data."""
     probe_size: int | None
     """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
     probe_budget: float
@@ -107,12 +107,12 @@ class PretrainKeywords(TypedDict, total=False):
     weights`)."""
     attention: Mapping[str, Any] | Buildable
     accumulate_exact: bool
-    """With --accumulate N, compute the loss over the images of all N steps: the gradient of one large batch in the
+    """With accumulate=N, compute the loss over the images of all N steps: the gradient of one large batch in the
     memory of a small one, at the cost of a second forward pass (Gao et al., 2021). Batch norm in the backbone still
     sees one step at a time, which undoes most of the benefit in small steps: use it with ViTs, Swins and
     ConvNeXts."""
     lr_batch: int
-    """Batch size that --lr and --bias-lr refer to. Both are scaled by (images per update) / this."""
+    """Batch size that lr and bias_lr refer to. Both are scaled by (images per update) / this."""
     augment_on: Literal["auto", "workers", "device"]
     """Where views are colored, blurred and solarized. auto: on the GPU if there is one, otherwise in the
     workers."""
@@ -181,7 +181,7 @@ class SegmentKeywords(TypedDict, total=False):
     """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
     auto: those that suit the model; none: no probes."""
     probe_images: File | None
-    """Folder of images to probe. Default: a spread of the images in --data."""
+    """Folder of images to probe. Default: a spread of the images in data."""
     probe_size: int | None
     """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
     probe_budget: float
@@ -252,7 +252,7 @@ class EvaluateKeywords(TypedDict, total=False):
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 with masks, otherwise 224,
     of which the central square is used."""
     protocol: Literal["foreground", "public"]
-    """What --probe attention compares heads with. foreground: everything but the background, as one region. public:
+    """What probe attention compares heads with. foreground: everything but the background, as one region. public:
     each class with its own best head, as in the public script for DINO on VOC."""
     workers: int | None
     """Processes that load images. Default: set automatically."""
@@ -287,12 +287,12 @@ class LookKeywords(TypedDict, total=False):
     """Options of `twinsight.look`: of all probes, each of which takes its own."""
 
     sample: int | None
-    """Number of images to take from --data. Default: depends on the probe."""
+    """Number of images to take from data. Default: depends on the probe."""
     size: int | None
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 for what is shown pixel by
     pixel, 224 for embeddings, no limit for predictions."""
     split: Literal["train", "val"] | None
-    """Split of --data. Default: val for a segmenter, otherwise train."""
+    """Split of data. Default: val for a segmenter, otherwise train."""
     blocks: Sequence[int]
     """Blocks to look at, counted from 0 (figures count from 1); -1 is the last."""
     query: Literal["auto", "class", "mean"]
@@ -310,7 +310,7 @@ class LookKeywords(TypedDict, total=False):
     public: each class with its own best head, as in the public script for DINO on VOC, which crops images to whole
     patches and counts void under a mask as a mistake."""
     layers: Sequence[str]
-    """Names of layers, as in named_modules(). Default: --count layers, evenly spaced."""
+    """Names of layers, as in named_modules(). Default: count layers, evenly spaced."""
     count: int
     """Number of layers if none is named, including the first and the last."""
     threshold: float
@@ -351,7 +351,7 @@ class DataKeywords(TypedDict, total=False):
     size: int
     """Side of an image, in pixels."""
     seed: int
-    """Seed of the scenes, independent of the training's --seed."""
+    """Seed of the scenes, independent of the training's seed."""
     objects: int
     """Largest number of objects in an image."""
     crowding: float
