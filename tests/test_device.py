@@ -4,7 +4,7 @@ import psutil
 import pytest
 import torch
 
-from twinsight.assemble.training import count_processes
+from twinsight.assemble.training import Machine
 from twinsight.commands import pretrain
 from twinsight.device import Device, choose_device, resident_peak
 from twinsight.errors import UserError
@@ -88,7 +88,7 @@ def test_a_training_on_the_cpu_leaves_the_gpu_alone(gpu, tmp_path, monkeypatch):
         method=BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
         backbone=TimmOptions(name="test_resnet"), data=ShapesOptions(count=8, size=32),
     )  # fmt: skip
-    assert count_processes(options) == 1
+    assert Machine.choose(options).processes == 1
     pretrain.run(options)
     assert any("probe/correlation/seconds" in row for row in read_rows(tmp_path / "run/metrics.csv"))
 

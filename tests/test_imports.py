@@ -29,13 +29,13 @@ MAY_IMPORT = {
     "backbones": FREE | {"backbones", "layers"},
     "heads": FREE | {"heads", "backbones", "layers"},
     "methods": FREE | {"methods", "backbones", "layers", "data.views"},
-    "segmentation": FREE | {"segmentation", "backbones", "heads.head"},
+    "segmentation": FREE | {"segmentation", "backbones", "heads.head", "console"},
     "probes": FREE | {"probes", "backbones", "layers", "data", "segmentation.metrics", "methods.method"},
     "training": FREE | {"training", "device", "data", "backbones", "heads", "methods", "probes", "layers",
                         "segmentation", "runs", "console"},
     "report": FREE | {"report", "runs", "options", "console", "probes", "segmentation", "training", "ours"},
     "assemble": FREE | {"assemble", "options", "runs", "console", "device", "outputs", "ours", "data", "backbones",
-                        "heads", "methods", "segmentation", "probes", "training"},
+                        "heads", "methods", "segmentation", "probes", "training", "report"},
     "judging": FREE | {"judging", "assemble", "options", "console", "device", "data", "backbones", "segmentation",
                        "probes"},
     "cli": {"errors", "console", "dispatch"},
@@ -46,9 +46,12 @@ MAY_IMPORT = {
     "__init__": {"api", "errors", "probes"},
 }  # fmt: skip
 LIGHT = [
-    ROOT / f"{name}.py"
-    for name in ("cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment")
-] + [file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))]
+    *(ROOT / f"{name}.py" for name in (
+        "cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment",
+        "assemble/checks", "assemble/looks", "commands/pretrain", "commands/segment",
+    )),
+    *(file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))),
+]  # fmt: skip
 TO_BE_SPLIT = {"commands/demo.py"}
 GENERATED = {"api/keywords.py"}
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}

@@ -1,6 +1,7 @@
 """Where output goes: results to stdout, everything else to stderr; of several processes only the first speaks."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -58,6 +59,12 @@ def without_tables() -> Iterator[None]:
         yield
     finally:
         console.quiet = before
+
+
+def loading(what: str) -> None:
+    """Say that libraries are being loaded, unless they are there already."""
+    if "torch" not in sys.modules:
+        told(f"loading {what}")
 
 
 def remarked(show: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,7 @@
 """The device that computes, the precision it computes in, and the memory it has."""
 
 import sys
+from contextlib import AbstractContextManager
 
 import psutil
 import torch
@@ -16,7 +17,9 @@ def choose_device(accelerator: str) -> torch.device:
 class Device:
     """What --accelerator stands for on this machine: one place to ask what it can do.
 
-    torch: the device, as PyTorch names it. Raises UserError for one that this machine lacks.
+    name: "gpu", "mps" or "cpu", as Lightning names it. torch: the device, as PyTorch names it.
+
+    Raises UserError for one that this machine lacks.
     """
 
     def __init__(self, accelerator: str = "auto"):
@@ -24,6 +27,7 @@ class Device:
         name = next(name for name, there in present.items() if there) if accelerator == "auto" else accelerator
         if not present[name]:
             raise UserError(f"--accelerator {name}: this machine has none; leave it out")
+        self.name = name
         self.torch = torch.device({"gpu": "cuda"}.get(name, name))
         self.cuda = name == "gpu"
 
@@ -64,6 +68,11 @@ class Device:
     def peak_memory(self) -> int:
         """Most bytes that this process has held at once: of the GPU where it computes on one, else of the machine."""
         return torch.cuda.max_memory_allocated() if self.cuda else resident_peak()
+
+
+def own_randomness() -> AbstractContextManager[None]:
+    """What is drawn inside changes no random number that is drawn outside, on the CPU or on the GPU that is in use."""
+    return torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_initialized() else [])
 
 
 def resident_peak() -> int:

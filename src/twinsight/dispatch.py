@@ -13,10 +13,8 @@ from twinsight.options.overview import below, overview
 from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
-LOADS = dict.fromkeys(("demo", "pretrain", "segment"), "PyTorch and Lightning") | dict.fromkeys(
-    ("evaluate", "predict", "look", "weights"), "PyTorch"
-)
-"""What each command needs that takes seconds to import; the others start at once."""
+LOADS = {"demo": "PyTorch and Lightning"} | dict.fromkeys(("evaluate", "predict", "look", "weights"), "PyTorch")
+"""What each command needs that takes seconds to import; the others start at once, and trainings check first."""
 
 
 HELP = ("-h", "--help", "--help-all", "help")

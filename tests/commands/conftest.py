@@ -1,11 +1,15 @@
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from twinsight.assemble import segmenting
+from twinsight.commands import segment
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Segment
 from twinsight.options.data import PairOptions, ShapesOptions
 from twinsight.options.heads import LinearOptions
+from twinsight.segmentation.metrics import Scores
 
 DATA = ShapesOptions(count=8, val_count=4, size=32)
 
@@ -20,10 +24,15 @@ def segment_options(run: Path | None, **changes) -> Segment:
     return Segment(run=run, **given | changes)
 
 
+def trained(options: Segment) -> tuple[Scores, Path]:
+    """The scores of the last validation, and the run."""
+    with patch.object(segmenting, "print_scores", wraps=segmenting.print_scores) as printed:
+        run = segment.run(options)
+    return printed.call_args.args[0], run
+
+
 @pytest.fixture(scope="session")
 def segmenter_run(tmp_path_factory) -> Path:
-    from twinsight.commands import segment
-
     run = tmp_path_factory.mktemp("segment") / "run"
     segment.run(segment_options(run, epochs=2, lr=1e-2, head_lr=1e-1))
     return run

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, segment_options
+from conftest import DATA, segment_options, trained
 from PIL import Image
 
 from twinsight.assemble.open import load_segmenter
 from twinsight.cli import main
-from twinsight.commands import evaluate, predict, segment
+from twinsight.commands import evaluate, predict
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
@@ -124,7 +124,8 @@ def bf16_run(tmp_path_factory):
         accelerator="cpu",
         backbone=TimmOptions(name="test_vit"),
     )
-    return folder / "run", data, segment.run(options)
+    scores, run = trained(options)
+    return run, data, scores
 
 
 def test_validation_evaluate_and_predict_agree_to_the_pixel(bf16_run, tmp_path, capfd):

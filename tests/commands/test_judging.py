@@ -8,11 +8,12 @@ import torch
 from conftest import DATA
 
 from twinsight.assemble.open import open_model
-from twinsight.assemble.probing import make_probing
+from twinsight.assemble.probing import make_probing, plan_looks
 from twinsight.cli import main
 from twinsight.commands import evaluate, pretrain
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.folder import Folder
+from twinsight.data.samples import Dataset
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
@@ -178,8 +179,13 @@ def subjects():
     return {"backbone": network, "network": network, "method": network}
 
 
+def probing(spec: str, data: Dataset):
+    modules = subjects()
+    return make_probing(plan_looks(spec, modules, data), modules, data, data, None, 0.05)
+
+
 def test_labels_of_a_class_folder_reach_the_probes(photos):
-    watching = make_probing(Pretrain(probe="knn:24,linear:24"), subjects(), ClassFolder(photos))
+    watching = probing("knn:24,linear:24", ClassFolder(photos))
     for one in watching[0].scheduled:
         assert one.probe.labels == ["blue"] * 8 + ["green"] * 8 + ["red"] * 8
 
@@ -188,11 +194,11 @@ def test_without_labels_or_masks_a_training_is_not_begun(photos):
     plain = Folder(photos)
     for name in ("knn", "linear"):
         with pytest.raises(UserError, match=f"--probe {name}: needs labels or masks"):
-            make_probing(Pretrain(probe=name), subjects(), plain)
+            probing(name, plain)
     for name in ("patches", "scores"):
         with pytest.raises(UserError, match=f"--probe {name}: needs masks"):
-            make_probing(Pretrain(probe=f"{name}@5"), subjects(), ClassFolder(photos))
-    assert make_probing(Pretrain(probe="knn,patches"), subjects(), Shapes(count=20, size=32))
+            probing(f"{name}@5", ClassFolder(photos))
+    assert probing("knn,patches", Shapes(count=20, size=32))
 
 
 def test_data_check_reads_both_splits_of_a_class_folder(photos, capfd):

@@ -1,18 +1,27 @@
 """What can be refused is refused before anything is loaded, decoded or searched."""
 
+import subprocess
+import sys
+from copy import deepcopy
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from conftest import DATA, segment_options
 
 from twinsight.assemble import open as opening
-from twinsight.assemble.training import open_run
+from twinsight.assemble import pretraining, segmenting, training
+from twinsight.assemble.checks import open_run
+from twinsight.backbones import hub
 from twinsight.commands import pretrain, segment
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions, ShapesOptions
+from twinsight.options.heads import FusionGateOptions, LinearOptions
 from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.plain import read_yaml
 from twinsight.runs.directory import Run
 
 
@@ -36,8 +45,8 @@ def work(monkeypatch) -> None:
         raise AssertionError("began to work")
 
     for module, name in (
-        (pretrain, "make_backbone"), (segment, "make_model"), (opening, "load_weights"), (pretrain, "cached"),
-        (segment, "cached"), (pretrain, "found_lr"), (segment, "found_lr"),
+        (pretraining, "build_parts"), (segmenting, "build_parts"), (opening, "load_weights"), (training, "cached"),
+        (pretraining, "found_lr"), (segmenting, "found_lr"), (hub, "fetch"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, expensive)
     monkeypatch.setattr(ShapesOptions, "open", expensive)
@@ -84,6 +93,108 @@ def test_options_that_contradict_one_another(tmp_path, work, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         pretrain.run(options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "sentence"),
+    [
+        ("segment", {"head": LinearOptions(levels=(9,))}, "level 9: the backbone has"),
+        ("segment", {"head": FusionGateOptions()}, "has no attention to record; choose others"),
+        ("segment", {"freeze": 99}, "--freeze 99: test_resnet has"),
+        ("segment", {"backbone": TimmOptions(name="resnet51")}, "timm has no such model"),
+        ("segment", {"loss": "foo"}, "is no loss"),
+        ("segment", {"label_smoothing": 0.1, "loss": "dice"}, "--label-smoothing: only cross-entropy"),
+        ("segment", {"head": FusionGateOptions(), "checkpointing": True}, "--checkpointing: cannot be combined"),
+        ("segment", {"weights": Path("nowhere.pt")}, "--weights nowhere.pt: no such file"),
+        ("pretrain", {"backbone": TimmOptions(name="resnet51", pretrained=True)}, "timm has no such model"),
+        ("pretrain", {"attention": AttentionTermOptions(sharpness=1.0)}, "has no attention to record"),
+        ("pretrain", {"probe": "nothing"}, "--probe nothing: there is no such probe"),
+        ("pretrain", {"probe_images": Path("nowhere")}, "--probe-images nowhere: no such folder"),
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit(tmp_path, work, command, changes, sentence):
+    """Found on a sketch of the network, before the data are opened."""
+    module, options = COMMANDS[command]
+    with pytest.raises(UserError, match=sentence):
+        module.run(options(tmp_path / "run", **changes))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "sentence"),
+    [
+        ("segment", {"class_weights": (1.0, 2.0)}, "--class-weights: 2 given, but the data set has"),
+        ("segment", {"batch_size": 9}, "--batch-size: 9 is more than the 8 images"),
+        ("pretrain", {"probe": "predictions"}, "--probe predictions: asks a segmenter"),
+        ("pretrain", {"probe": "attention"}, "--probe attention: this backbone has no attention"),
+        ("pretrain", {"probe": "knn"}, "--probe knn: needs labels or masks"),
+    ],
+    ids=str,
+)
+def test_what_the_data_decide(tmp_path, monkeypatch, command, changes, sentence):
+    """Found before anything is built."""
+    module, options = COMMANDS[command]
+    (photos := tmp_path / "photos").mkdir()
+    cv2.imwrite(str(photos / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    data = FolderOptions(root=photos) if command == "pretrain" else DATA
+    for parts in (pretraining, segmenting):
+        monkeypatch.setattr(parts, "build_parts", None)
+    with pytest.raises(UserError, match=sentence):
+        module.run(options(tmp_path / "run", **{"data": data, "batch_size": 4} | changes))
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+REFUSED_AT_THE_DOOR = """
+import sys
+from twinsight.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print([name for name in ("torch", "numpy", "lightning") if name in sys.modules])
+"""
+
+
+def test_refusals_that_load_no_pytorch(tmp_path):
+    folder = begun(tmp_path / "run", "pretrain")
+    for given in (
+        f"pretrain --run {folder}", "pretrain --ema 0.9 --swa 0.5", "segment --weights no/where.pt",
+        "segment --head fusion-gate --compile", "pretrain --probe nothing",
+    ):  # fmt: skip
+        command = [sys.executable, "-c", REFUSED_AT_THE_DOOR, *given.split()]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_options_are_left_as_they_were(tmp_path):
+    options = pretrain_options(tmp_path / "run", find_lr=True, find_batch_size=True)
+    before = deepcopy(options)
+    pretrain.run(options)
+    assert options == before
+    kept = read_yaml(tmp_path / "run/config.yaml")
+    assert (kept["find_lr"], kept["find_batch_size"], kept["batch_size"]) == (False, False, 16)
+    assert kept["lr"] != options.lr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_training_returns_its_run(tmp_path, command, capfd):
+    """And says what came of it, where the weights and the report are, and what to do next."""
+    module, options = COMMANDS[command]
+    run = tmp_path / "run"
+    assert module.run(options(run)) == run
+    said = capfd.readouterr().err
+    weights = {"pretrain": "backbone.safetensors", "segment": "model.safetensors"}[command]
+    assert f"{command}: done. " in said
+    assert f"run {run} | weights {run / weights}" in said
+    assert f"report {run / 'report.html'}" in said
+    assert f"    twinsight evaluate {run}" in said
+    resumed = options(None, resume=run)
+    assert module.run(resumed) == run  # it has ended
+    (run / weights).unlink()
+    assert module.run(resumed) == run
+    assert (run / weights).is_file()
+    assert module.run(options(None, dry_run=True)) is None
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -18,6 +18,7 @@ from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions, ShapesOptions
 from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.runs.rows import read_rows
+from twinsight.training.pretrainer import Pretrainer
 
 
 def options(run: Path | None, **changes) -> Pretrain:
@@ -143,7 +144,7 @@ def test_a_run_that_fails_keeps_what_it_logged(tmp_path, monkeypatch):
         if self.global_step == 2:
             raise UserError("no more")
 
-    monkeypatch.setattr(pretrain.Pretrainer, "on_before_optimizer_step", fail)
+    monkeypatch.setattr(Pretrainer, "on_before_optimizer_step", fail)
     with pytest.raises(UserError, match="no more"):
         pretrain.run(options(tmp_path / "run"))
     assert read_rows(tmp_path / "run/metrics.csv")[0]["train/loss"] > 0

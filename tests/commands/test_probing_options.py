@@ -26,7 +26,8 @@ def options(run, **changes) -> Pretrain:
 def names(spec: str, backbone: str = "test_resnet") -> list[tuple]:
     network = Backbone(backbone)
     subjects = {"backbone": network, "network": network, "method": network}
-    watching = probing.make_probing(Pretrain(probe=spec), subjects, Shapes(count=40, size=32))
+    data = Shapes(count=40, size=32)
+    watching = probing.make_probing(probing.plan_looks(spec, subjects, data), subjects, data, data, None, 0.05)
     return [(s.name, s.every, s.unit, len(s.images)) for one in watching for s in one.scheduled]
 
 
@@ -39,8 +40,9 @@ def test_interval_and_images_of_each():
 
 
 def test_auto_suits_the_network():
-    assert [name for name, *_ in names("auto")] == ["views", "correlation", "features", "erf"]
-    assert [name for name, *_ in names("auto", "test_vit")] == ["views", "correlation", "features", "attention"]
+    usual = ["views", "correlation", "health", "features"]
+    assert [name for name, *_ in names("auto")] == [*usual, "erf"]
+    assert [name for name, *_ in names("auto", "test_vit")] == [*usual, "attention"]
     assert names("none") == []
 
 
@@ -69,7 +71,7 @@ def test_images_of_a_folder(tmp_path):
 def test_a_pretraining_leaves_figures_numbers_and_a_report(tmp_path):
     run = pretrain.run(options(tmp_path / "run", probe="auto", probe_budget=1.0, epochs=2))
     figures = run / "figures"
-    assert {folder.name for folder in figures.iterdir()} == {"views", "correlation", "features", "erf"}
+    assert {folder.name for folder in figures.iterdir()} == {"views", "correlation", "health", "features", "erf"}
     assert len(list((figures / "views").glob("*.png"))) == 1
     assert (figures / "correlation" / "matrix-0000008.png").is_file()
     assert (figures / "correlation" / "strip.png").is_file()

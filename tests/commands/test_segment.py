@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from conftest import segment_options
+from conftest import segment_options, trained
 from safetensors.torch import load_file
 
 from twinsight.commands import segment
@@ -15,7 +15,7 @@ from twinsight.training.best import Record
 
 
 def train(folder, **changes):
-    return segment.run(segment_options(folder / "run", **changes)), folder / "run"
+    return trained(segment_options(folder / "run", **changes))
 
 
 def best(run):

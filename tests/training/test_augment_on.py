@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from twinsight.assemble import training
 from twinsight.commands import pretrain
 from twinsight.device import Device
 from twinsight.options.backbones import TimmOptions
@@ -63,8 +64,10 @@ def test_the_same_losses(tmp_path, colored, changes):
 def test_by_itself_only_a_gpu_colors(tmp_path, colored, monkeypatch, device):
     chosen = Device("cpu")
     chosen.cuda = device == "cuda"
-    monkeypatch.setattr(pretrain, "Device", lambda _: chosen)
-    pretrain.run(options(tmp_path / "run", epochs=1, accelerator="cpu"))
+    for memory in ("free_memory", "peak_memory"):
+        monkeypatch.setattr(chosen, memory, lambda *_: 2**30)
+    monkeypatch.setattr(training, "Device", lambda _: chosen)
+    pretrain.run(options(tmp_path / "run", epochs=1, accelerator="cpu", devices=1))
     assert colored == [device == "cuda"] * 10
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import Tiny
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
@@ -146,5 +147,5 @@ def test_the_optimizer_gets_the_student_with_its_depths():
 
 
 def test_a_method_needs_no_hooks():
-    module = Pretrainer(nn.Identity(), Optimization())
+    module = Pretrainer(Tiny(), Optimization())
     module.on_before_optimizer_step(torch.optim.SGD([nn.Parameter(torch.ones(1))]))

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from twinsight.assemble import pretraining
 from twinsight.commands import pretrain
 from twinsight.data.folder import Folder
 from twinsight.data.loader import EpochSampler
@@ -42,12 +43,12 @@ def test_twenty_steps(photos, tmp_path, monkeypatch, backbone):
     """
     made: list[nn.Module] = []
 
-    class Keeping(pretrain.Pretrainer):
+    class Keeping(pretraining.Pretrainer):
         def __init__(self, method, *args):
             made.append(copy.deepcopy(method))
             super().__init__(method, *args)
 
-    monkeypatch.setattr(pretrain, "Pretrainer", Keeping)
+    monkeypatch.setattr(pretraining, "Pretrainer", Keeping)
     options = Pretrain(
         run=tmp_path / "run", epochs=STEPS * BATCH // 32, batch_size=BATCH, lr=1e-4, lr_batch=BATCH, warmup_epochs=0,
         final_lr=1, weight_decay=0, workers=2, log_every=1, precision="fp32", probe="none", seed=3,

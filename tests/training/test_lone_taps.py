@@ -112,7 +112,7 @@ def test_only_for_bf16_on_a_cpu(tmp_path):
     def guarded(precision: str, kind: str) -> bool:
         device = Device("cpu")
         device.torch = torch.device(kind)
-        found = Training(1, precision=precision).callbacks(Run(tmp_path), device)
+        found = Training(1, precision=precision, device=device).callbacks(Run(tmp_path))
         return any(isinstance(callback, LoneTaps) for callback in found)
 
     assert guarded("bf16", "cpu")

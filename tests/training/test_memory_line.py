@@ -3,14 +3,14 @@
 import pytest
 
 from twinsight.assemble import planning
+from twinsight.assemble.segmenting import step_loss
 from twinsight.backbones.backbone import Backbone
 from twinsight.commands import pretrain
-from twinsight.commands.segment import step_loss
 from twinsight.data.shapes import Shapes
 from twinsight.device import Device
 from twinsight.heads.linear import Linear
 from twinsight.options.backbones import TimmOptions
-from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
 from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
 from twinsight.segmentation.inference import Inference
@@ -27,23 +27,25 @@ def test_told_before_the_first_step(tmp_path, monkeypatch, capfd, free, warned):
     )  # fmt: skip
     pretrain.run(options)
     err = capfd.readouterr().err
-    assert err.index("memory: about 0.0 GB of the ") < err.index("waiting for the first batch")
+    assert err.index("memory: needs about ") < err.index("waiting for the first batch")
     for option in ("--find-batch-size", "--checkpointing", "--accumulate N --accumulate-exact"):
         assert (option in err) == warned
 
 
-def test_validation_on_large_images_counts(monkeypatch, capfd):
+def test_validation_on_large_images_counts(capfd):
     """Beside a training on crops of 32 pixels; the estimate follows the size of the images."""
     model = SegmentationModel(backbone := Backbone("test_resnet"), Linear(backbone.dims, backbone.strides, 21))
-    options = Segment(batch_size=2, precision="fp32", accelerator="cpu")
+    step = planning.Step(model, lambda model, batch: step_loss(model, batch, 32), 2, None)
     needed = [
-        planning.validation_memory(options, model, Inference(), Shapes(count=1, size=size), Device("cpu"))
-        for size in (800, 1600)
+        planning.validation_memory(step, Inference(), Shapes(count=1, size=size), Device("cpu")) for size in (800, 1600)
     ]
     logits = 21 * 4 * (1600**2 - 800**2)
     assert logits < needed[1] - needed[0] < 4 * logits
-    monkeypatch.setattr(Device, "free_memory", lambda *_: 1.05 * needed[1])
-    planning.tell_memory(options, model, lambda model, batch: step_loss(model, batch, 32), validation=needed[1])
+    planning.tell_memory(step, 2, 1.05 * needed[1], validation=needed[1])
     err = capfd.readouterr().err
-    assert f"{needed[1] / 1e9:.1f} GB to validate on whole images of the " in err
+    assert f"{planning.size(needed[1])} to validate on whole images; " in err
     assert "make room with --window 512" in err
+
+
+def test_sizes_are_said_in_fitting_units():
+    assert [planning.size(count) for count in (35e6, 999e6, 1e9, 12.34e9)] == ["35 MB", "999 MB", "1.0 GB", "12.3 GB"]

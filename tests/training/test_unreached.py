@@ -9,8 +9,8 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from twinsight.assemble.segmenting import step_loss
 from twinsight.backbones.backbone import Backbone
-from twinsight.commands.segment import step_loss
 from twinsight.options.build import build
 from twinsight.options.heads import HEADS, FcnOptions
 from twinsight.segmentation.model import SegmentationModel

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from twinsight.assemble.checks import refuse_recording
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.demands import described
@@ -117,10 +118,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         classes, palette = load_classes(run / "classes.json")
         if untrained:
             options = parse(Segment, "segment", [], tree, run / "config.yaml")
-            options = replace(
-                options, weights=None, backbone=replace(options.backbone, **pretrained_off(options.backbone))
-            )
-            model: SegmentationModel = make_model(options, len(classes)).eval().to(device)
+            model: SegmentationModel = make_model(options, len(classes), empty=True).eval().to(device)
         else:
             model, options = load_segmenter(run, checkpoint, device)
         subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
@@ -139,12 +137,13 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
     return Opened(name, subjects, method.views(), run, options=options)
 
 
-def make_backbone(options: Any, weights: Path | None, resumed: bool = False) -> Backbone:
-    """The backbone with the weights to start from; of a resumed run as it is made, since its checkpoint has them all,
-    wherever the first ones have gone.
+def make_backbone(options: Any, weights: Path | None, empty: bool = False) -> Backbone:
+    """The backbone with the weights to start from.
+
+    empty: without them, since a checkpoint has them all, wherever the first ones have gone.
     """
-    backbone = build(options, **(pretrained_off(options) if resumed else {}))
-    if weights is not None and not resumed:
+    backbone = build(options, **(pretrained_off(options) if empty else {}))
+    if weights is not None and not empty:
         load_weights(backbone, weights)
     return backbone
 
@@ -168,9 +167,7 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
             f"twinsight segment --resume {shlex.quote(str(run))}"
         )
     classes, _ = load_classes(run / "classes.json")
-    options.weights, options.checkpointing, options.compile = None, False, False
-    options.backbone = replace(options.backbone, **pretrained_off(options.backbone))
-    model = make_model(options, len(classes))
+    model = make_model(replace(options, checkpointing=False, compile=False), len(classes), empty=True)
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""
     load_whole(model, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
@@ -187,8 +184,9 @@ def pretrained_off(backbone: Any) -> dict[str, bool]:
     return {"pretrained": False} if hasattr(backbone, "pretrained") else {}
 
 
-def make_model(options: Segment, num_classes: int) -> SegmentationModel:
-    backbone = make_backbone(options.backbone, options.weights, options.resume is not None)
+def make_model(options: Segment, num_classes: int, empty: bool = False) -> SegmentationModel:
+    """empty: see `make_backbone`. Raises UserError if its parts do not fit one another."""
+    backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
     if options.freeze != 0:
@@ -201,9 +199,6 @@ def make_model(options: Segment, num_classes: int) -> SegmentationModel:
         level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
         aux = build(FcnOptions(level=max(0, level)), *shape)
     model = SegmentationModel(backbone, build(options.head, *shape), aux)
-    for name in ("checkpointing", "compile"):
-        if getattr(options, name) and reads_attention(model.head):
-            raise UserError(
-                f"--{name}: cannot be combined with --head {options.head.name}, which records attention; leave it out"
-            )
+    if reads_attention(model.head):
+        refuse_recording(options)
     return model

@@ -1,34 +1,70 @@
-"""What a training will cost, printed before its first step."""
+"""What a training will cost, found out and said before its first step."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from twinsight.assemble.training import count_processes
 from twinsight.console import console, told
 from twinsight.data.samples import Dataset
 from twinsight.device import Device
-from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.training import TrainingOptions
 from twinsight.runs.directory import Run
 from twinsight.segmentation.inference import Inference, at_once
 from twinsight.segmentation.metrics import best_class
-from twinsight.training.estimate import Cost, Loss, fits, inference_memory, step_memory
+from twinsight.training.estimate import Cost, Loss, cost, fits, inference_memory, largest_batch, step_memory
 from twinsight.training.trainer import explained
 
 
-def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mapping[str, object]) -> None:
+@dataclass(frozen=True)
+class Step:
+    """A training step that is followed without computing it.
+
+    slots: numbers that the optimizer keeps for each parameter. parts, autocast: see `estimate.tensor_bytes`. remedies:
+    options that make a step take less memory.
+    """
+
+    model: nn.Module
+    loss: Loss
+    slots: int
+    autocast: torch.dtype | None
+    parts: int = 1
+    remedies: str = "--find-batch-size, --checkpointing"
+
+    def cost(self) -> Cost:
+        return cost(self.model, self.loss, self.slots, self.parts, self.autocast)
+
+    def memory(self, batch: int) -> int:
+        """Bytes at the fullest moment. Raises UserError for a batch that the network does not take."""
+        try:
+            return step_memory(self.model, self.loss, batch, self.slots, self.parts, self.autocast)
+        except ValueError as error:
+            raise explained(error) from error
+
+    def largest_batch(self, images: int, device: Device) -> int:
+        """The largest that fits on the device, of at most so many images; says which."""
+        found = largest_batch(self.cost(), images // self.parts, device.free_memory())
+        told(f"--find-batch-size: {found}")
+        return found
+
+
+def optimizer_slots(optimizer: str) -> int:
+    """Numbers that the optimizer keeps for each parameter."""
+    return 2 if optimizer == "adamw" else 1
+
+
+def print_plan(step: Step, batch: int, steps: int, rows: Mapping[str, object]) -> None:
     """What a dry run prints."""
     table = Table(show_header=False, box=None, pad_edge=False)
+    each = step.cost()
     facts = {
         **rows,
         "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
-        "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} an image)",
-        "memory": f"about {each.memory(batch) / 1e9:.2f} GB: {each.fixed / 1e9:.2f} for weights, gradients and "
-        f"optimizer, {each.per_image / 2**20:.1f} MB an image of the batch",
+        "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} per image)",
+        "memory": f"about {size(each.memory(batch))}: {size(each.fixed)} for weights, gradients and optimizer, "
+        f"{size(each.per_image)} per image of the batch",
         "steps": f"{steps}",
     }
     for name, value in facts.items():
@@ -36,26 +72,26 @@ def print_plan(model: nn.Module, each: Cost, batch: int, steps: int, rows: Mappi
     console.print(table)
 
 
-def updates(images: int, options: TrainingOptions, parts: int = 1) -> int:
+def updates(images: int, processes: int, batch: int, accumulate: int, epochs: int, parts: int = 1) -> int:
     """Updates of a whole training: an epoch ends with one, however few steps it adds up.
 
     parts: steps that a loss sees at once.
     """
-    batches = images // count_processes(options) // options.batch_size // parts
-    return -(-batches * parts // options.accumulate) * options.epochs
+    batches = images // processes // batch // parts
+    return -(-batches * parts // accumulate) * epochs
 
 
-def tell_schedule(options: TrainingOptions, run: Run) -> None:
+def tell_schedule(epochs: int, run: Run) -> None:
     """What becomes of the schedule of a resumed run that is to have another number of epochs."""
-    before = run.begun.get("epochs", options.epochs)
-    if before != options.epochs:
+    before = run.begun.get("epochs", epochs)
+    if before != epochs:
         told(
-            f"--epochs: {options.epochs} instead of {before}: from here on, learning rate and all else that follows a "
-            f"schedule are where a run of {options.epochs} epochs would have them at this step"
+            f"--epochs: {epochs} instead of {before}: from here on, learning rate and all else that follows a "
+            f"schedule are where a run of {epochs} epochs would have them at this step"
         )
 
 
-def validation_memory(options: Segment, model: nn.Module, inference: Inference, val: Dataset, device: Device) -> int:
+def validation_memory(step: Step, inference: Inference, val: Dataset, device: Device) -> int:
     """Bytes to validate on the largest of three images, as many at a time as validation takes of its size."""
     shapes = [val.image(place).shape[:2] for place in (0, len(val) // 2, len(val) - 1)]
     height, width = max(shapes, key=lambda shape: shape[0] * shape[1])
@@ -64,30 +100,23 @@ def validation_memory(options: Segment, model: nn.Module, inference: Inference, 
         few = torch.zeros(at_once(height * width, device.torch), 3, height, width, dtype=torch.uint8)
         return best_class(inference.scores(shadow, few))
 
-    return inference_memory(model, predict, optimizer_slots(options), device.autocast_dtype(options.precision))
+    return inference_memory(step.model, predict, step.slots, step.autocast)
 
 
-def optimizer_slots(options: TrainingOptions) -> int:
-    """Numbers that the optimizer keeps of each parameter."""
-    return 2 if options.optimizer == "adamw" else 1
-
-
-def tell_memory(options: TrainingOptions, model: nn.Module, loss: Loss, parts: int = 1, validation: int = 0) -> None:
-    """What a training will take of the memory, before the first step; what to do if it does not fit.
+def tell_memory(step: Step, batch: int, free: float, validation: int = 0) -> None:
+    """What a training will take of the `free` bytes, before the first step; what to do if it does not fit.
 
     validation: bytes at its fullest moment.
     """
-    device = Device(options.accelerator)
-    slots, dtype = optimizer_slots(options), device.autocast_dtype(options.precision)
-    try:
-        needed = step_memory(model, loss, options.batch_size, slots, parts, dtype)
-    except ValueError as error:
-        raise explained(error) from error
-    free = device.free_memory(device.processes(options.devices))
-    whole = f", {validation / 1e9:.1f} GB to validate on whole images" if validation > needed else ""
-    told(f"memory: about {needed / 1e9:.1f} GB{whole} of the {free / 1e9:.1f} GB that are free")
+    needed = step.memory(batch)
+    whole = f", {size(validation)} to validate on whole images" if validation > needed else ""
+    told(f"memory: needs about {size(needed)}{whole}; {size(free)} free")
     if not fits(validation, free):
-        told("memory: that hardly suffices to validate; make room with --window 512")
+        told("memory: validation will hardly fit; make room with --window 512")
     if not fits(needed, free):
-        exact = " or --accumulate N --accumulate-exact" if isinstance(options, Pretrain) else ""
-        told(f"memory: that hardly fits; make room with --find-batch-size, --checkpointing{exact}")
+        told(f"memory: training will hardly fit; make room with {step.remedies}")
+
+
+def size(count: float) -> str:
+    """A number of bytes, as people read it."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,7 +1,7 @@
-"""Probes for a training, from the options that name them."""
+"""From what --probe asks for to what looks on while a training runs."""
 
-import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,84 +10,93 @@ import numpy as np
 from torch import nn
 
 from twinsight.assemble.data import sample
-from twinsight.backbones.attention_maps import attention_maps
+from twinsight.assemble.looks import Look, read_look, read_looks
+from twinsight.backbones.attention_maps import attention_blocks
+from twinsight.data.class_folder import ClassFolder
 from twinsight.data.samples import Dataset
 from twinsight.errors import UserError
 from twinsight.options.build import build
-from twinsight.options.choose import suggest
 from twinsight.options.data import FolderOptions
-from twinsight.options.probe import ProbeOptions
-from twinsight.options.probes import PROBES
-from twinsight.options.training import TrainingOptions
-from twinsight.probes.probe import inspecting
 from twinsight.probes.views.snapshots import animate, strip
 from twinsight.runs.rows import read_rows
 from twinsight.training.probing import Probing, Scheduled
 
-SPEC = re.compile(r"(?P<name>[a-z]+)(@(?P<every>[1-9]\d*)(?P<unit>epochs|steps)?)?(:(?P<images>[1-9]\d*))?")
+
+def seen_by_probes(folder: Path | None, data: Dataset) -> Dataset:
+    """The images of --probe-images, else those of the training."""
+    return data if folder is None else build(FolderOptions(root=folder), split="all")
 
 
-def make_probing(options: TrainingOptions, subjects: Mapping[str, nn.Module], data: Dataset) -> list[pl.Callback]:
-    """What looks on while these modules train; empty if nothing is asked for. Raises UserError for an unknown probe."""
-    known = {"classes": data.classes, "palette": data.palette, "transform": None, "history": None}
-    if options.probe_images is not None:
-        data = build(FolderOptions(root=options.probe_images), split="all")
-    scheduled = []
-    for spec in specs(options.probe, subjects, data):
-        found = SPEC.fullmatch(spec)
-        if found is None:
-            raise UserError(f"--probe {spec}: not understood; write NAME, NAME@5, NAME@500steps or NAME@5:16")
-        kind = PROBES.get(found["name"])
-        if kind is None or found["name"] == "curves":
-            raise UserError(f"--probe {found['name']}: there is no such probe; {suggest(found['name'], offered())}")
-        seen = sample(data, int(found["images"] or kind.images), probe_size(options, kind, subjects))
-        if kind.wants and not any(getattr(seen, wanted) for wanted in kind.wants):
+def plan_looks(given: str, subjects: Mapping[str, nn.Module], seen: Dataset) -> list[Look]:
+    """The looks that `given`, as --probe, asks for; "auto" chooses by the network.
+
+    subjects: the modules that can be asked, which may lie on the meta device. seen: what is looked at. Raises UserError
+    for a probe that these modules or images cannot answer; reads no image.
+    """
+    backbone: Any = subjects["backbone"]
+    looks = auto(subjects) if given == "auto" else read_looks(given)
+    for look in looks:
+        subject = target(look).subject
+        if subject not in subjects:
+            raise UserError(f"--probe {look.name}: asks a {subject}, and this training has none; leave it out")
+        if look.name in ("attention", "scores") and not attention_blocks(backbone):
+            raise UserError(f"--probe {look.name}: this backbone has no attention to look at; take erf instead")
+        there = {"masks": bool(seen.classes), "labels": isinstance(seen, ClassFolder)}
+        if look.kind.wants and not any(there[wanted] for wanted in look.kind.wants):
             raise UserError(
-                f"--probe {found['name']}: needs {' or '.join(kind.wants)}, and the images looked at have none; "
+                f"--probe {look.name}: needs {' or '.join(look.kind.wants)}, and the images looked at have none; "
                 "leave it out, or take other --data"
             )
-        probe = build(kind(), **{key: (known | {"labels": seen.labels})[key] for key in kind.given})
-        if probe.subject not in subjects:
-            raise UserError(
-                f"--probe {found['name']}: asks a {probe.subject}, and this training has none; leave it out"
-            )
-        if found["name"] in ("attention", "scores") and not has_attention(subjects["backbone"], data):
-            raise UserError(f"--probe {found['name']}: this backbone has no attention to look at; take erf instead")
-        every = 0 if kind.once else int(found["every"] or 1)
-        unit: Any = found["unit"] or "epochs"
-        scheduled.append(Scheduled(found["name"], probe, seen.images, seen.masks, every, unit))
-    return [Probing(scheduled, subjects, options.probe_budget)] if scheduled else []
+    return looks
 
 
-def probe_size(options: TrainingOptions, kind: type[ProbeOptions], subjects: Mapping[str, nn.Module]) -> int | None:
-    """Pixels that the shorter sides of a probe's images are brought down to; None: as they are."""
-    at_most = 224 if "method" in subjects else None
-    return options.probe_size or min((s for s in (kind.size, at_most) if s is not None), default=None)
-
-
-def specs(given: str, subjects: Mapping[str, nn.Module], data: Dataset) -> Sequence[str]:
-    """The probes asked for; those of "auto" suit the network."""
-    if given == "none":
-        return ()
-    if given != "auto":
-        return given.split(",")
+def auto(subjects: Mapping[str, nn.Module]) -> list[Look]:
+    """The looks that suit the network."""
     if "segmenter" in subjects:
-        return ("predictions",)
-    inside = "attention" if has_attention(subjects["backbone"], data) else "erf"
-    return ("views", "correlation", "features", inside)
+        return [read_look("predictions")]
+    backbone: Any = subjects["backbone"]
+    inside = "attention" if attention_blocks(backbone) else "erf"
+    return [read_look(name) for name in ("views", "correlation", "health", "features", inside)]
 
 
-def has_attention(backbone: Any, data: Dataset) -> bool:
-    with inspecting(backbone) as device:
-        try:
-            attention_maps(backbone, sample(data, 1, 96).images[0][None].to(device))
-        except UserError:
-            return False
-    return True
+def target(look: Look) -> Any:
+    """The class of the probe."""
+    module, _, name = look.kind.target.partition(":")
+    return getattr(import_module(module), name)
 
 
-def offered() -> list[str]:
-    return [name for name in PROBES if name != "curves"]
+def make_probing(
+    looks: Sequence[Look],
+    subjects: Mapping[str, nn.Module],
+    seen: Dataset,
+    data: Dataset,
+    size: int | None,
+    budget: float,
+) -> list[pl.Callback]:
+    """What looks on while these modules train; empty without looks.
+
+    seen: the images looked at. data: of the training, whose classes the model knows. size: pixels that their shorter
+    sides are brought down to; None: by the probe. budget: share of the training's time.
+    """
+    scheduled = []
+    for look in looks:
+        found = sample(seen, look.images, size or own_size(look, subjects))
+        known = {
+            "classes": data.classes,
+            "palette": data.palette,
+            "transform": None,
+            "history": None,
+            "labels": found.labels,
+        }
+        probe = build(look.kind(), **{name: known[name] for name in look.kind.given})
+        scheduled.append(Scheduled(look.name, probe, found.images, found.masks, look.every, look.unit))
+    return [Probing(scheduled, subjects, budget)] if scheduled else []
+
+
+def own_size(look: Look, subjects: Mapping[str, nn.Module]) -> int | None:
+    """Pixels of a probe's images: a pretraining, whose views are small, shows at most 224."""
+    at_most = 224 if "method" in subjects else None
+    return min((size for size in (look.kind.size, at_most) if size is not None), default=None)
 
 
 def draw_history(folder: Path) -> None:

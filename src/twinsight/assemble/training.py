@@ -1,68 +1,126 @@
-"""From options to a training: its run, its processes, its schedule, its end."""
+"""The frame that pretraining and segmentation share: what is decided, what is built, how it runs, how it ends."""
 
 import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from signal import Signals
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.tuner.tuning import Tuner
 
+from twinsight.assemble.checks import check_searches
+from twinsight.assemble.data import cached
+from twinsight.assemble.looks import Look
+from twinsight.assemble.planning import Step, tell_memory, tell_schedule
+from twinsight.assemble.probing import draw_history
 from twinsight.console import RANK, told
+from twinsight.data.loader import Loader, Pairs, Views
+from twinsight.data.samples import Dataset
+from twinsight.data.workers import choose_workers
 from twinsight.device import Device
-from twinsight.errors import Interrupted, UserError
+from twinsight.errors import Interrupted
 from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.training import RunOptions, TrainingOptions
-from twinsight.outputs import check_folder
+from twinsight.options.training import TrainingOptions
+from twinsight.report.record import Record
+from twinsight.report.runs import report_run
+from twinsight.report.verdict import verdict
 from twinsight.runs.directory import Run
 from twinsight.training.last import End
 from twinsight.training.optim import Optimization
-from twinsight.training.trainer import Training, quiet
+from twinsight.training.replacing import Replacing
+from twinsight.training.trainer import Training
+
+Options = TypeVar("Options", Pretrain, Segment)
 
 
-def open_run(options: RunOptions, command: str, what: str) -> Run:
-    """The run that the options name: resumed, or new. Nothing is written yet.
+@dataclass(frozen=True)
+class Machine:
+    """What computes. processes: that train. workers: that load data for each of them."""
 
-    what: the default of --run is runs/COMMAND-WHAT-N.
+    device: Device
+    precision: str
+    processes: int
+    workers: int
+
+    @classmethod
+    def choose(cls, options: Pretrain | Segment) -> "Machine":
+        """Raises UserError for what this machine lacks."""
+        device = Device(options.accelerator)
+        processes = device.processes(options.devices)
+        check_searches(options, processes)
+        workers = choose_workers(options.workers, processes, device.cuda)
+        return cls(device, device.precision(options.precision), processes, workers)
+
+    def free_memory(self) -> float:
+        """Bytes for each process."""
+        return self.device.free_memory(self.processes)
+
+    def autocast(self) -> torch.dtype | None:
+        return self.device.autocast_dtype(self.precision)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[Options]):
+    """What a training has decided before anything is built.
+
+    options: as config.yaml keeps them; the bits of the data are settled in a copy. looks: the probes, and `seen`, the
+    images that they look at. ended: a resumed run has all its epochs. complete: and all its files.
     """
-    if options.resume is None:
-        if options.run is not None:
-            check_folder("run", options.run, options, replaces=True)
-        return Run.new(options.run, command, what, options.overwrite)
-    if options.run is not None:
-        raise UserError("--run: cannot be combined with --resume, which names the run already; leave it out")
-    if options.overwrite:
-        raise UserError("--overwrite: cannot be combined with --resume, which goes on with the run; leave one out")
-    return Run.reopen(options.resume, options, command)
+
+    command: str
+    options: Options
+    run: Run
+    machine: Machine
+    looks: Sequence[Look]
+    seen: Dataset
+    ended: bool
+    complete: bool
 
 
-def count_processes(options: TrainingOptions) -> int:
-    """How many processes will train. Raises UserError for what only one can do."""
-    count = Device(options.accelerator).processes(options.devices)
-    for name in ("find_lr", "find_batch_size"):
-        if count > 1 and getattr(options, name):
-            raise UserError(f"--{name.replace('_', '-')}: one process searches; find it with --devices 1, then give it")
-    return count
+@dataclass(frozen=True)
+class Parts(ABC, Generic[Options]):
+    """What has been built.
+
+    options: with the batch size that was found, if it was asked for. validation: bytes at its fullest moment.
+    """
+
+    plan: Plan[Options]
+    options: Options
+    module: pl.LightningModule
+    samples: Views | Pairs
+    loader: Loader
+    step: Step
+    watching: Sequence[pl.Callback]
+    validation: int = 0
+
+    def begin(self) -> None:
+        """Write what the run's directory holds from the start."""
+
+    @abstractmethod
+    def search(self) -> Options:
+        """Find a learning rate and set it in the module; the options with it."""
+
+    def val_loader(self) -> Loader | None:
+        """None for a training without a validation."""
+        return None
+
+    @abstractmethod
+    def export(self) -> str:
+        """Write the weights for use; says what was written."""
 
 
-def make_training(options: Pretrain | Segment, title: str, monitor: str | None = None) -> Training:
-    Device(options.accelerator)
-    if options.ema is not None and options.swa is not None:
-        raise UserError("--swa: cannot be combined with --ema; choose one average")
-    exact = isinstance(options, Pretrain) and options.accumulate_exact
-    if exact and options.accumulate == 1:
-        raise UserError("--accumulate-exact: needs --accumulate 2 or more, the steps that the loss sees at once")
-    if options.early_stopping is not None and monitor is None:
-        raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
+def make_training(options: Pretrain | Segment, machine: Machine, title: str, monitor: str | None = None) -> Training:
+    exact = isinstance(options, Pretrain) and options.accumulate_exact  # then a batch is all that an update sees
     return Training(
         epochs=options.epochs, seed=options.seed, max_minutes=options.max_minutes,
         checkpoint_minutes=options.checkpoint_minutes, accumulate=1 if exact else options.accumulate,
         clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
-        keep=options.keep, val_every=options.val_every, precision=options.precision,
-        recompute=options.checkpointing or exact, compile=options.compile, devices=options.devices,
-        accelerator=options.accelerator, log=options.log, log_every=options.log_every, monitor=monitor,
-        title=title,
+        keep=options.keep, val_every=options.val_every, precision=machine.precision,
+        recompute=options.checkpointing or exact, compile=options.compile, device=machine.device,
+        processes=machine.processes, log=options.log, log_every=options.log_every, monitor=monitor, title=title,
     )  # fmt: skip
 
 
@@ -77,26 +135,41 @@ def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimizat
     )  # fmt: skip
 
 
-def found_lr(module: pl.LightningModule, loader: Any, accelerator: str) -> float:
-    """The rate at which the loss falls fastest in a sweep over rates (Smith, 2017)."""
-    quiet()
-    with TemporaryDirectory() as folder, torch.random.fork_rng():
-        trainer = pl.Trainer(
-            accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-            max_epochs=1000, default_root_dir=folder,
-        )  # fmt: skip
-        finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
-    rate = finder.suggestion() if finder is not None else None
-    if rate is None:
-        raise UserError("--find-lr: the loss fell nowhere over 60 steps; give --lr")
-    return rate
+def train(parts: Parts[Any], training: Training) -> Path:
+    """Train to the end, export the weights and write the report. Returns the run's directory."""
+    plan, options = parts.plan, parts.options
+    run, exported = plan.run, ""
+    if not plan.ended:
+        tell_memory(parts.step, options.batch_size, plan.machine.free_memory(), parts.validation)
+        tell_schedule(options.epochs, run)
+    end: End = "done"
+    with run.training(options, plan.command):
+        if RANK == 0 and not run.resumed:
+            parts.begin()
+        if not plan.ended:
+            parts.samples.dataset = cached(parts.samples.dataset, options.data, options.data.train)
+            if options.find_lr:
+                options = parts.search()
+                run.save(options, plan.command)
+            watching = [*parts.watching, Replacing(run)]
+            end = training.fit(parts.module, parts.loader, parts.val_loader(), run, run.resumed, watching)
+        if RANK == 0:
+            exported = parts.export()
+            if isinstance(end, str):  # after a signal there may be little time left
+                draw_history(run.folder)
+                report_run(run.folder)
+    announce_end(end, run, plan.command, exported)
+    return run.folder
 
 
-def announce_end(end: End, run: Run, command: str) -> None:
-    """Say where the run lies, or how to go on with it. Raises Interrupted if a signal ended it."""
+def announce_end(end: End, run: Run, command: str, exported: str) -> None:
+    """Say what came of it and what to do next. Raises Interrupted if a signal ended it."""
     if end == "done":
-        told(f"{command}: done, in {run.folder}")
+        found = verdict(Record.read(run.folder))
+        told(f"{command}: done. {' '.join(found.sentences)}")
+        told(f"run {run.folder} | weights {exported} | report {run.folder / 'report.html'}")
+        for purpose, line in found.commands:
+            told(f"{purpose}:\n    {line}")
         return
     how = end if isinstance(end, str) else f"stopped by {end.name}"
     told(f"{command}: {how} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")

@@ -6,6 +6,7 @@ from torch import Tensor
 from twinsight.backbones.attention import CHUNK, AttentionMaps, Query, Reader, recording_attention
 from twinsight.backbones.attention_calls import Call, seeing_attention
 from twinsight.backbones.backbone import Backbone
+from twinsight.errors import UserError
 
 
 @torch.no_grad()
@@ -66,3 +67,20 @@ def attention_rollout(
         reader.refuse("has no attention to record")
     tokens = rolled.shape[1]
     return reader.read(Call((len(images), 1, tokens, tokens), lambda queries: rolled[:, None, queries]))[:, 0]
+
+
+def attention_blocks(backbone: Backbone) -> int:
+    """How many blocks have attention that can be recorded; 0 if it is none, or none of the image's patches.
+
+    Found on a black image, also of a network on the meta device, where it takes no time.
+    """
+    made_for = getattr(getattr(backbone.network, "patch_embed", None), "img_size", None)
+    size = made_for or [2 * max(backbone.strides)] * 2
+    training = [module for module in backbone.modules() if module.training]
+    try:
+        return len(attention_maps(backbone.eval(), torch.zeros(1, 3, *size, device=backbone.mean.device)).blocks)
+    except UserError:
+        return 0
+    finally:
+        for module in training:
+            module.training = True

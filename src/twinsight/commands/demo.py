@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 
+from twinsight.assemble import segmenting
+from twinsight.assemble.checks import check_segment
 from twinsight.assemble.data import sample
 from twinsight.assemble.open import load_segmenter
-from twinsight.commands import pretrain, segment
+from twinsight.commands import pretrain
 from twinsight.console import told
 from twinsight.data.shapes import write
 from twinsight.device import choose_device
 from twinsight.environment import environment
 from twinsight.errors import UserError
-from twinsight.judging.tables import percent
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Demo, Pretrain, Segment
@@ -35,6 +36,7 @@ from twinsight.report.page import Picture, Section, Table, write_page
 from twinsight.runs.directory import Run
 from twinsight.runs.rows import read_rows
 from twinsight.segmentation.metrics import Scores
+from twinsight.segmentation.tables import percent
 
 HEADS = {
     "random": "linear head, frozen random backbone",
@@ -91,9 +93,7 @@ def make(options: Demo) -> None:
     scores: dict[str, Scores] = {}
     for number, (name, what) in enumerate(HEADS.items()):
         told(f"demo {3 + (number == 2)}/4: {what}")
-        result = segment.run(heads[name])
-        assert result is not None  # each of the demo's trainings ends with a validation
-        scores[name] = result
+        scores[name] = segmented(heads[name])
     neighbors = {}
     for name in ("random", "pretrained"):
         told(f"demo: asking the nearest neighbors, {name} backbone")
@@ -101,6 +101,14 @@ def make(options: Demo) -> None:
     told("demo: drawing the page")
     report(out, data, scores, neighbors, time.monotonic() - start)
     told(f"demo: done in {(time.monotonic() - start) / 60:.1f} min; open {out / 'index.html'}")
+
+
+def segmented(options: Segment) -> Scores:
+    """Train a segmenter; the scores of its last validation."""
+    parts = segmenting.build_parts(segmenting.plan(options, check_segment(options)))
+    segmenting.fit(parts)
+    assert parts.module.scores is not None  # each of the demo's trainings ends with a validation
+    return parts.module.scores
 
 
 def plan(options: Demo, data: FolderOptions) -> tuple[Pretrain, dict[str, Segment]]:

@@ -20,7 +20,6 @@ from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
 from twinsight.judging.judges import judge
-from twinsight.judging.tables import print_scores
 from twinsight.options.commands import Evaluate
 from twinsight.options.config import read
 from twinsight.options.ranges import check_ranges
@@ -29,6 +28,7 @@ from twinsight.report import evaluations
 from twinsight.report.runs import report_run
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 from twinsight.segmentation.model import load_classes
+from twinsight.segmentation.tables import print_scores
 
 
 def run(options: Evaluate) -> Scores | dict[str, Any]:

@@ -205,12 +205,17 @@ def train_loader(
     rank, world: as in `EpochSampler`. Raises UserError if there is not one whole batch.
     """
     loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world), batch_size, workers)
-    if not len(loader):
+    enough_images(len(loader.sampler), batch_size)
+    return loader
+
+
+def enough_images(images: int, batch_size: int) -> None:
+    """Raises UserError if the images that a process trains on do not fill one batch."""
+    if images < batch_size:
         raise UserError(
-            f"--batch-size: {batch_size} is more than the {len(loader.sampler)} images a process trains on; "
+            f"--batch-size: {batch_size} is more than the {images} images that a process trains on; "
             "give a smaller one or more images"
         )
-    return loader
 
 
 def eval_loader(

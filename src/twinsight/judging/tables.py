@@ -9,6 +9,7 @@ from torch import Tensor
 
 from twinsight.console import console, told
 from twinsight.segmentation.metrics import Scores
+from twinsight.segmentation.tables import percent
 
 LISTED = 40
 """Most classes of a printed table; --json has all."""
@@ -62,22 +63,3 @@ def classified(right: Mapping[str, Tensor], labels: Tensor, names: Sequence[str]
         shares = {who: one[of].double().mean().item() for who, one in right.items()}
         rows.append({"class": name, "images": int(of.sum())} | shares)
     return rows
-
-
-def print_scores(scores: Scores, classes: Sequence[str]) -> None:
-    """Per class and over all, in percent."""
-    rows = scores.table(classes)
-    table = Table(*[str(name) for name in rows[0]])
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row.values()])
-    console.print(table)
-    totals = scores.scalars().items()
-    console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
-    if scores.occurring < len(classes):
-        console.print(f"Means are over {scores.occurring} of {len(classes)} classes: the others occur nowhere.")
-
-
-def percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere

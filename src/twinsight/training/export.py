@@ -9,7 +9,7 @@ from twinsight.backbones.integrity import intact, save_tensors
 from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.runs.directory import Run
-from twinsight.training.best import Record
+from twinsight.training.best import Best, Record
 from twinsight.training.checkpoints import read_checkpoint
 from twinsight.training.segmenter import Segmenter
 
@@ -41,8 +41,12 @@ def restore(module: pl.LightningModule, file: Path) -> None:
     module.load_state_dict(read_checkpoint(file)["state_dict"])
 
 
-def export_best(module: Segmenter, run: Run) -> None:
-    """Write model.safetensors: the model of the best checkpoint that is whole; of the last if no score is defined."""
+def export_best(module: Segmenter, run: Run) -> Best | None:
+    """Write model.safetensors: the model of the best checkpoint that is whole; of the last if no score is defined.
+
+    Returns which one it was; None for the last.
+    """
+    best = None
     for entry in Record(run.checkpoints).read():
         file = run.checkpoints / entry.file
         try:
@@ -50,9 +54,11 @@ def export_best(module: Segmenter, run: Run) -> None:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
                     raise UserError(f"{file}: is damaged, or not the checkpoint that scored {entry.score:.4f}")
             restore(module, file)
+            best = entry
             break
         except UserError as error:
             told(f"{error}; exporting the next best")
     else:
         restore(module, run.last)
     save_tensors(module.model.state_dict(), run.folder / MODEL)
+    return best

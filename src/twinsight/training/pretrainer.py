@@ -39,11 +39,6 @@ class Pretrainer(pl.LightningModule):
         """Share of the run that is done, 0 to 1."""
         return min(1.0, self.global_step / self.trainer.estimated_stepping_batches)
 
-    def subjects(self) -> dict[str, nn.Module]:
-        """The modules that probes can ask."""
-        trunk = self.asked.trunk
-        return {"method": self.method, "backbone": trunk, "network": trunk}
-
     @property
     def asked(self) -> Method:
         """The method, typed by what is asked of it."""
@@ -80,6 +75,12 @@ class Pretrainer(pl.LightningModule):
         optimizer = self.optimization.optimizer(self.optimization.groups(self.method, depth))
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def subjects(method: nn.Module) -> dict[str, nn.Module]:
+    """The modules that probes can ask."""
+    trunk = cast(Method, method).trunk
+    return {"method": method, "backbone": trunk, "network": trunk}
 
 
 def losses(

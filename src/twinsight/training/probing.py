@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from twinsight.console import told
+from twinsight.device import own_randomness
 from twinsight.errors import UserError
 from twinsight.probes.probe import Probe
 from twinsight.training.metrics_csv import MetricsCsv
@@ -93,9 +93,8 @@ class Probing(pl.Callback):
             for progress in (c for c in trainer.callbacks if isinstance(c, TrainingProgress)):  # pyright: ignore[reportAttributeAccessIssue]
                 progress.busy(f"looking inside: {one.name}")
             start = time.monotonic()
-            devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
             try:
-                with torch.random.fork_rng(devices):
+                with own_randomness():
                     self.answer(trainer, one)
             except Exception as error:  # whatever a probe stumbles over, hours of training are worth more
                 self.scheduled.remove(one)

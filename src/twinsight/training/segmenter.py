@@ -3,7 +3,7 @@
 from typing import Any
 
 import lightning.pytorch as pl
-from torch import Tensor, nn
+from torch import Tensor
 
 from twinsight.data.loader import Batch
 from twinsight.segmentation.inference import Inference
@@ -41,10 +41,6 @@ class Segmenter(pl.LightningModule):
         self.head_lr = head_lr
         self.inference = inference
         self.aux_weight = aux_weight
-
-    def subjects(self) -> dict[str, nn.Module]:
-        """The modules that probes can ask."""
-        return {"segmenter": self.model, "network": self.model, "backbone": self.model.backbone}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         assert batch.masks is not None

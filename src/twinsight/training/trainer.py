@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
@@ -56,8 +56,8 @@ class Training:
     precision: str = "auto"
     recompute: bool = False
     compile: bool = False
-    devices: int | None = None
-    accelerator: str = "auto"
+    device: Device = field(default_factory=Device)
+    processes: int = 1
     log: tuple[str, ...] = ()
     log_every: int = 10
     monitor: str | None = None
@@ -77,7 +77,6 @@ class Training:
         Raises UserError for what the user can fix. Whatever happens, what the run holds stays.
         """
         quiet()
-        device = Device(self.accelerator)
         module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
         signals = Signals()
         last = LastCheckpoint(run.last, train, signals, self.max_minutes, self.checkpoint_minutes)
@@ -85,27 +84,27 @@ class Training:
             if loader is not None:
                 # Else the start of each epoch would draw from the training's own.
                 loader.generator = torch.Generator()
-                loader.pin_memory = device.cuda
-                if remark := spare_shared_memory(loader, device.processes(self.devices)):
+                loader.pin_memory = self.device.cuda
+                if remark := spare_shared_memory(loader, self.processes):
                     told(remark)
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
-            accelerator=self.accelerator,
-            devices=device.processes(self.devices),
-            precision=LIGHTNING[device.precision(self.precision)],
+            accelerator=self.device.name,
+            devices=self.processes,
+            precision=LIGHTNING[self.device.precision(self.precision)],
             accumulate_grad_batches=self.accumulate,
             gradient_clip_val=self.clip,
             check_val_every_n_epoch=self.val_every,
             log_every_n_steps=min(self.log_every, len(train)),
             logger=loggers(run, self.log),
-            callbacks=[*self.callbacks(run, device), *watching, last],
+            callbacks=[*self.callbacks(run), *watching, last],
             enable_checkpointing=False,  # our own, see `checkpoints`
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            sync_batchnorm=device.sync_batchnorm(self.devices),
+            sync_batchnorm=self.device.sync_batchnorm(self.processes),
         )
         try:
             with signals, suppress(Stopped):
@@ -118,17 +117,17 @@ class Training:
             raise explained(error) from error
         return last.end
 
-    def callbacks(self, run: Run, device: Device) -> list[pl.Callback]:
+    def callbacks(self, run: Run) -> list[pl.Callback]:
         shown = () if self.monitor is None else (self.monitor,)
         chosen: list[pl.Callback] = [OwnNoise(self.seed), StopOnNan(self.log_every, run.last)]
-        if device.torch.type == "cpu" and device.precision(self.precision) == "bf16":
+        if self.device.torch.type == "cpu" and self.device.precision(self.precision) == "bf16":
             chosen.append(LoneTaps())
         if self.recompute:
             chosen.append(Recomputing())
         if self.compile:
             chosen.append(Compiling())
         if RANK == 0:
-            chosen.append(TrainingProgress(self.title, shown, device))
+            chosen.append(TrainingProgress(self.title, shown, self.device))
         if self.monitor is not None:
             chosen.append(BestCheckpoints(run.checkpoints, self.monitor, self.keep, self.early_stopping))
         if self.ema is not None:

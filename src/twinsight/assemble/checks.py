@@ -1,0 +1,94 @@
+"""What a training is refused for before PyTorch is loaded, which takes seconds."""
+
+from pathlib import Path
+
+from twinsight.assemble.looks import read_looks
+from twinsight.errors import UserError
+from twinsight.options.build import label
+from twinsight.options.commands import Pretrain, Segment
+from twinsight.options.heads import FusionOptions
+from twinsight.options.ranges import check_ranges
+from twinsight.options.training import RunOptions
+from twinsight.outputs import check_folder
+from twinsight.runs.directory import Run
+
+
+def check_pretrain(options: Pretrain) -> Run:
+    """The run that the options name; nothing is written yet. Raises UserError for what contradicts itself."""
+    check_training(options)
+    if options.early_stopping is not None:
+        raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
+    if options.accumulate_exact and options.accumulate == 1:
+        raise UserError("--accumulate-exact: needs --accumulate 2 or more, the steps that the loss sees at once")
+    if options.batch_size < 2 and not options.find_batch_size:
+        raise UserError("--batch-size 1: the loss compares the images of a batch and needs 2 or more")
+    if options.attention.asked:
+        given = {
+            "accumulate-exact": options.accumulate_exact,
+            "checkpointing": options.checkpointing,
+            "compile": options.compile,
+        }
+        for name in (name for name, on in given.items() if on):
+            raise UserError(
+                f"--{name}: cannot be combined with --attention, which records as the backbone runs; leave it out"
+            )
+    return open_run(options, "pretrain", f"{label(options.method)}-{options.backbone.name}")
+
+
+def check_segment(options: Segment) -> Run:
+    """As `check_pretrain`."""
+    check_training(options)
+    if isinstance(options.head, FusionOptions):
+        refuse_recording(options)
+    return open_run(options, "segment", f"{label(options.head)}-{options.backbone.name}")
+
+
+def refuse_recording(options: Segment) -> None:
+    """Raises UserError for options that keep a head from recording attention."""
+    for name, on in (("checkpointing", options.checkpointing), ("compile", options.compile)):
+        if on:
+            raise UserError(
+                f"--{name}: cannot be combined with --head {label(options.head)}, which records attention; leave it out"
+            )
+
+
+def check_training(options: Pretrain | Segment) -> None:
+    check_ranges(options)
+    if options.ema is not None and options.swa is not None:
+        raise UserError("--swa: cannot be combined with --ema; choose one average")
+    check_searches(options, options.devices or 1)
+    if options.weights is not None and options.resume is None:
+        check_weights(options.weights)
+    if options.probe_images is not None and not options.probe_images.is_dir():
+        raise UserError(f"--probe-images {options.probe_images}: no such folder; check the path")
+    read_looks(options.probe)
+
+
+def check_searches(options: Pretrain | Segment, processes: int) -> None:
+    """Raises UserError for what only one process can do."""
+    for name, asked in (("find-lr", options.find_lr), ("find-batch-size", options.find_batch_size)):
+        if asked and processes > 1:
+            raise UserError(f"--{name}: one process searches; find it with --devices 1, then give it")
+
+
+def check_weights(source: Path) -> None:
+    """Raises UserError for a path that is missing. A bare name may be that of official weights."""
+    entry_of = source.with_name(source.name.rpartition(":")[0] or source.name)
+    if (source.suffix or source.is_absolute()) and not source.exists() and not entry_of.exists():
+        raise UserError(f"--weights {source}: no such file or run directory; check the path")
+
+
+def open_run(options: RunOptions, command: str, what: str) -> Run:
+    """The run that the options name: resumed, or new. Nothing is written yet.
+
+    what: the default of --run is runs/COMMAND-WHAT-N.
+    """
+    if options.resume is None:
+        if options.run is not None:
+            check_folder("run", options.run, options, replaces=True)
+        return Run.new(options.run, command, what, options.overwrite)
+    if options.run is not None:
+        raise UserError("--run: cannot be combined with --resume, which names the run already; leave it out")
+    if options.overwrite:
+        raise UserError("--overwrite: cannot be combined with --resume, which goes on with the run; leave one out")
+    return Run.reopen(options.resume, options, command)

@@ -1,0 +1,172 @@
+"""A pretraining: its plan, its parts, its loop."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from twinsight.assemble import planning
+from twinsight.assemble.open import make_backbone
+from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
+from twinsight.assemble.searching import found_lr
+from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
+from twinsight.backbones.integrity import intact
+from twinsight.backbones.weights import save_backbone
+from twinsight.console import told
+from twinsight.data.fingerprint import fingerprint
+from twinsight.data.glance import glance_at_images
+from twinsight.data.loader import Views, enough_images, train_loader
+from twinsight.data.samples import Dataset
+from twinsight.methods.attention_term import AttentionTerm
+from twinsight.methods.method import check_method
+from twinsight.options.build import build, label
+from twinsight.options.commands import Pretrain
+from twinsight.runs.directory import Run
+from twinsight.training.blocks import checkpoint_blocks
+from twinsight.training.exact import LargeBatches
+from twinsight.training.export import finished, restore
+from twinsight.training.optim import Optimization
+from twinsight.training.pretrainer import Pretrainer, losses, subjects
+
+BACKBONE = "backbone.safetensors"
+"""What a run of `twinsight pretrain` ends with."""
+
+
+@dataclass(frozen=True)
+class PretrainPlan(Plan[Pretrain]):
+    data: Dataset
+    color: bool
+    """Whether the workers color the views; else the device does."""
+
+    @property
+    def parts(self) -> int:
+        """Steps that the loss sees at once."""
+        return self.options.accumulate if self.options.accumulate_exact else 1
+
+
+@dataclass(frozen=True)
+class PretrainParts(Parts[Pretrain]):
+    plan: PretrainPlan
+    module: Pretrainer
+
+    def images(self) -> int:
+        """For each update, of all processes."""
+        return self.options.batch_size * self.options.accumulate * self.plan.machine.processes
+
+    def search(self) -> Pretrain:
+        found = found_lr(self.module, self.loader, self.plan.machine.device)
+        options = replace(self.options, lr=found * self.options.lr_batch / self.images(), find_lr=False)
+        told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
+        self.module.optimization = optimization(options, self.images())
+        return options
+
+    def export(self) -> str:
+        file = self.plan.run.folder / BACKBONE
+        restore(self.module, self.plan.run.last)
+        save_backbone(self.module.asked.trunk, file)
+        return str(file)
+
+
+def optimization(options: Pretrain, images: int) -> Optimization:
+    """images: for each update, of all processes."""
+    return make_optimization(options, images / options.lr_batch)
+
+
+def plan(options: Pretrain, run: Run) -> PretrainPlan:
+    """Decide everything. Raises UserError for what cannot be, before anything is built, decoded or downloaded."""
+    machine = Machine.choose(options)
+    with torch.device("meta"):  # shapes without numbers: whether the parts fit is found out at once
+        method, _ = make_method(options, empty=True)
+    data = options.data.open("train")
+    options = replace(options, data=options.data.settled(data))
+    seen = seen_by_probes(options.probe_images, data)
+    looks = plan_looks(options.probe, subjects(method), seen)
+    run.expect({"train": fingerprint(data)})
+    if not options.find_batch_size:
+        enough_images(len(data) // machine.processes, options.batch_size)
+    ended = run.resumed and finished(run, BACKBONE, options.epochs)
+    complete = ended and intact(run.folder / BACKBONE)
+    color = options.augment_on == "workers" or (options.augment_on == "auto" and not machine.device.cuda)
+    if not complete:
+        glance_at_images(data)
+        announce(
+            "pretrain",
+            data_set(options.data, splits(data)),
+            f"{label(options.method)}, {network(options.backbone, options.weights, run.resumed)}",
+            computing(machine.device, options.precision),
+            f"run {run.folder}",
+        )
+    return PretrainPlan("pretrain", options, run, machine, looks, seen, ended, complete, data, color)
+
+
+def make_method(options: Pretrain, empty: bool) -> tuple[Any, AttentionTerm | None]:
+    """The method, and the term of attention if it is asked for. empty: without weights to start from."""
+    backbone = make_backbone(options.backbone, options.weights, empty)
+    if options.checkpointing:
+        checkpoint_blocks(backbone)
+    method = build(options.method, backbone)
+    check_method(method)
+    term = build(options.attention) if options.attention.asked else None
+    if term is not None:
+        term.check(method, options.method.views.size)
+    return method, term
+
+
+def build_parts(plan: PretrainPlan) -> PretrainParts:
+    """The model, its data, its optimizer and its probes."""
+    options, machine = plan.options, plan.machine
+    pl.seed_everything(options.seed, verbose=False)
+    method, term = make_method(options, empty=plan.run.resumed)
+    samples = Views(plan.data, method.views(), options.seed, plan.color)
+    step = imagined_step(plan, method, term, samples)
+    if options.find_batch_size:
+        found = step.largest_batch(len(plan.data), machine.device)
+        options = replace(options, batch_size=found, find_batch_size=False)
+    loader = train_loader(samples, options.batch_size, machine.workers)
+    if options.accumulate_exact:
+        loader = LargeBatches(loader, plan.parts)
+    images = options.batch_size * options.accumulate * machine.processes
+    module = Pretrainer(method, optimization(options, images), term, plan.parts)
+    watching = make_probing(
+        plan.looks, subjects(method), plan.seen, plan.data, options.probe_size, options.probe_budget
+    )
+    return PretrainParts(plan, options, module, samples, loader, step, watching)
+
+
+def imagined_step(plan: PretrainPlan, method: Any, term: AttentionTerm | None, samples: Views) -> planning.Step:
+    """A step on black views of the sizes that the first image's have."""
+    _, first = samples.tolerance.read(plan.data.image, 0)
+    drawn = samples.transform(first, np.random.default_rng(plan.options.seed))
+
+    def loss(method: nn.Module, batch: int) -> Tensor:
+        views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
+        crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).expand(batch, len(views), 5)
+        return losses(method, term, views, crops, 0.0)["loss"]
+
+    slots = planning.optimizer_slots(plan.options.optimizer)
+    remedies = "--find-batch-size, --checkpointing or --accumulate N --accumulate-exact"
+    return planning.Step(method, loss, slots, plan.machine.autocast(), plan.parts, remedies)
+
+
+def show(parts: PretrainParts) -> None:
+    """What a dry run prints."""
+    plan, options, backbone = parts.plan, parts.options, parts.module.asked.trunk
+    steps = planning.updates(
+        len(plan.data), plan.machine.processes, options.batch_size, options.accumulate, options.epochs, plan.parts
+    )
+    facts = {
+        "method": label(options.method),
+        "backbone": f"{backbone.name}, embedding {backbone.dim}",
+        "data": f"{label(options.data)}, {len(plan.data)} images, {plan.machine.workers} workers",
+    }
+    planning.print_plan(parts.step, options.batch_size, steps, facts)
+
+
+def fit(parts: PretrainParts) -> Path:
+    """The loop."""
+    return train(parts, make_training(parts.options, parts.plan.machine, "pretraining"))

@@ -1,0 +1,189 @@
+"""A training with masks: its plan, its parts, its loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinsight.assemble import planning
+from twinsight.assemble.data import make_inference, with_masks
+from twinsight.assemble.open import make_model
+from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
+from twinsight.assemble.searching import found_lr
+from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
+from twinsight.backbones.integrity import intact
+from twinsight.console import told
+from twinsight.data.fingerprint import fingerprint
+from twinsight.data.glance import glance
+from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
+from twinsight.data.samples import Dataset
+from twinsight.data.whole import whole_images
+from twinsight.errors import UserError
+from twinsight.options.build import build, label
+from twinsight.options.commands import Segment
+from twinsight.runs.directory import Run
+from twinsight.segmentation.inference import Inference, at_once
+from twinsight.segmentation.losses import SegmentationLoss, parse
+from twinsight.segmentation.model import SegmentationModel, save_classes
+from twinsight.segmentation.tables import print_scores
+from twinsight.training.class_scores import ClassScores
+from twinsight.training.export import MODEL, export_best, finished
+from twinsight.training.segmenter import Segmenter
+from twinsight.training.unreached import freeze_unreached
+
+
+@dataclass(frozen=True)
+class SegmentPlan(Plan[Segment]):
+    train: Dataset
+    val: Dataset
+    loss: SegmentationLoss
+    inference: Inference
+
+
+@dataclass(frozen=True)
+class SegmentParts(Parts[Segment]):
+    plan: SegmentPlan
+    module: Segmenter
+
+    def begin(self) -> None:
+        save_classes(self.plan.run.folder / "classes.json", self.plan.train.classes, self.plan.train.palette)
+
+    def search(self) -> Segment:
+        found = found_lr(self.module, self.loader, self.plan.machine.device)
+        lr = found * self.options.lr / self.options.head_lr
+        options = replace(self.options, lr=lr, head_lr=found, find_lr=False)
+        told(f"--find-lr: {found:.3g} for the head, {lr:.3g} for the backbone")
+        self.module.optimization, self.module.head_lr = make_optimization(options), found
+        return options
+
+    def val_loader(self) -> Loader:
+        machine = self.plan.machine
+        return whole_images(Pairs(self.plan.val), lambda pixels: at_once(pixels, machine.device.torch), machine.workers)
+
+    def export(self) -> str:
+        run, scores = self.plan.run, self.module.scores
+        best = export_best(self.module, run)
+        if scores is not None:
+            told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
+            print_scores(scores, self.plan.train.classes)
+        of = "" if best is None else f" (mean IoU {best.score:.1%}, epoch {best.epoch + 1})"
+        return f"{run.folder / MODEL}{of}"
+
+
+def plan(options: Segment, run: Run) -> SegmentPlan:
+    """Decide everything. Raises UserError for what cannot be, before anything is built, decoded or downloaded."""
+    machine = Machine.choose(options)
+    inference = make_inference(options)
+    terms = loss_terms(options)
+    with torch.device("meta"):  # shapes without numbers: whether the parts fit is found out at once
+        sketch = make_model(options, 2, empty=True)
+    train = with_masks(options.data.open("train"))
+    options = replace(options, data=options.data.settled(train))
+    val = with_masks(options.data.open("val"))
+    loss = make_loss(options, terms, train.classes)
+    seen = seen_by_probes(options.probe_images, val)
+    looks = plan_looks(options.probe, subjects(sketch), seen)
+    run.expect({"train": fingerprint(train), "val": fingerprint(val)})
+    if not options.find_batch_size:
+        enough_images(len(train) // machine.processes, options.batch_size)
+    ended = run.resumed and finished(run, MODEL, options.epochs, options.early_stopping)
+    complete = ended and intact(run.folder / MODEL)
+    if not complete:
+        glance(train, val)
+        announce(
+            "segment",
+            data_set(options.data, splits(train, val)),
+            f"{label(options.head)} on {network(options.backbone, options.weights, run.resumed, options.freeze)}",
+            computing(machine.device, options.precision),
+            f"run {run.folder}",
+        )
+    return SegmentPlan("segment", options, run, machine, looks, seen, ended, complete, train, val, loss, inference)
+
+
+def loss_terms(options: Segment) -> Mapping[str, float]:
+    """The weight of each term of --loss. Raises UserError for options that none of them uses."""
+    terms = parse(options.loss)
+    if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
+        raise UserError(f"--class-weights: only cross-entropy and focal use them, and --loss {options.loss} is neither")
+    if options.label_smoothing and "cross-entropy" not in terms:
+        raise UserError(f"--label-smoothing: only cross-entropy uses it, and --loss is {options.loss}; leave it out")
+    return terms
+
+
+def make_loss(options: Segment, terms: Mapping[str, float], classes: Sequence[str]) -> SegmentationLoss:
+    weights = options.class_weights
+    if weights is not None and len(weights) != len(classes):
+        raise UserError(f"--class-weights: {len(weights)} given, but the data set has {len(classes)} classes")
+    return SegmentationLoss(
+        terms,
+        class_weights=None if weights is None else torch.tensor(weights),
+        label_smoothing=options.label_smoothing,
+        focal_gamma=options.focal_gamma,
+    )
+
+
+def subjects(model: SegmentationModel) -> Mapping[str, nn.Module]:
+    """The modules that probes can ask."""
+    return {"segmenter": model, "network": model, "backbone": model.backbone}
+
+
+def build_parts(plan: SegmentPlan) -> SegmentParts:
+    """The model, its data, its optimizer and its probes."""
+    options, machine, classes = plan.options, plan.machine, plan.train.classes
+    pl.seed_everything(options.seed, verbose=False)
+    model = make_model(options, len(classes), empty=plan.run.resumed)
+    augmentation = build(options.augment)
+    module = Segmenter(
+        model, plan.loss, len(classes), make_optimization(options), options.head_lr, plan.inference, options.aux_weight
+    )
+
+    def loss(shadow: SegmentationModel, batch: int) -> Tensor:
+        return step_loss(shadow, batch, options.augment.size)
+
+    freeze_unreached(model, loss)
+    step = planning.Step(model, loss, planning.optimizer_slots(options.optimizer), machine.autocast())
+    if options.find_batch_size:
+        options = replace(
+            options, batch_size=step.largest_batch(len(plan.train), machine.device), find_batch_size=False
+        )
+    validation = planning.validation_memory(step, plan.inference, plan.val, machine.device)
+    samples = Pairs(plan.train, augmentation, options.seed)
+    loader = train_loader(samples, options.batch_size, machine.workers)
+    watching = [
+        ClassScores(classes),
+        *make_probing(plan.looks, subjects(model), plan.seen, plan.val, options.probe_size, options.probe_budget),
+    ]
+
+    return SegmentParts(plan, options, module, samples, loader, step, watching, validation)
+
+
+def step_loss(model: SegmentationModel, batch: int, size: int) -> Tensor:
+    """A step as far as its cost goes, on black images of `size` pixels."""
+    images = torch.zeros(batch, 3, size, size, dtype=torch.uint8)
+    masks = torch.zeros(batch, size, size, dtype=torch.int64)
+    return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, model.heads)]).sum()
+
+
+def show(parts: SegmentParts) -> None:
+    """What a dry run prints."""
+    plan, options, model = parts.plan, parts.options, parts.module.model
+    train, classes = plan.train, len(plan.train.classes)
+    facts = {
+        "head": f"{label(options.head)} on levels {', '.join(map(str, model.heads[0].levels))}",
+        "validation": f"about {planning.size(parts.validation)} on whole images",
+        "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
+        "data": f"{label(options.data)}, {splits(train, plan.val)}, {classes} classes",
+    }
+    steps = planning.updates(len(train), plan.machine.processes, options.batch_size, options.accumulate, options.epochs)
+    planning.print_plan(parts.step, options.batch_size, steps, facts)
+
+
+def fit(parts: SegmentParts) -> Path:
+    """The loop."""
+    title = f"segmenting with {label(parts.options.head)}"
+    return train(parts, make_training(parts.options, parts.plan.machine, title, monitor="val/mean_iou"))
