@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,9 @@ def test_several_processes_are_not_this_script_again(folder, capsys):
     assert run.finished
     assert "pretrain: done" in capsys.readouterr().err
     assert Path(run.weights).stat().st_size > 0
+
+
+def test_a_training_in_a_thread_of_its_own(folder):
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(twinsight.pretrain, SHAPES, method=VIEWS, run=folder / "run", **TINY).result()
+    assert run.finished

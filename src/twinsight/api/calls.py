@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from twinsight.console import remarked, spoken
-from twinsight.errors import Interrupted, UserError
+from twinsight.errors import UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +57,7 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def speaking() -> Iterator[None]:
         with spoken(lambda message: in_python(message, names)), warnings.catch_warnings():
             warnings.showwarning = remarked(warnings.showwarning)
+            warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook: we do without
             yield
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -69,7 +70,7 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return stream(found) if isinstance(found, Iterator) else found  # type: ignore[return-value] (the same kind)
             except UserError as error:
                 problem = UserError(in_python(str(error), names))
-            except Interrupted as error:
+            except KeyboardInterrupt as error:  # what was saved, and how to go on, has been told
                 problem = KeyboardInterrupt(*error.args)
             raise problem from None
 

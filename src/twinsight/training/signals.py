@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from types import FrameType
 from typing import Any
@@ -37,7 +38,8 @@ class Signals:
         self.previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Signals":
-        asked = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]
+        heard = threading.current_thread() is threading.main_thread()  # Python gives no other thread its signals
+        asked = [number for number in ASKING if heard and signal.getsignal(number) is not signal.SIG_IGN]
         self.previous = {number: signal.getsignal(number) for number in asked}
         self.take()
         return self
