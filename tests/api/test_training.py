@@ -81,6 +81,7 @@ def test_a_data_set_stands_for_its_options(folder):
         twinsight.segment(twinsight.Dataset.open("shapes", split="val"), run=folder / "other", **TINY)
 
 
+@pytest.mark.slow
 def test_several_processes_are_not_this_script_again(folder, capsys):
     options = TINY | {"batch_size": 2, "devices": 2, "accelerator": "cpu"}
     with pytest.raises(twinsight.UserError, match=r"^find_lr: one process searches"):

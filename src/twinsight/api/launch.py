@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,21 +16,19 @@ from twinsight.options.build import label
 from twinsight.options.config import dump
 from twinsight.runs.directory import next_folder
 
-COMMANDS = {"pretrain": pretrain.run, "segment": segment.run}
+COMMANDS: dict[str, Callable[[Any], Any]] = {"pretrain": pretrain.run, "segment": segment.run}
 
 
 def launch(options: Any, command: str) -> Path:
     """Train, and return the run's directory."""
+    if Device(options.accelerator).processes(options.devices) == 1:
+        with without_tables():
+            return COMMANDS[command](options)
     if options.run is None and options.resume is None:
         what = options.head if command == "segment" else options.method
         options = replace(options, run=next_folder(f"{command}-{label(what)}-{label(options.backbone)}"))
-    folder: Any = options.resume or options.run
-    if Device(options.accelerator).processes(options.devices) > 1:
-        in_others(options, command)
-    else:
-        with without_tables():
-            COMMANDS[command](options)
-    return folder
+    in_others(options, command)
+    return options.resume or options.run
 
 
 def in_others(options: Any, command: str) -> None:
