@@ -115,6 +115,10 @@ class Plot:
         Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "png", dpi=(dpi, dpi), pnginfo=note)
 
     def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def png(self) -> bytes:
+        """For a notebook."""
         stream = BytesIO()
         with rc_context(STYLE):
             self.write_png(stream, 110)

@@ -48,9 +48,12 @@ class Finding:
         return [(where, what.title, what.text(value)) for where, what, value in found]
 
     def _repr_html_(self) -> str:
-        """In a notebook: the figures, then remarks and numbers."""
+        return self.html()
+
+    def html(self) -> str:
+        """For a notebook: the figures, then remarks and numbers."""
         images = "".join(
-            f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(plot._repr_png_()).decode()}">'
+            f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(plot.png()).decode()}">'
             for name, plot in self.figures.items()
         )
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.table())

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -34,7 +34,7 @@ class Probe(Protocol):
 
 
 @contextmanager
-def inspecting(model: nn.Module) -> Iterator[torch.device]:
+def inspecting(model: nn.Module) -> Generator[torch.device]:
     """The model in eval mode; each module's own mode is restored. Gives the device that the model is on."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -9,6 +9,7 @@ import numpy as np
 from twinsight.probes.draw import Plot, beside
 from twinsight.probes.finding import Finding
 from twinsight.probes.segmentation.predictions import compare
+from twinsight.quantities import Names, quantity, title
 
 
 class Findings(Mapping[str, Finding]):
@@ -42,16 +43,16 @@ class Findings(Mapping[str, Finding]):
 
     def _repr_html_(self) -> str:
         remarks = [remark for found in self.values() for remark in found.remarks]
-        names = dict.fromkeys(number for found in self.values() for number in found.numbers)
+        keys = dict.fromkeys(key for found in self.values() for key in found.numbers)
+        names = {key: what for found in self.values() for key, what in found.names.items()}
         head = "".join(f"<th>{escape(model)}</th>" for model in self)
-        rows = "".join(f"<tr><td>{escape(name)}</td>{self._cells(name)}</tr>" for name in names)
-        return (
-            f"{Finding(self.figures, {}, remarks=remarks)._repr_html_()}<table><tr><th></th>{head}</tr>{rows}</table>"
-        )
+        rows = "".join(f"<tr><td>{escape(title(key, names))}</td>{self._cells(key, names)}</tr>" for key in keys)
+        return f"{Finding(self.figures, {}, remarks=remarks).html()}<table><tr><th></th>{head}</tr>{rows}</table>"
 
-    def _cells(self, number: str) -> str:
-        values = [found.numbers.get(number) for found in self.values()]
-        return "".join(f"<td>{'' if value is None else f'{value:.4g}'}</td>" for value in values)
+    def _cells(self, key: str, names: Names) -> str:
+        values = [found.numbers.get(key) for found in self.values()]
+        what = quantity(key, names)
+        return "".join(f"<td>{'' if value is None else what.text(value)}</td>" for value in values)
 
 
 def together(findings: Mapping[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:

@@ -40,7 +40,7 @@ def embed(files: Iterable[Path]) -> tuple[dict[Path, Embedded], str]:
     files = list(dict.fromkeys(files))
     lossy = sum(file.stat().st_size for file in files) * 4 / 3 > LIMIT
     figures: dict[Path, Embedded] = {}
-    left_out = []
+    left_out: list[Path] = []
     room = LIMIT
     for file in files:
         figure = embedded(file, lossy)

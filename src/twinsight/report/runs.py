@@ -160,7 +160,7 @@ def picture(file: Path, title: str, step: int) -> Picture:
 
 def again(runs: Mapping[str, Record]) -> Section:
     """The command that began each run, and those that repeat it and go on with it."""
-    commands = []
+    commands: list[str] = []
     for name, run in runs.items():
         commands += [f"# {name}"] if len(runs) > 1 else []
         command, folder = run.options["command"], shlex.quote(str(run.folder))

@@ -87,7 +87,7 @@ class Attention:
                 size = (batch.shape[2], batch.shape[3])
                 for name, maps in named.items():
                     looks.setdefault(name, []).extend(look_inside(one, found.extent, size) for one in maps.cpu())
-        numbers = {}
+        numbers: dict[str, float] = {}
         for name, some in looks.items():
             numbers |= {f"{name}/{what}": value for what, value in self.measure(some, model.prefix_tokens > 0).items()}
         return Finding(
@@ -182,7 +182,7 @@ def diversity(maps: Tensor) -> float:
 
 def ringed(at: tuple[float, float], look: Look, drawn: tuple[int, int]) -> Callable[[Axes], None]:
     """Draws a ring around the middle of the patch at `at`, on an image of `drawn` pixels."""
-    middle = []
+    middle: list[float] = []
     for share, side, n, whole, length in zip(at[::-1], look.size, look.maps.shape[1:], look.extent, drawn):
         patch = int(share * side / whole * n)
         middle.append(min((patch + 0.5) * whole / n, side) / side * length)

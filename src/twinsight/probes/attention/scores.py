@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -167,7 +167,7 @@ class AttentionScores:
         }
 
     def numbers(self, measured: Measured) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for name, row in measured.rows.items():
             prefix = "" if name == "model" else f"{name}/"
             found |= {f"{prefix}{what}": value for what, value in row.numbers().items() if value == value}
@@ -199,7 +199,8 @@ def untrained_like(model: Backbone) -> Backbone:
     """The same network with random weights, always the same ones; the random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # not torch.manual_seed, which would seed a GPU too
-        fresh = Backbone(model.name, **model.options)
+        options: Any = model.options
+        fresh = Backbone(model.name, **options)
     return fresh.to(next(model.parameters()).device)
 
 

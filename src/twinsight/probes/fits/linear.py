@@ -64,7 +64,8 @@ def choose_strength(
     features: Tensor, targets: Tensor, held: Tensor, strengths: Sequence[float] = STRENGTHS, steps: int = 50
 ) -> float:
     """That of the least cross-entropy on the rows `held` ((N,) bool) of a classifier fitted to the others."""
-    losses, found = [], None
+    losses: list[float] = []
+    found: Linear | None = None
     weight = targets[held].to(features)
     for strength in strengths:
         found = fit(features[~held], targets[~held], strength, found, steps)

@@ -23,7 +23,8 @@ def votes(queries: Tensor, memory: Memory, classes: int, ks: Sequence[int], temp
     Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO). A k greater than
     the memory asks all of it.
     """
-    found, labels = [], memory.labels.cpu()
+    found: list[Tensor] = []
+    labels = memory.labels.cpu()
     for chunk in queries.split(CHUNK):
         nearest, index = (chunk @ memory.vectors.T).topk(min(max(ks), len(labels)))
         found.append(tally(nearest.cpu(), labels[index.cpu()], classes, ks, temperature))

@@ -1,7 +1,7 @@
 """The effective receptive field: the pixels that a layer's central unit really depends on."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -107,7 +107,7 @@ class ReceptiveField:
 
 
 @contextmanager
-def no_parameter_gradients(model: nn.Module) -> Iterator[None]:
+def no_parameter_gradients(model: nn.Module) -> Generator[None]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in trained:

@@ -1,12 +1,12 @@
 """Residual branches that an initialization has switched off, so that they do not show in an untrained network."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 GAINS = ("gamma", "skipinit_gain")
 """What timm calls the factors of layer scale (ConvNeXt, CaiT, DINOv2) and of skip-init (NFNet)."""
@@ -32,7 +32,7 @@ def silent_gains(model: nn.Module) -> list[Tensor]:
 
 
 @contextmanager
-def branches_on(model: nn.Module) -> Iterator[int]:
+def branches_on(model: nn.Module) -> Generator[int]:
     """While open, silent branches count in full (a factor of 1); gives their number."""
     gains = silent_gains(model)
     before = [gain.detach().clone() for gain in gains]

@@ -1,6 +1,6 @@
 """A network's layers: which there are, their names, and which of their units lies in the middle of the image."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
@@ -62,7 +62,7 @@ def find(name: str, names: Mapping[str, str], model: nn.Module) -> str:
 
 
 @contextmanager
-def central_units(model: nn.Module, layers: Mapping[str, nn.Module], shape: torch.Size) -> Iterator[dict[str, Tensor]]:
+def central_units(model: nn.Module, layers: Mapping[str, nn.Module], shape: torch.Size) -> Generator[dict[str, Tensor]]:
     """While open: layer -> its central unit, summed over images and channels, in order of the layers' last runs.
 
     Without layers that do not depend on the images (of `shape`) or whose output is no map of them.

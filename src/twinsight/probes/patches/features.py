@@ -54,7 +54,8 @@ class PatchFeatures:
             raise UserError(
                 f"--level {self.level}: {model.name} has {levels} levels, 0 to {levels - 1} or negative ones"
             )
-        maps, extents = [], []
+        maps: list[Tensor] = []
+        extents: list[tuple[int, int]] = []
         with inspecting(model) as device, torch.inference_mode():
             for batch in batches(images, device):
                 features = model.features(batch, [self.level])
@@ -66,7 +67,7 @@ class PatchFeatures:
         low, span = color_range(torch.cat([project(x, mean, axes) for x in patches]))
 
         chosen = pick(len(images), self.shown)
-        colors = []
+        colors: list[np.ndarray] = []
         for i in chosen:
             scores = project(maps[i].flatten(1).T, mean, axes)
             scaled = ((scores - low) / span).T.reshape(3, *maps[i].shape[1:])

@@ -53,7 +53,9 @@ class Predictions:
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor | None] | None = None) -> Finding:
         truths = [None] * len(images) if masks is None else list(masks)
         check(images, truths)
-        scenes, confidences, sure = [], [], []
+        scenes: list[Scene] = []
+        confidences: list[np.ndarray] = []
+        sure: list[Tensor] = []
         confusion = ConfusionMatrix(len(self.classes))
         with inspecting(model) as device:
             for batch in batches(images, device, size=4):

@@ -87,7 +87,7 @@ def projections(model: Any, views: Sequence[Tensor], device: torch.device) -> Te
 
 def cross_correlation(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     """(N, D), (N, D) -> (D, D) float32 in [-1, 1], and (D,) bool: the features that do not vary in either view."""
-    scores = []
+    scores: list[Tensor] = []
     dead = torch.zeros(z1.shape[1], dtype=torch.bool)
     for z in (z1, z2):
         deviation = z.std(0, correction=0)

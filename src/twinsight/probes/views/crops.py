@@ -66,7 +66,8 @@ class AugmentedViews:
             raise UserError("images: none given; views need at least 1")
         pipelines = views_of(model, self.transform, images).views
         rows: list[tuple[np.ndarray, list[DrawnView]]] = []
-        ious, areas = [], []
+        ious: list[float] = []
+        areas: list[float] = []
         for i, image in enumerate(map(pixels, images)):
             rng = np.random.default_rng([self.seed, i])
             for _ in range(self.draws):

@@ -108,7 +108,8 @@ def animate(matrices: Mapping[int, np.ndarray], file: Path, rows: Rows = (), sec
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     figure.set_layout_engine("none")  # laid out once: the frames keep still, and are drawn several times as fast
-    palette, frames = gif_palette(), []
+    palette = gif_palette()
+    frames: list[Image.Image] = []
     for step in steps:
         for update in updates:
             update(step)
