@@ -16,7 +16,13 @@ CHOSEN = [(command, "") for command in COMMANDS] + [
     for name in table
 ]
 
-NEEDED = {"evaluate": "run", "predict": "run images", "report": "run", "data make": "shapes folder"}
+NEEDED = {
+    "evaluate": "run",
+    "predict": "run images",
+    "report": "run",
+    "data make": "shapes folder",
+    "completion": "bash",
+}
 
 
 def chosen(command: str, choice: str) -> Any:

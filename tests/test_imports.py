@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "judging": FREE | {"judging", "assemble", "options", "console", "device", "data", "backbones", "segmentation",
                        "probes"},
     "cli": {"errors", "console", "dispatch"},
+    "completion": {"options"},
     "dispatch": FREE | {"options", "console", "ours"},
     "api": FREE | {"api", "assemble", "commands", "console", "data", "device", "options", "ours", "backbones",
                    "judging", "probes", "runs", "segmentation"},

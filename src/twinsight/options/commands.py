@@ -210,6 +210,19 @@ class Demo:
     """Run only a few steps of each stage, to see that everything works. Its scores mean nothing."""
 
 
+@dataclass(kw_only=True)
+class Completion:
+    """Print a script that completes twinsight's commands, options and names on Tab.
+
+    twinsight completion bash > ~/.local/share/bash-completion/completions/twinsight
+    twinsight completion zsh > "${fpath[1]}/_twinsight"
+    twinsight completion fish > ~/.config/fish/completions/twinsight.fish
+    """
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], POSITIONAL]
+    """Shell to print it for."""
+
+
 COMMANDS = {
     "demo": Demo,
     "pretrain": Pretrain,
@@ -223,5 +236,6 @@ COMMANDS = {
     "data check": DataCheck,
     "data show": DataShow,
     "data make": DataMake,
+    "completion": Completion,
 }
 """What one can type after `twinsight`; `commands/WORD.py` holds what it does."""

@@ -25,7 +25,11 @@ ABOUT = {"look PROBE": f"Look inside a model. Probes: {', '.join(PROBES)}."}
 WIDTH = 18
 """Of the column of names, in characters."""
 
-MORE = {"COMMAND --help": "Show a command's options.", "--version": "Show the version."}
+MORE = {
+    "completion SHELL": "Print tab completion for bash, zsh or fish.",
+    "COMMAND --help": "Show a command's options.",
+    "--version": "Show the version.",
+}
 
 
 def overview() -> str:
