@@ -32,7 +32,7 @@ class Device:
         self.cuda = name == "gpu"
 
     def precision(self, asked: str) -> str:
-        """ "auto" is bfloat16 where the device computes in it natively, else float32."""
+        """ "auto" means bfloat16 where the device supports it natively, else float32."""
         if asked != "auto":
             return asked
         return "bf16" if self.native_bf16() else "fp32"
@@ -43,11 +43,11 @@ class Device:
         return self.torch.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # nothing public says it
 
     def autocast_dtype(self, asked: str) -> torch.dtype | None:
-        """What mixed precision computes in; None for float32 throughout."""
+        """The dtype of mixed precision; None for float32 throughout."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision(asked))
 
     def autocast(self, asked: str) -> torch.autocast:
-        """A context in which networks compute as they do in a training of this precision."""
+        """A context in which networks compute as in a training of this precision."""
         dtype = self.autocast_dtype(asked)
         return torch.autocast(self.torch.type, dtype, enabled=dtype is not None)
 
@@ -56,7 +56,7 @@ class Device:
         return asked or (torch.cuda.device_count() if self.cuda else 1)
 
     def sync_batchnorm(self, asked: int | None = None) -> bool:
-        """Whether batch norms count over all processes: PyTorch has it for GPUs alone."""
+        """Whether batch norms take statistics over all processes: PyTorch supports it only on GPUs."""
         return self.cuda and self.processes(asked) > 1
 
     def free_memory(self, sharing: int = 1) -> float:

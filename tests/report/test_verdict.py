@@ -64,9 +64,15 @@ FINE = {
 
 
 def test_what_a_pretraining_came_to(tmp_path):
-    found = of(tmp_path / "a", pretrained([100 - i for i in range(60)], **FINE), "pretrain", data={"name": "shapes"})
+    found = of(
+        tmp_path / "a", pretrained([100 - i for i in range(60)], **FINE), "pretrain", data={"name": "shapes"},
+        backbone={"name": "resnet10t", "pretrained": True, "channels": [8, 16, 32, 64], "stem_width": None},
+    )  # fmt: skip
     assert found.sentences == ["The loss fell from 100 to 41.", "No sign of collapse or divergence."]
-    assert found.commands[1][1] == f"twinsight segment --weights {tmp_path / 'a' / 'run'} --data shapes"
+    assert found.commands[1][1] == (
+        f"twinsight segment --weights {tmp_path / 'a' / 'run'} --backbone resnet10t --backbone.channels 8 16 32 64 "
+        "--data shapes"
+    )
     found = of(tmp_path / "b", pretrained([1, 2]), "pretrain", data={"name": "folder", "root": "photos"})
     assert found.sentences[0] == "The loss rose from 1 to 2, over too few logged steps to judge."
     assert "--probe health" in found.sentences[1]

@@ -116,7 +116,7 @@ def pretrained(run: Record) -> Verdict:
         says,
         [
             ("Measure the features, on images with masks", f"twinsight evaluate {folder(run)} --probe {judges(run)}"),
-            ("Train a segmenter on them", f"twinsight segment --weights {folder(run)}{masked(run)}"),
+            ("Train a segmenter on them", f"twinsight segment --weights {folder(run)}{network(run)}{masked(run)}"),
         ],
     )
 
@@ -125,6 +125,19 @@ def judges(run: Record) -> str:
     if run.options.get("data.name") == "class-folder":
         return "knn,linear"
     return f"patches,linear{masked(run)}"
+
+
+def network(run: Record) -> str:
+    """Options that make the run's backbone again."""
+    given = {name: value for name, value in run.options.items() if name.startswith("backbone.") and value is not None}
+    words = {"--backbone": given.pop("backbone.name", None)} | {
+        f"--{name.replace('_', '-')}": value for name, value in given.items() if not isinstance(value, bool)
+    }
+    return "".join(
+        f" {flag} {' '.join(shlex.quote(str(part)) for part in (value if isinstance(value, list) else [value]))}"
+        for flag, value in words.items()
+        if value is not None
+    )
 
 
 def masked(run: Record) -> str:

@@ -16,7 +16,7 @@ from twinsight.training.checkpoints import write_checkpoint
 
 @dataclass(frozen=True)
 class Best:
-    """A checkpoint and what it scored. file: its name in the folder of the record; sha256: of its bytes."""
+    """A checkpoint and its score. file: its name in the record's folder; sha256: of its bytes."""
 
     file: str
     score: float
@@ -26,9 +26,9 @@ class Best:
 
 
 class Record:
-    """best.json beside the checkpoints: which are kept for their scores, the best first.
+    """best.json beside the checkpoints: which ones are kept for their scores, best first.
 
-    Nothing is read from the names of files, and files that the record does not name are nobody's business here.
+    File names mean nothing, and files that the record does not list are left alone.
     """
 
     def __init__(self, folder: Path):
@@ -62,11 +62,11 @@ class Record:
 
 
 class BestCheckpoints(pl.Callback):
-    """Keeps the checkpoints of the `keep` highest scores, and ends the training after `patience` validations that do
-    not come to a higher one than before.
+    """Keeps the checkpoints with the `keep` highest scores, and ends the training after `patience` validations without
+    a new highest score.
 
-    monitor: the score's name among what is logged; NaN, a score that is not defined, is never the best. The number of
-    checkpoints is kept through any kill: one is on the disk and in the record before another goes.
+    monitor: the score's name in the log; NaN, an undefined score, is never the best. A kill at any moment loses no
+    checkpoint: a new one is on the disk and in the record before an old one is removed.
     """
 
     def __init__(self, folder: Path, monitor: str, keep: int = 1, patience: int | None = None):

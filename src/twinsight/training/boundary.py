@@ -1,4 +1,4 @@
-"""What a training had come to at its last update, so that it can be saved from within the step or validation behind."""
+"""A training's state at its last update, so that it can be saved in the middle of the next step or validation."""
 
 from copy import deepcopy
 from dataclasses import dataclass

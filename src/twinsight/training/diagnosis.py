@@ -16,7 +16,7 @@ CALMER = "try a smaller --lr, --clip 1 or longer --warmup-epochs"
 
 
 class Cause(NamedTuple):
-    """option: what to change. what: the first that is not finite. advice: how to go on."""
+    """option: what to change. what: the first value that is not finite. advice: what to try."""
 
     option: str
     what: str
@@ -28,16 +28,16 @@ def bad(value: Any) -> bool:
 
 
 def bad_start(module: nn.Module) -> Cause | None:
-    """Of the weights that a training starts from."""
+    """A bad value among the weights that a training starts from."""
     named = (*module.named_parameters(), *module.named_buffers())
     name = next((name for name, value in named if bad(value)), None)
     return None if name is None else Cause("--weights", f"{name} in the weights it starts from", "start from others")
 
 
 def bad_gradient(module: nn.Module, low: bool, updated: bool) -> Cause | None:
-    """updated: whether the weights have taken it in already. low: whether it was computed in less than float32.
+    """updated: whether the weights already include it. low: whether it was computed in less than float32.
 
-    It spreads from a layer to those before it, so the last one is to blame.
+    A bad gradient spreads from a layer to those before it, so the last layer is to blame.
     """
     named = [(name, value if updated else value.grad) for name, value in module.named_parameters()]
     names = [name for name, value in named if bad(value)]
@@ -48,7 +48,7 @@ def bad_gradient(module: nn.Module, low: bool, updated: bool) -> Cause | None:
 
 
 def bad_weights(module: nn.Module) -> Cause | None:
-    """Of weights that were spoiled some steps ago."""
+    """A bad value among weights that were spoiled some steps ago."""
     name = next((name for name, value in module.named_parameters() if bad(value)), None)
     advice = f"{CALMER}; with --log-every 1 each step is looked at before its update, and what comes first is named"
     return None if name is None else Cause("--lr", f"the loss, and by now {name}", advice)

@@ -17,10 +17,10 @@ from twinsight.training.exact import in_parts
 
 
 class Cost(NamedTuple):
-    """Of a training step.
+    """What a training step costs.
 
-    parameters, trainable: counts. flops: of forward and backward, an image. fixed: bytes of weights, gradients,
-    optimizer and what else does not grow with the batch; per_image: bytes at the fullest moment, an image of the batch.
+    parameters, trainable: counts. flops: of forward and backward, per image. fixed: bytes of weights, gradients,
+    optimizer and whatever else does not grow with the batch; per_image: bytes at peak for each image of the batch.
     """
 
     parameters: int
@@ -34,8 +34,8 @@ class Cost(NamedTuple):
 
 
 OVERHEAD = 1.33
-"""What a process takes beside a byte of tensors, for its kernels and in gaps between them: of eight trainings on a CPU,
-ResNets and ViTs of 350 MB to 1.8 GB, the real peaks were 1.22 to 1.35 times the tensors."""
+"""Real memory per byte of tensors: kernels need some too, and gaps stay between allocations. In eight trainings on a
+CPU, ResNets and ViTs of 350 MB to 1.8 GB, the real peaks were 1.22 to 1.35 times the tensors."""
 
 Loss = Callable[[Any, int], Tensor]
 """(model, batch size) -> loss; makes its own inputs."""
@@ -62,7 +62,7 @@ def step_memory(
     model: nn.Module, loss: Loss, batch: int, optimizer_slots: int = 2, parts: int = 1,
     autocast: torch.dtype | None = None,
 ) -> int:  # fmt: skip
-    """Bytes that training takes at the fullest moment of a step; arguments as for `tensor_bytes`."""
+    """Peak bytes of a training step; arguments as for `tensor_bytes`."""
     return round(OVERHEAD * tensor_bytes(model, loss, batch, optimizer_slots, parts, autocast))
 
 
@@ -70,10 +70,10 @@ def tensor_bytes(
     model: nn.Module, loss: Loss, batch: int, optimizer_slots: int = 2, parts: int = 1,
     autocast: torch.dtype | None = None,
 ) -> int:  # fmt: skip
-    """Of all tensors at the fullest moment of a step.
+    """Peak bytes of all tensors in a step.
 
-    optimizer_slots: numbers that the optimizer keeps a parameter (2 for Adam, 1 for momentum).
-    parts: of `batch` images each, taken as one batch, see `in_parts`. autocast: the dtype of mixed precision.
+    optimizer_slots: numbers that the optimizer keeps per parameter (2 for Adam, 1 for momentum).
+    parts: how many parts of `batch` images form one batch, see `in_parts`. autocast: the dtype of mixed precision.
     """
     with imagined(model, autocast) as shadow:
         peak = peak_bytes(shadow, loss, batch, min(parts, 2))
@@ -86,9 +86,9 @@ def tensor_bytes(
 def inference_memory(
     model: nn.Module, predict: Callable[[Any], Any], optimizer_slots: int = 2, autocast: torch.dtype | None = None
 ) -> int:
-    """Bytes that a validation takes at its fullest moment, with the gradients and the optimizer of the training.
+    """Peak bytes of a validation, including the training's gradients and optimizer state.
 
-    predict: called with a model, makes its own images.
+    predict: called with a model; makes its own images.
     """
     weights = [*model.parameters(), *model.buffers()]
     with imagined(model, autocast) as shadow, torch.no_grad():
@@ -102,15 +102,15 @@ def inference_memory(
 
 @contextmanager
 def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator[Any]:
-    """A copy of the model that computes shapes alone, as all tensors made inside do."""
+    """A copy of the model that computes only shapes, as do all tensors made inside."""
     with FakeTensorMode() as mode, torch.autocast("cpu", autocast, enabled=autocast is not None):
         yield copy.deepcopy(model, {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())})
 
 
 def peak_bytes(model: nn.Module, loss: Loss, batch: int, parts: int = 1) -> int:
-    """Most bytes alive at once in a forward and backward, among them the gradients of the update before.
+    """Most bytes alive at once in a forward and backward, including the gradients of the previous update.
 
-    Not counted: the weights, and what a kernel has for itself.
+    Weights and a kernel's own workspace are not counted.
     """
     weights = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
     with LiveBytes(weights) as live:
@@ -125,7 +125,7 @@ def peak_bytes(model: nn.Module, loss: Loss, batch: int, parts: int = 1) -> int:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors made inside and still there, each storage once, and the most at once: `peak`.
+    """Counts the bytes of tensors that were made inside and are still alive, each storage once; `peak` is the maximum.
 
     known: storages, by `_cdata`, that do not count.
     """
@@ -156,7 +156,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def fits(needed: float, free: float) -> bool:
-    """Whether so many bytes leave a tenth free."""
+    """Whether `needed` bytes leave a tenth of the free ones."""
     return needed <= 0.9 * free
 
 

@@ -1,4 +1,4 @@
-"""Large batches exactly, in the memory of small ones."""
+"""The exact gradient of a large batch in the memory of a small one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ from twinsight.training.recompute import recomputed
 
 @contextmanager
 def in_parts(method: nn.Module, parts: int) -> Iterator[None]:
-    """Inside, the method's backbones take each batch in `parts` equal parts and keep nothing but the embeddings.
+    """Inside, the method's backbones take each batch in `parts` equal parts and keep only the embeddings.
 
     The backward computes each part again (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
     Limited Setup"): first comes the gradient of the loss with respect to all embeddings, then part by part a second
-    forward, with the random state of the first, and its backward. What lies behind the backbone sees the whole batch
-    at once, a projector's batch norm included. The gradient is that of the whole batch, but for batch norm within the
-    backbone, which sees one part: of a small ResNet's first gradients, 128 images in 2 parts have a cosine of 0.83 to
-    0.92 with those of the whole, in 8 parts of 0.33 to 0.65, no better than gradients added up.
+    forward, with the random state of the first, and its backward. Everything after the backbone, including a
+    projector's batch norm, sees the whole batch at once. The gradient is that of the whole batch, except for batch norm
+    within the backbone, which sees one part: for a small ResNet, the first gradients of 128 images in 2 parts have a
+    cosine of 0.83 to 0.92 with those of the whole batch, and in 8 parts of 0.33 to 0.65, no better than summed ones.
     """
     backbones = [module for module in method.modules() if isinstance(module, Backbone)] if parts > 1 else []
     for backbone in backbones:
@@ -37,15 +37,15 @@ def in_parts(method: nn.Module, parts: int) -> Iterator[None]:
 
 
 def _forward(forward: Any, parts: int, images: Tensor) -> Tensor:
-    # Every so manieth image: of views behind one another each part has the same images.
+    # Strided, so that when views are concatenated every part holds the same images.
     embeddings = [recomputed(forward, images[part::parts]) for part in range(parts)]
     return torch.stack(embeddings, dim=1).flatten(0, 1)
 
 
 class LargeBatches(Loader):
-    """The batches of a loader of `Views`, `parts` of them joined to one; those left at the end of an epoch are dropped.
+    """Joins every `parts` batches of a loader of `Views` into one; those left over at the end of an epoch are dropped.
 
-    Workers make the small ones, so that no more wait than usual. Raises UserError if there is not one whole batch.
+    Workers make the small batches, so no more images wait than usual. Raises UserError if not even one batch is full.
     """
 
     def __init__(self, loader: Loader, parts: int):

@@ -1,4 +1,4 @@
-"""What a finished training leaves for use: whether it is there, and making it from the checkpoints."""
+"""The weights that a finished training exports from its checkpoints."""
 
 import hashlib
 from pathlib import Path
@@ -18,9 +18,9 @@ MODEL = "model.safetensors"
 
 
 def finished(run: Run, export: str, epochs: int, patience: int | None = None) -> bool:
-    """Whether the training of a run to resume has ended: by its epochs, or by `--early-stopping`. Says so.
+    """True, after telling the user, if a resumed run has finished: all its epochs, or `--early-stopping`.
 
-    export: name of the file that the run is to end with. Raises UserError if the checkpoint is broken.
+    export: name of the file that the run ends with. Raises UserError if the checkpoint is broken.
     """
     state = read_checkpoint(run.last)
     done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
@@ -37,7 +37,7 @@ def finished(run: Run, export: str, epochs: int, patience: int | None = None) ->
 
 
 def restore(module: pl.LightningModule, file: Path) -> None:
-    """The weights of a checkpoint, averaged where they were. Raises UserError if it is damaged."""
+    """Load the weights of a checkpoint, averaged ones if they were. Raises UserError if it is damaged."""
     module.load_state_dict(read_checkpoint(file)["state_dict"])
 
 

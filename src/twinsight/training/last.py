@@ -15,14 +15,14 @@ from twinsight.training.signals import Signals, Stopped
 from twinsight.training.updates import AtUpdates, metrics
 
 End = Literal["done", "out of time"] | signal.Signals
-"""How a training ended; a signal if one stopped it."""
+"""How a training ended: by itself, or by a signal."""
 
 
 class LastCheckpoint(AtUpdates):
-    """Writes `file` after the first step, every `every` minutes within an epoch, at the end of an epoch that comes more
-    than `seconds` after the last writing, at the very end, and on the way out: of a signal, of time, of an error.
+    """Writes `file` after the first step, every `every` minutes within an epoch, at the end of an epoch if the last
+    write is more than `seconds` ago, at the very end, and on the way out after a signal, a timeout or an error.
 
-    minutes: how long to train at most. Others: see `AtUpdates`. Comes last of all callbacks.
+    minutes: how long to train at most. Others: see `AtUpdates`. Must be the last of all callbacks.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class LastCheckpoint(AtUpdates):
                 self.may_stop(trainer)
 
     def ask(self, trainer: pl.Trainer, step: int) -> tuple[bool, bool]:
-        """Whether the first process is to stop, and whether it is time to save.
+        """Whether the first process wants to stop, and whether it is time to save.
 
-        To ask, processes wait for one another, and for their GPUs: so several ask some five times a second rather than
-        at each step, when the first one says.
+        Asking makes processes, and their GPUs, wait for one another. So with several processes the first one decides
+        when to ask next, about five times a second rather than at every step.
         """
         now = time.monotonic()
         self.out_of_time = self.deadline is not None and now > self.deadline
@@ -90,7 +90,7 @@ class LastCheckpoint(AtUpdates):
             self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save what the last update had come to, unless there is none, or the exception struck where it is lost."""
+        """Save the state of the last update, unless there is none, or the exception came where it is lost."""
         stopped = isinstance(exception, Stopped)
         if not stopped and not (self.signals.sound and trainer.global_step > 0):
             return

@@ -1,4 +1,4 @@
-"""metrics.csv: every number that a run logs, one row a step."""
+"""metrics.csv: every number that a run logs, one row per step."""
 
 import math
 import time
@@ -12,14 +12,14 @@ from twinsight.files import write_text
 from twinsight.runs.rows import read_rows
 
 EVERY = 5.0
-"""Least seconds between two writings as a training goes."""
+"""Minimum seconds between two writes during a training."""
 
 
 class MetricsCsv(Logger):
     """Rows of (step, name, value...), kept through a resume.
 
     (Lightning's CSVLogger deletes what a directory holds when a run is resumed.) The file is written every few seconds
-    and before each checkpoint, so that no row is missing where a run goes on.
+    and before each checkpoint, so that no row is missing when a run is resumed.
     """
 
     def __init__(self, file: Path):
@@ -39,11 +39,11 @@ class MetricsCsv(Logger):
         self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
     def history(self) -> list[dict[str, float]]:
-        """All rows so far, in the order of their steps: a step's loss is logged after what was seen behind it."""
+        """All rows so far, in the order of their steps: a step's loss is logged after what probes found in it."""
         return [self.rows[step] for step in sorted(self.rows)]
 
     def cut(self, step: int) -> None:
-        """Drop what was logged after this step by a run that is resumed from there."""
+        """Drop what was logged after this step, for a run that is resumed from it."""
         self.rows = {old: row for old, row in self.rows.items() if old <= step}
 
     def save(self) -> None:

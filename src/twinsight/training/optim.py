@@ -20,9 +20,9 @@ class Optimization:
 
     lr, bias_lr: peak learning rates of weights, and of biases and norms.
     weight_decay: of weights; of two numbers, a cosine goes from the first to the second over the run.
-    warmup: share of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
-    final_lr: share of the peak that the cosine ends at.
-    fused: one kernel for all of AdamW's update; Lightning cannot clip gradients with it under mixed precision.
+    warmup: fraction of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
+    final_lr: fraction of the peak at which the cosine ends.
+    fused: one kernel for AdamW's whole update; Lightning cannot clip gradients with it under mixed precision.
     """
 
     name: Literal["adamw", "lars", "sgd"] = "adamw"
@@ -70,24 +70,24 @@ class Optimization:
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=self.fused)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
-        """One factor a step for all groups, and the weight decay of those that decay, over a run of `steps` updates."""
+        """Schedules all learning rates, and the weight decay of groups that decay, over a run of `steps` updates."""
         return Schedule(optimizer, self, steps)
 
     def factor(self, step: int, steps: int) -> float:
-        """Share of the peak rate at an update, the first being 0."""
+        """Fraction of the peak rate at an update; the first update is 0."""
         warmup = self.warmup * steps
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return cosine(1.0, self.final_lr, (step - warmup) / max(1, steps - warmup))
 
     def decay(self, step: int, steps: int) -> float:
-        """Weight decay at an update, the first being 0."""
+        """Weight decay at an update; the first update is 0."""
         first, last = self.weight_decay if isinstance(self.weight_decay, tuple) else (self.weight_decay,) * 2
         return cosine(first, last, step / max(1, steps))
 
 
 class Schedule(LambdaLR):
-    """Sets weight decay too, which torch's schedulers leave alone."""
+    """Schedules weight decay too, which torch's schedulers leave alone."""
 
     def __init__(self, optimizer: Optimizer, optimization: Optimization, steps: int):
         self.decay = lambda step: optimization.decay(step, steps)
@@ -100,7 +100,7 @@ class Schedule(LambdaLR):
                 group["weight_decay"] = self.decay(self.last_epoch)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The rates are at once those of this schedule, not those that the optimizer was saved with."""
+        """Take this schedule's rates at once, not those that the optimizer was saved with."""
         super().load_state_dict(state_dict)
         shares = [share(self.last_epoch) for share in self.lr_lambdas]
         self._last_lr = [base * share for base, share in zip(self.base_lrs, shares)]
@@ -110,12 +110,12 @@ class Schedule(LambdaLR):
                 group["weight_decay"] = self.decay(self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Without the schedule itself, which is another where a run goes on with more epochs."""
+        """Without the schedule itself, which differs when a run is resumed with more epochs."""
         return {key: value for key, value in super().state_dict().items() if key != "decay"}
 
 
 def peak_rate(module: pl.LightningModule) -> Tensor:
-    """The largest learning rate at present among the parameter groups, on the device: copied there it would wait."""
+    """The largest current learning rate among the parameter groups; made on the device, since a copy would block."""
     rate = max(group["lr"] for group in module.trainer.optimizers[0].param_groups)
     return torch.full((), rate, device=module.device)
 

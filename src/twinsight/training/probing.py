@@ -23,8 +23,8 @@ from twinsight.training.trackers import log_figure, log_scenes
 class Scheduled:
     """A probe with its own interval and images.
 
-    every: epochs or steps (by `unit`) between two looks; 0 looks at the start only. masks: one an image, or None.
-    seconds: what its last look took. looked_at: the step of it. due: whether it waits for the next.
+    every: epochs or steps (by `unit`) between two looks; 0 looks only at the start. masks: one per image, or None.
+    seconds: how long its last look took. looked_at: the step of that look. due: whether it is waiting for its turn.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Scheduled:
 class Probing(pl.Callback):
     """Looks before the first step, whenever a probe is due, and after the last step.
 
-    In between, a look waits until all looks together have taken less than `budget`, a share of the training's time.
+    In between, a look waits until all looks together have taken less than `budget`, a fraction of the training's time.
     Numbers go to every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to the trackers
-    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out; the
-    training goes on.
+    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out, and the
+    training continues.
 
     subjects: the modules to ask, by `probes.probe.Subject`.
     """
@@ -85,7 +85,7 @@ class Probing(pl.Callback):
         waiting = sorted((one for one in self.scheduled if one.due), key=lambda one: one.looked_at)
         for one in waiting:
             if self.spent + one.seconds > self.budget * (time.monotonic() - self.started):
-                break  # nor may a cheaper one go first, or the costly ones would never have their turn
+                break  # a cheaper probe must not jump the queue, or expensive ones would never run
             self.look(trainer, [one])
 
     def look(self, trainer: pl.Trainer, chosen: Sequence[Scheduled]) -> None:

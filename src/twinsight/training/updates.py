@@ -1,4 +1,4 @@
-"""Makes every checkpoint of a training that of its last update, and goes on from there."""
+"""Every checkpoint of a training is that of its last update, and a resumed run continues from there."""
 
 from copy import deepcopy
 from functools import partial
@@ -18,7 +18,7 @@ class AtUpdates(pl.Callback):
     from the seed all that is random follows (see `OwnNoise`). So a resumed run comes to the weights of one that was not
     stopped, bit by bit on one device, and a signal need not wait for the end of a step or a validation.
 
-    loader: of the training's batches. updated: whether nothing has changed since the last update. Comes after all
+    loader: of the training's batches. updated: whether nothing has changed since the last update. Must come after all
     callbacks that change anything.
     """
 
