@@ -1,15 +1,15 @@
 """Files written whole or not at all, and JSON that any reader takes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[BinaryIO]:
+def whole(file: Path) -> Generator[BinaryIO]:
     """A stream whose content replaces `file` once it is complete and on the disk.
 
     After any failure `file` is as it was. Writing goes to a temporary name beside it, so on the same disk: no reader
@@ -48,7 +48,7 @@ def write_text(file: Path, text: str) -> None:
 def without_nan(value: object) -> object:
     """NaN (a class that occurs nowhere) and infinity as null: JSON has neither."""
     if isinstance(value, dict):
-        return {k: without_nan(v) for k, v in value.items()}
+        return {k: without_nan(v) for k, v in cast(dict[object, object], value).items()}
     if isinstance(value, list | tuple):
-        return [without_nan(v) for v in value]
+        return [without_nan(v) for v in cast(Sequence[object], value)]
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twinsight.errors import UserError
 from twinsight.files import write_text
@@ -60,7 +60,7 @@ def tree(file: Path) -> dict[str, Any]:
         content = read_yaml(file)
     except UserError:
         return {}
-    return content if isinstance(content, dict) else {}
+    return cast(dict[str, Any], content) if isinstance(content, dict) else {}
 
 
 def stranger(folder: Path, names: Collection[str]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twinsight.errors import UserError
 from twinsight.ours import RUN, maker
@@ -18,7 +18,7 @@ def inputs(options: Any, output: str, prefix: str = "--") -> Iterator[tuple[str,
         if is_dataclass(value):
             yield from inputs(value, "", f"{name}.")
         elif field.name not in (output, "resume"):
-            for path in value if isinstance(value, tuple) else (value,):
+            for path in cast(tuple[Any, ...], value) if isinstance(value, tuple) else (value,):
                 if isinstance(path, Path):
                     yield name, path
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -57,7 +57,7 @@ def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
         raise UserError(f"{file}: holds no JSON object; restore the file, or write it anew")
     if missing := [key for key in keys if key not in content]:
         raise UserError(f"{file}: lacks {', '.join(missing)}; restore the file, or write it anew")
-    return content
+    return cast(dict[str, Any], content)
 
 
 def read_yaml(file: Path, source: str | None = None) -> Any:
@@ -88,8 +88,8 @@ class Plain(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        event = cast(Any, self.peek_event())  # pyright: ignore[reportUnknownMemberType] (types-PyYAML leaves it out)
+        if event.anchor is not None:  # an alias has one too
             raise problem(event, "anchors and aliases (& and *) are not read; write the value out")
         if event.tag is not None:
             raise problem(event, f"tags such as {event.tag} are not read; write plain values")
@@ -101,7 +101,7 @@ class Plain(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen = set[tuple[str, object]]()
         for key, _ in node.value:
             name = (key.tag, key.value if isinstance(key.value, str) else id(key))
             if name in seen:

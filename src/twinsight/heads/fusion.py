@@ -36,7 +36,7 @@ def fed(attention: Sequence[Tensor], source: Source, training: bool) -> list[Ten
     if not attention:
         raise UserError("--head.blocks: names no block; give at least one")
     generator = None if training else torch.Generator().manual_seed(0)
-    maps = []
+    maps: list[Tensor] = []
     for a in attention:
         h, w = a.shape[-2:]
         if source == "uniform":

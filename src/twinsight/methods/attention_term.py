@@ -1,7 +1,7 @@
 """A term of the loss that makes the attention heads of a vision transformer mean more, beside any method."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -96,9 +96,10 @@ def trained(method: nn.Module) -> Backbone:
 
 
 @contextmanager
-def passes(method: nn.Module, blocks: tuple[int, ...]) -> Iterator[list[AttentionMaps]]:
+def passes(method: nn.Module, blocks: tuple[int, ...]) -> Generator[list[AttentionMaps]]:
     """What the trained backbone's attention was at each of its passes inside."""
-    backbone, found = trained(method), []
+    backbone = trained(method)
+    found: list[AttentionMaps] = []
     with ExitStack() as hooks, ExitStack() as recording:
 
         def before(_: nn.Module, args: tuple[Any, ...]) -> None:
@@ -167,7 +168,7 @@ def warp(maps: Tensor, source: Tensor, target: Tensor, share: tuple[float, float
     Returns (B, heads, h, w), and (B, h, w), true where the middle of the patch lies in the source; elsewhere the maps
     have the value of the nearest edge.
     """
-    places = []
+    places: list[Tensor] = []
     inside = torch.ones(1, 1, 1, dtype=torch.bool, device=maps.device)
     for axis, side in enumerate(maps.shape[2:]):
         u = (torch.arange(side, device=maps.device) + 0.5) / side / share[axis]  # in the target, 0 to 1

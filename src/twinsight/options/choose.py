@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, names_of, sections, table
@@ -51,7 +51,7 @@ def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
 
 def naming(section: Any) -> Any:
     """What a section names: `head: fcn` and `head: {name: fcn}` name fcn."""
-    return section.get("name") if isinstance(section, Mapping) else section
+    return cast(Tree, section).get("name") if isinstance(section, Mapping) else section
 
 
 def kept(section: Tree, moved: bool) -> Tree:
@@ -61,8 +61,8 @@ def kept(section: Tree, moved: bool) -> Tree:
 
 def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any]) -> Tree:
     """A section whose name is a path, as what is there: a folder of images, or a Python file."""
-    name = section["name"]
-    name = os.fspath(name) if isinstance(name, os.PathLike) else name
+    given = section["name"]
+    name: Any = os.fspath(cast(os.PathLike[str], given)) if isinstance(given, os.PathLike) else given
     if not isinstance(name, str) or name in known:
         return {**section, "name": name}
     if kind in ("method", "head", "data") and is_own(name):

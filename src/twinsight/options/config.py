@@ -1,9 +1,9 @@
 """Options on disk: recipes, and the config.yaml of a run, which later versions go on reading."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -25,9 +25,10 @@ def read(file: Path, command: str | None = None, source: str | None = None) -> d
     Raises UserError if it is missing, no plain YAML, written for another command, or by a later version.
     """
     source = source or str(file)
-    tree = read_yaml(file, source)
-    if not isinstance(tree, dict):
+    content = read_yaml(file, source)
+    if not isinstance(content, dict):
         raise UserError(f"{source}: holds no options; write lines such as 'epochs: 100'")
+    tree = cast(dict[str, Any], content)
     written_for = tree.pop("command", command)
     if command is not None and written_for != command:
         raise UserError(f"{source}: is for `twinsight {written_for}`, not for `twinsight {command}`")
@@ -41,10 +42,10 @@ def renamed(tree: dict[str, Any], written: object, source: str) -> dict[str, Any
     for number in range(written + 1, FORMAT + 1):
         for old, new in RENAMED.get(number, {}).items():
             *path, last = old.split(".")
-            section: Any = tree
+            section: dict[str, Any] = tree
             for key in path:
-                section = section.get(key) if isinstance(section, dict) else None
-            if isinstance(section, dict) and last in section:
+                section = section[key] if isinstance(section.get(key), dict) else {}
+            if last in section:
                 put(tree, new, section.pop(last))
     return tree
 
@@ -68,7 +69,7 @@ def plain(value: Any) -> Any:
         kept = [field for field in fields(value) if CONTROL not in notes(field.type)]
         return {field.name: plain(getattr(value, field.name)) for field in kept}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(each) for each in cast(Sequence[Any], value)]
     return str(value) if isinstance(value, Path) else value
 
 
@@ -76,5 +77,6 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"head": {"name": "linear"}} -> {"head.name": "linear"}."""
     pairs: dict[str, Any] = {}
     for name, value in options.items():
-        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        below = cast(Mapping[str, Any], value) if isinstance(value, Mapping) else None
+        pairs |= {f"{prefix}{name}": value} if below is None else flat(below, f"{prefix}{name}.")
     return pairs

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twinsight.options.choices import choices_of, sections
 from twinsight.options.marks import CONTROL, FIRST, FLAT, POSITIONAL, REPEATED, Heading, notes
@@ -61,7 +61,9 @@ class Option:
             return ""
         if isinstance(self.default, bool):
             return str(self.default).lower()
-        several = self.default if isinstance(self.default, tuple) else (self.default,)
+        several: tuple[Any, ...] = (
+            cast(tuple[Any, ...], self.default) if isinstance(self.default, tuple) else (self.default,)
+        )
         return " ".join(str(each).removesuffix(".0") for each in several)
 
 

@@ -27,7 +27,9 @@ def read_flags(
     """
     flags = {option.flag: option for option in options if not option.positional}
     switches = {negative(option.flag): option for option in flags.values() if bare(option.kind) is bool}
-    waiting, left, found = list(argv), [], {}
+    waiting = list(argv)
+    left: list[str] = []
+    found: dict[str, Any] = {}
     while waiting:
         word = waiting.pop(0)
         if word == "--":
@@ -65,7 +67,8 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
     own = [option for option in options if option.positional]
     if any(count_words(option.kind)[1] > 1 for option in own):
         return None
-    loose, place = [], 0
+    loose: list[int] = []
+    place = 0
     while place < len(argv) and argv[place] != "--":
         option = flags.get(argv[place].replace("_", "-"))
         if not is_flag(argv[place]):
@@ -113,7 +116,8 @@ def take(option: Option, words: Sequence[str]) -> list[str]:
 
 def positionals(options: Sequence[Option], words: Sequence[str]) -> dict[str, Any]:
     """Words without a flag, in their order; the last option takes the rest if it can."""
-    found, rest = {}, list(words)
+    found: dict[str, Any] = {}
+    rest = list(words)
     for option in options:
         if rest:
             taken = take(option, rest)

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from twinsight.errors import UserError
 from twinsight.options.build import Buildable
@@ -102,8 +102,9 @@ def option(target: type, parameter: inspect.Parameter, kind: Any, name: str) -> 
         ) from error
     if parameter.default is parameter.empty:
         return parameter.name, kind, field(metadata=metadata)
-    default = tuple(parameter.default) if isinstance(parameter.default, list) else parameter.default
-    return parameter.name, kind, field(default=default, metadata=metadata)
+    default: Any = parameter.default
+    fixed: Any = tuple(cast(list[Any], default)) if isinstance(default, list) else default
+    return parameter.name, kind, field(default=fixed, metadata=metadata)
 
 
 def as_tuple(kind: Any) -> Any:

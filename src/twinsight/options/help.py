@@ -57,7 +57,7 @@ def is_shown(option: Option, options: Sequence[Option], named: Collection[str]) 
 
 
 def usage(cls: Any, command: str, options: Sequence[Option]) -> str:
-    words = []
+    words: list[str] = []
     for option in (each for each in options if each.positional):
         several = any(get_origin(each) is tuple for each in alternatives(option.kind))
         word = option.flag.upper() + "..." * several

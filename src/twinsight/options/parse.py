@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, cast
 
 from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, sections
@@ -67,7 +67,7 @@ def from_keywords(cls: Any, command: str, keywords: Mapping[str, Any]) -> Any:
 def as_tree(value: Any, chooses: bool = False) -> Any:
     """A value from Python as YAML would have it."""
     if isinstance(value, Mapping):
-        return {key: as_tree(each) for key, each in value.items()}
+        return {key: as_tree(each) for key, each in cast(Mapping[str, Any], value).items()}
     if chooses and inspect.isclass(value):
         place = inspect.getfile(value) if value.__module__ == "__main__" else value.__module__
         return {"name": f"{place}:{value.__name__}"}
@@ -90,8 +90,9 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     """Two trees as one: maps are merged, anything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        old: Any = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(cast(Tree, old), cast(Tree, value)) if both else value
     return merged
 
 
@@ -108,7 +109,8 @@ def checked(cls: Any, tree: Mapping[str, Any], chosen: Mapping[str, Any], source
         if inside := sections(field.type):
             if not isinstance(value, Mapping):
                 raise UserError(f"{named(f'{prefix}{key}', source)} needs options below it, not {brief(value)}")
-            values[key] = checked(chosen.get(key, inside[0]), value, {}, source, f"{prefix}{key}.")
+            section = cast(Tree, value)
+            values[key] = checked(chosen.get(key, inside[0]), section, {}, source, f"{prefix}{key}.")
             continue
         try:
             values[key] = convert(value, field.type)

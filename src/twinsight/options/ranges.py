@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from twinsight.errors import UserError
 from twinsight.options.marks import FLAT, RISING, notes
@@ -64,10 +64,11 @@ def check_ranges(options: Any, prefix: str = "--") -> None:
         if is_dataclass(value):
             check_ranges(value, prefix if FLAT in notes(field.type) else f"{name}.")
             continue
-        given = f"{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        values: tuple[Any, ...] = cast(tuple[Any, ...], value) if isinstance(value, tuple) else (value,)
+        given = f"{name} {' '.join(map(str, values))}"
         if problem := next(problems(value, field.type), None):
             raise UserError(f"{given}: must be {problem}")
-        if RISING in notes(field.type) and list(value) != sorted(value):
+        if RISING in notes(field.type) and list(values) != sorted(values):
             raise UserError(f"{given}: the smaller comes first")
     if hasattr(options, "check"):
         options.check()
@@ -92,5 +93,5 @@ def problems(value: Any, kind: Any) -> Iterator[Range]:
         for option in inner:
             yield from problems(value, option)
     elif get_origin(kind) is tuple and isinstance(value, tuple):
-        for i, number in enumerate(value):
+        for i, number in enumerate(cast(tuple[Any, ...], value)):
             yield from problems(number, inner[0] if inner[-1] is ... else inner[i])

@@ -7,7 +7,7 @@ from math import inf
 from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, SupportsIndex, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, SupportsIndex, Union, cast, get_args, get_origin
 
 from twinsight.options.marks import bare
 
@@ -33,26 +33,29 @@ def convert(value: Any, kind: Any) -> Any:
 def convert_to(value: Any, kind: Any) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is tuple:
-        if not isinstance(value, list | tuple) or (inner[-1] is not ... and len(value) != len(inner)):
+        values = cast(Sequence[Any], value) if isinstance(value, list | tuple) else fail()
+        if inner[-1] is not ... and len(values) != len(inner):
             raise ValueError
-        return tuple(convert(each, inner[0 if inner[-1] is ... else i]) for i, each in enumerate(value))
+        return tuple(convert(each, inner[0 if inner[-1] is ... else i]) for i, each in enumerate(values))
     if origin is Literal:
         found = [each for each in inner if type(each) is type(value) and each == value]
         return found[0] if found else fail()
     if isinstance(value, str) and "\0" in value:  # no path has it, nor anything else that is typed
         raise ValueError
     if kind is Path and isinstance(value, str | os.PathLike):
-        return Path(value)
-    if kind is float and isinstance(value, Real | str) and not isinstance(value, bool):
+        return Path(os.fspath(cast(str | os.PathLike[str], value)))
+    if isinstance(value, bool) and kind is not bool:
+        raise ValueError
+    if kind is float and isinstance(value, Real | str):
         return float(value)  # 1e-3 is text to YAML, which wants 1.0e-3
-    if kind is int and isinstance(value, SupportsIndex) and not isinstance(value, bool):
+    if kind is int and isinstance(value, SupportsIndex):
         return operator.index(value)  # NumPy's too
     if kind in (str, bool, NoneType) and isinstance(value, kind):
         return value
     raise ValueError
 
 
-def fail() -> Any:
+def fail() -> NoReturn:
     raise ValueError
 
 

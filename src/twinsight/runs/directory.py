@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -135,7 +135,7 @@ class Run:
         self.data = data
 
     @contextmanager
-    def training(self, options: Any, command: str) -> Iterator[None]:
+    def training(self, options: Any, command: str) -> Generator[None]:
         """Make or reopen the directory, and hold it while this lasts.
 
         A run that fails before its first checkpoint and has logged nothing goes; the one that it was to replace comes

@@ -12,7 +12,7 @@ from twinsight.plain import read_text
 def read_rows(file: Path) -> list[dict[str, float]]:
     """One dictionary per row, empty cells left out. Raises UserError for what is no table of numbers by step."""
     reader = csv.DictReader(StringIO(read_text(file)))
-    rows = []
+    rows: list[dict[str, float]] = []
     try:
         for row in reader:
             rows.append({name: float(value) for name, value in row.items() if value})

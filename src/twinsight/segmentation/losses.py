@@ -12,6 +12,7 @@ nothing to learn from it but what the other classes' pixels already say.
 import difflib
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -120,7 +121,7 @@ class SegmentationLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits (B, C, H, W), target (B, H, W) -> scalar."""
-        options = {
+        options: dict[str, dict[str, Any]] = {
             "cross-entropy": {"class_weights": self.class_weights, "label_smoothing": self.label_smoothing},
             "focal": {"class_weights": self.class_weights, "gamma": self.focal_gamma},
         }

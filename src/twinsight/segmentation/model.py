@@ -68,7 +68,8 @@ class SegmentationModel(nn.Module):
         attention, query = next((head.attention for head in heads if reads_attention(head)), ((), "auto"))
         features = self.backbone.features(images, levels, attention, query)
         height, width = images.shape[-2:]
-        logits, first = [], 0
+        logits: list[Tensor] = []
+        first = 0
         for head in heads:
             last = first + len(head.levels)
             small = head(features._replace(maps=features.maps[first:last]))

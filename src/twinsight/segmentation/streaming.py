@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 @contextmanager
-def threads() -> Iterator[ThreadPoolExecutor]:
+def threads() -> Generator[ThreadPoolExecutor]:
     """A few threads. Once anything is raised, Ctrl-C included, they end what they are at and begin nothing more."""
     pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 1)))
     try:
