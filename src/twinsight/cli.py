@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 from twinsight.errors import Interrupted, UserError
 
@@ -47,11 +48,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: list[str]) -> int:
     """The command's exit code. Remarks are printed as plain lines."""
-    from twinsight.console import remarked
     from twinsight.dispatch import dispatch
 
+    show = warnings.showwarning
+
+    def remark(*what: Any) -> None:
+        from twinsight.console import remarked  # rich, which help does without
+
+        remarked(show)(*what)
+
     with warnings.catch_warnings():
-        warnings.showwarning = remarked(warnings.showwarning)
+        warnings.showwarning = remark
         return dispatch(argv)
 
 

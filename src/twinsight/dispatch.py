@@ -4,7 +4,6 @@ from importlib import import_module
 from pathlib import Path
 
 from twinsight import __version__
-from twinsight.console import told
 from twinsight.errors import UserError
 from twinsight.options.choose import suggest
 from twinsight.options.commands import COMMANDS
@@ -45,6 +44,8 @@ def dispatch(argv: list[str]) -> int:
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
     if module in LOADS:
+        from twinsight.console import told  # rich, which help does without
+
         told(f"loading {LOADS[module]}")
     name = f"{function}_data" if module == "data" else "run"
     getattr(import_module(f"twinsight.commands.{module}"), name)(options)
