@@ -20,7 +20,7 @@ def test_a_sequence_of_samples():
     assert len(data.classes) == len(data.palette) == 8
     with pytest.raises(IndexError):
         data[4]
-    assert data.show(3)._repr_png_().startswith(b"\x89PNG")
+    assert data.show(3)._repr_html_().startswith("<img")
     assert "shapes, val: 4 images, 8 classes" in repr(data)
 
 

@@ -54,7 +54,7 @@ def test_effective_rank_of_nothing():
 def test_a_notebook_shows_figures_and_numbers():
     finding = Finding({"a<b": curves({"x": ([1, 2], [1, 2])}, "x", "y")}, {"n/a<b": 0.25})
     page = finding._repr_html_()
-    assert page.count("data:image/png;base64,iVBOR") == 1
+    assert page.count("data:image/webp;base64,UklGR") == 1
     assert "a&lt;b" in page
     assert "<td>n</td><td>a&lt;b</td><td>0.25</td>" in page
     assert "a<b" not in page

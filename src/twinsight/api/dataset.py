@@ -101,5 +101,5 @@ class Dataset(Sequence[Sample]):
         chosen = np.random.default_rng(seed).permutation(len(self))[:count]
         return contact_sheet([self.data[int(place)] for place in sorted(chosen)], self.classes, self.palette)
 
-    def _repr_png_(self) -> bytes:
-        return self.show()._repr_png_()
+    def _repr_html_(self) -> str:
+        return self.show().html()

@@ -28,7 +28,8 @@ def launch(options: Any, command: str) -> Path:
         what = options.head if command == "segment" else options.method
         options = replace(options, run=next_folder(f"{command}-{label(what)}-{label(options.backbone)}"))
     in_others(options, command)
-    return options.resume or options.run
+    folder: Any = options.resume or options.run
+    return folder
 
 
 def in_others(options: Any, command: str) -> None:

@@ -15,8 +15,8 @@ from twinsight.assemble.predicting import write_prediction
 from twinsight.errors import UserError
 from twinsight.probes.draw import overlay
 
-SHOWN = 480
-"""Pixels of the longer side of what a notebook shows."""
+SHOWN, LEAST = 480, 240
+"""Pixels of the longer side of what a notebook shows, and of the width that small images are enlarged to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,11 @@ class Prediction:
         write_prediction(Path(folder), self.name, self.mask, self.palette, self.image)
         return target
 
-    def _repr_png_(self) -> bytes:
-        return small(self.overlay, "PNG")
-
     def _repr_html_(self) -> str:
         """The image beside its overlay, and which class covers how much."""
         pictures = "".join(
-            f'<img alt="{name}" src="data:image/jpeg;base64,{b64encode(small(picture, "JPEG")).decode()}">'
+            f'<img alt="{name}" style="min-width:{LEAST}px;image-rendering:pixelated" '
+            f'src="data:image/webp;base64,{b64encode(small(picture)).decode()}">'
             for name, picture in (("image", Image.fromarray(self.image)), ("overlay", self.overlay))
         )
         colors = dict(zip(self.classes, self.palette.tolist()))
@@ -92,9 +90,9 @@ class Prediction:
         return f'<div style="{row}">{pictures}</div><div style="{row}">{legend}</div>'
 
 
-def small(picture: Image.Image, kind: str) -> bytes:
-    """The picture, at most `SHOWN` pixels wide and high, as a file."""
+def small(picture: Image.Image) -> bytes:
+    """The picture as WebP, at most `SHOWN` pixels wide and high."""
     picture.thumbnail((SHOWN, SHOWN))
     stream = BytesIO()
-    picture.save(stream, format=kind)
+    picture.save(stream, format="webp", quality=85)
     return stream.getvalue()

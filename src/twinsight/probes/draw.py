@@ -1,8 +1,10 @@
 """Every figure's look, in one place: style, sizes, colors, curves."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -114,15 +116,16 @@ class Plot:
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
         Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "png", dpi=(dpi, dpi), pnginfo=note)
 
-    def _repr_png_(self) -> bytes:
-        return self.png()
+    def _repr_html_(self) -> str:
+        return self.html()
 
-    def png(self) -> bytes:
-        """For a notebook."""
-        stream = BytesIO()
+    def html(self, alt: str = "") -> str:
+        """For a notebook: as WebP, a fifth of a PNG's size where photographs are shown."""
+        png, webp = BytesIO(), BytesIO()
         with rc_context(STYLE):
-            self.write_png(stream, 110)
-        return stream.getvalue()
+            self.write_png(png, 110)
+        Image.open(png).save(webp, "webp", quality=85)
+        return f'<img alt="{escape(alt)}" src="data:image/webp;base64,{b64encode(webp.getvalue()).decode()}">'
 
 
 def check_format(file: Path) -> None:

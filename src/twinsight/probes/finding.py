@@ -1,6 +1,5 @@
 """What a probe has found: figures and numbers."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -52,10 +51,7 @@ class Finding:
 
     def html(self) -> str:
         """For a notebook: the figures, then remarks and numbers."""
-        images = "".join(
-            f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(plot.png()).decode()}">'
-            for name, plot in self.figures.items()
-        )
+        images = "".join(plot.html(name) for name, plot in self.figures.items())
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.table())
         remarks = "".join(f"<p>{escape(remark)}</p>" for remark in self.remarks)
         return f"{images}{remarks}<table>{rows}</table>"
