@@ -164,6 +164,8 @@ def train(parts: Parts[Any], training: Training) -> Path:
 
 def announce_end(end: End, run: Run, command: str, exported: str) -> None:
     """Say what came of it and what to do next. Raises Interrupted if a signal ended it."""
+    if RANK > 0 and end == "done":
+        return  # the first process may still be writing what the verdict is read from
     if end == "done":
         found = verdict(Record.read(run.folder))
         told(f"{command}: done. {' '.join(found.sentences)}")
