@@ -307,7 +307,7 @@ class Wide(nn.Module):
 @pytest.mark.parametrize("layer", ["classifier", "other", "aside"])
 def test_a_layer_without_a_map(layer):
     assert list(ReceptiveField()(Wide(), images(1, 8, 8)).arrays) == ["stem"]
-    with pytest.raises(UserError, match=f"--layers {layer}: puts out no map"):
+    with pytest.raises(UserError, match=f"--layers {layer}: outputs no map"):
         ReceptiveField(layers=("stem", layer))(Wide(), images(1, 8, 8))
 
 
@@ -319,7 +319,7 @@ def test_unknown_layers_are_named_with_those_that_are_meant():
 
 
 def test_a_network_without_maps():
-    with pytest.raises(UserError, match="Sequential has no layer that puts out a map"):
+    with pytest.raises(UserError, match="Sequential has no layer that outputs a map"):
         ReceptiveField()(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), images(1, 8, 8))
 
 

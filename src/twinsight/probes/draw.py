@@ -1,4 +1,4 @@
-"""Every figure's look, in one place: style, sizes, colors, curves."""
+"""How all figures look: style, sizes, colors, curves."""
 
 import json
 from base64 import b64encode
@@ -129,13 +129,13 @@ class Plot:
 
 
 def check_format(file: Path) -> None:
-    """Raises UserError for a file name that no figure can be written to."""
+    """Raises UserError for a file name whose ending is no format of figures."""
     if file.suffix.lower() not in FORMATS:
         raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
 
 
 def beside(plots: Mapping[str, Plot]) -> Plot:
-    """Plots of the same kind, each under its name: wide ones below one another, others in a row."""
+    """Plots of the same kind, each under its name: wide ones stacked, others in a row."""
     if len(plots) == 1:
         return next(iter(plots.values()))
     width = max(plot.width for plot in plots.values())
@@ -171,5 +171,5 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str
 
 
 def distinct_colors(count: int) -> list[str]:
-    """As many colors that color-blind eyes tell apart as there are, then the same again."""
+    """Colors that color-blind eyes tell apart, repeated where there are more lines than colors."""
     return [COLORS[i % len(COLORS)] for i in range(count)]

@@ -1,4 +1,4 @@
-"""Images on their way into probes and out of them."""
+"""Images as probes read and draw them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def to_tensor(image: np.ndarray, size: int | None = None) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W) uint8, its shorter side brought down to `size` pixels where it is longer."""
+    """(H, W, 3) uint8 -> (3, H, W) uint8, shrunk so that the shorter side is at most `size` pixels."""
     height, width = image.shape[:2]
     if size is not None and min(height, width) > size:
         scale = size / min(height, width)

@@ -1,4 +1,4 @@
-"""Learning curves: what the rows of metrics.csv say, one line a run."""
+"""Learning curves: what the rows of metrics.csv say, one line per run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ COSTS = ("/seconds", "/share_of_time")
 
 
 class LearningCurves:
-    """The odd probe: it asks what runs have logged, not a model.
+    """The probe that reads what runs have logged instead of asking a model.
 
     scalars: draw and count only those whose names begin with one of these, such as "train/loss"; none for all. columns:
     most panels side by side.

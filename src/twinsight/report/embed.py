@@ -1,4 +1,4 @@
-"""Figures inside a page, as data: URIs, within a size that can be sent round."""
+"""Figures inside a page, as data: URIs, within a size that can be mailed."""
 
 import base64
 from collections.abc import Iterable

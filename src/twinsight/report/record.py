@@ -1,4 +1,4 @@
-"""What a run has left on disk."""
+"""A run directory, as a report reads it."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""A run, or several side by side, as one page."""
+"""One page on a run, or on several side by side."""
 
 import re
 import shlex

@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], region: str) -> Plot:
-    """A row each block: the Jaccard of its heads in colors, then its numbers; below, of the last block, the others."""
+    """A row per block: the Jaccard of its heads in colors, then its numbers; below, of the last block, the others."""
     beside = {name: row for name, row in rows.items() if name != "model"}
     heads = max(len(row.jaccard) for row in [*blocks.values(), *beside.values()])
     greatest = max(0.1, *(float(row.jaccard.nan_to_num().max()) for row in [*blocks.values(), *beside.values()]))

@@ -110,7 +110,7 @@ class Attention:
         return numbers | {f"head{i}/entropy": entropy for i, entropy in enumerate(entropies.tolist(), start=1)}
 
     def draw(self, name: str, images: Sequence[Tensor], looks: Sequence[Look]) -> Plot:
-        """One line an image: the image, the heads, their masks; where the heads take several, masks go below it."""
+        """One line per image: the image, the heads, their masks; where the heads take several, masks go below it."""
         heads = len(looks[0].maps)
         titles = [f"head {i + 1}" for i in range(heads)] if name != "rollout" else [name]
         entropies = torch.stack([normalized_entropy(look.maps) for look in looks]).mean(0)

@@ -1,4 +1,4 @@
-"""k-NN: how well the nearest embeddings tell an image's class."""
+"""k-NN: how well the nearest embeddings predict an image's class."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -30,7 +30,7 @@ class Knn:
     class is then the one of most pixels; images that are void are left out.
 
     Figure "accuracy" over k. Numbers, from 0 to 1: "k20/accuracy" for each k; "majority_share", what naming the most
-    frequent class would get. Raises UserError without labels or masks, and for less than 2 images or classes.
+    frequent class would get. Raises UserError without labels or masks, and for fewer than 2 images or classes.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -70,7 +70,7 @@ def labeled(
 ) -> tuple[list[int], Tensor, list[str]]:
     """Which of `count` images have a class; its index, (N,) int64, into the names of those there are, which are last.
 
-    Raises UserError if it is unknown, or there are less than 2 images or classes.
+    Raises UserError if it is unknown, or there are fewer than 2 images or classes.
     """
     names = class_names(count, masks, classes, labels)
     if names is None:

@@ -1,4 +1,4 @@
-"""A linear classifier on embeddings: what of an image's class a single layer reads from them."""
+"""A linear classifier on embeddings: how much of an image's class a single layer can read from them."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -30,7 +30,7 @@ class LinearProbe:
 
     Figure "confusion", of at most 40 classes. Numbers, from 0 to 1: "accuracy"; "top5_accuracy", of more than 5
     classes; "class/NAME/accuracy"; "majority_share", what naming the most frequent class would get. Raises UserError
-    without labels or masks, and for less than 8 images or 2 classes.
+    without labels or masks, and for fewer than 8 images or 2 classes.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -44,7 +44,9 @@ class LinearProbe:
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         chosen, labels, names = labeled(len(images), masks, self.classes, self.labels)
         if len(chosen) < 8:
-            raise UserError(f"images: {len(chosen)} with a class; half teach the other half, so give at least 8")
+            raise UserError(
+                f"images: {len(chosen)} with a class; a layer fitted to one half names the other, so give at least 8"
+            )
         vectors = embed(model, [images[i] for i in chosen])
         logits = torch.zeros(len(chosen), len(names))
         for learned, asked in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):

@@ -1,4 +1,4 @@
-"""What the nearest neighbors of an embedding say of it, without training a classifier."""
+"""The nearest neighbors of embeddings, and what they say about a class without training a classifier."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -101,7 +101,7 @@ def class_names(
     """The name of each of `count` images' class: its label, or that of most pixels in its mask; None if unknown.
 
     Where class 0 is called "background", it names only images that hold nothing else; "void" those that hold nothing.
-    Raises UserError if there is not one label an image.
+    Raises UserError unless there is one label per image.
     """
     if labels is not None:
         if len(labels) != count:

@@ -1,4 +1,4 @@
-"""Pooled embeddings in two dimensions: which images a network holds for alike."""
+"""Pooled embeddings in two dimensions: which images a network finds similar."""
 
 import math
 from collections import Counter
@@ -114,7 +114,7 @@ def tsne(vectors: np.ndarray, start: np.ndarray, perplexity: float, seed: int) -
     except ImportError as error:
         raise UserError("--projection tsne: not installed; run: pip install 'twinsight[tsne]'") from error
 
-    options: Any = {"perplexity": perplexity}  # its type says int, and it is not
+    options: Any = {"perplexity": perplexity}  # annotated as int, but a float works
     small = 1e-4 * start / max(start[:, 0].std(), 1e-12)  # PCA keeps the large picture (Kobak and Berens, 2019)
     fitted = TSNE(**options, initialization=small, neighbors="exact", n_jobs=1, random_state=seed)
     return np.asarray(fitted.fit(vectors))

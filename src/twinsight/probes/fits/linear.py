@@ -63,7 +63,7 @@ def fit(features: Tensor, targets: Tensor, strength: float, start: Linear | None
 def choose_strength(
     features: Tensor, targets: Tensor, held: Tensor, strengths: Sequence[float] = STRENGTHS, steps: int = 50
 ) -> float:
-    """That of the least cross-entropy on the rows `held` ((N,) bool) of a classifier fitted to the others."""
+    """The strength with the lowest cross-entropy on the rows `held` ((N,) bool), fitted to the others."""
     losses: list[float] = []
     found: Linear | None = None
     weight = targets[held].to(features)

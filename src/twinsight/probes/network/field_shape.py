@@ -1,4 +1,4 @@
-"""How wide, how round and how even a receptive field is."""
+"""How wide, round and even a receptive field is."""
 
 import math
 from typing import NamedTuple

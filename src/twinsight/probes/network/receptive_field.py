@@ -48,7 +48,7 @@ class ReceptiveField:
     rounded to half pixels: 0 (symmetric) to 1.
 
     Arrays: the fields (H, W), by layer.
-    Raises UserError for a layer that is not there or whose output is no map of the image.
+    Raises UserError for a layer that does not exist or whose output is no map of the image.
     """
 
     subject: ClassVar[Subject] = "network"
@@ -97,9 +97,9 @@ class ReceptiveField:
             model(pixels.requires_grad_())
         for name, given in zip(asked, self.layers):
             if name not in found:
-                raise UserError(f"--layers {given}: puts out no map of the image; choose another, such as a block")
+                raise UserError(f"--layers {given}: outputs no map of the image; choose another layer, such as a block")
         if not found:
-            raise UserError(f"--layers: {type(model).__name__} has no layer that puts out a map; name others")
+            raise UserError(f"--layers: {type(model).__name__} has no layer that outputs a map; name others")
         spread = np.linspace(len(found) - 1, 0, self.count).round()[::-1]
         for name in asked or dict.fromkeys(list(found)[int(i)] for i in spread):
             (gradient,) = torch.autograd.grad(found[name], pixels, retain_graph=True)

@@ -41,7 +41,7 @@ def holds_blocks(module: nn.Module) -> bool:
 
 
 def short_names(model: nn.Module) -> dict[str, str]:
-    """Names of all modules -> the same, in a backbone without "network.", which holds all there is of it."""
+    """Names of all modules -> the same, in a backbone without "network.", the prefix of them all."""
     names = {name: name for name, _ in model.named_modules() if name}
     for path, module in model.named_modules():
         if isinstance(module, Backbone):

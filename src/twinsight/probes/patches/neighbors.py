@@ -47,7 +47,7 @@ class PatchNeighbors:
     "pixel_accuracy", "class/NAME/iou", and "ceiling_mean_iou", which the true class of most pixels of each patch would
     get: about what the grid allows.
 
-    Raises UserError for less than 2 images, without masks or classes, and for a level that there is not.
+    Raises UserError for fewer than 2 images, without masks or classes, and for a level that does not exist.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -74,7 +74,7 @@ class PatchNeighbors:
             raise UserError("masks: none given, and patches take their labels from them; take a data set that has some")
         check(images, masks)
         if len(images) < 2:
-            raise UserError("images: 1 given; the first half is the memory of the second, so give at least 2")
+            raise UserError("images: 1 given; the first half labels the second, so give at least 2")
         half = (len(images) + 1) // 2
         count = len(self.classes)
         memory = remember(model, images[:half], masks[:half], count, self.level, self.memory, self.seed)

@@ -102,7 +102,7 @@ def check(images: Sequence[Tensor], truths: Sequence[Tensor | None]) -> None:
 
 
 def grid(scenes: Sequence[Scene], confidences: Sequence[np.ndarray], palette: np.ndarray) -> Plot:
-    """A row each: the image, its prediction, the truth and the errors if any image has one, and the confidence."""
+    """A row per image: the image, its prediction, the truth and the errors if any image has one, and the confidence."""
     labeled = any("truth" in scene.masks for scene in scenes)
     least = 1 / len(palette)
     rows: list[list[Cell | None]] = []

@@ -1,4 +1,4 @@
-"""What vital signs say of a training, in plain words."""
+"""What vital signs say about a training, in plain words."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ LOG = "probe/health/"
 """What stands before this probe's numbers in metrics.csv."""
 
 ALARMS = {
-    "collapsed": "Lower the learning rate or warm up longer; check that the two views differ, and that nothing is left "
-    "out of the method that keeps images apart (batch norm, stop-gradient, centering).",
-    "dimensional_collapse": "Weigh what keeps features apart more (lambda of Barlow Twins), take larger batches or a "
-    "wider projector, or weaken the augmentation.",
-    "not_learning": "Raise the learning rate; check that the backbone is not frozen, and that the views are not so "
-    "strong that nothing is left in common.",
-    "diverging": "Go on from an earlier checkpoint with a lower learning rate, a longer warm-up, clipped gradients or "
+    "collapsed": "Lower the learning rate or warm up longer; check that the two views differ, and that the method "
+    "lacks nothing that keeps images apart (batch norm, stop-gradient, centering).",
+    "dimensional_collapse": "Give more weight to what keeps features apart (lambda of Barlow Twins), use larger "
+    "batches or a wider projector, or weaken the augmentation.",
+    "not_learning": "Raise the learning rate; check that the backbone is not frozen, and that the augmentation is "
+    "not so strong that the views have nothing in common.",
+    "diverging": "Resume from an earlier checkpoint with a lower learning rate, a longer warm-up, clipped gradients or "
     "full precision.",
 }
 """What can be wrong, and what to try."""

@@ -40,7 +40,8 @@ class Correlation:
     Figure "matrix", history "matrix": (shown, shown) float16. Numbers: "mean_diagonal"; "off_diagonal_rms";
     "noise_floor", 1 / sqrt(images), which is what the latter is for independent features; "dead_dimensions", the share
     of features that do not vary in either view; "effective_rank" of all embeddings, centered, at most the smaller of
-    2 images - 1 and "dimensions". Raises UserError for less than 2 images or views, and embeddings that are not finite.
+    2 images - 1 and "dimensions". Raises UserError for fewer than 2 images or views and
+    for embeddings that are not finite.
     """
 
     subject: ClassVar[Subject] = "method"

@@ -95,7 +95,7 @@ def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) 
 def view_pairs(model: Any, transform: MultiView | None, images: Sequence[Tensor], seed: int) -> list[list[Tensor]]:
     """The first two views of all images, two lists of (3, h, w) uint8, the same for the same seed; see `views_of`.
 
-    Raises UserError for less than 2 images or views.
+    Raises UserError for fewer than 2 images or views.
     """
     if len(images) < 2:
         raise UserError(f"images: {len(images)} given; features can be compared over at least 2")
@@ -134,7 +134,7 @@ def applied(params: Params) -> str:
 
 
 def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[DrawnView]]], note: str = "") -> Plot:
-    """A row each: the image with its crops, the views of the largest size, then the smaller ones in two lines."""
+    """A row per image: the image with its crops, the views of the largest size, then the smaller ones in two lines."""
     sides = [view.shape[0] for _, view in rows[0][1]]
     large = [k for k, side in enumerate(sides) if side == max(sides)]
     small = [k for k, side in enumerate(sides) if side < max(sides)]

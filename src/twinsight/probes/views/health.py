@@ -33,7 +33,7 @@ class Health:
     divided by the length, 0 to 1; "length", the mean; "dimensions". Also "images", "noise_floor", 1 / sqrt(images), and
     "alarm/collapsed", "alarm/dimensional_collapse", "alarm/not_learning", "alarm/diverging", 0 or 1; see `diagnose`.
 
-    Raises UserError for less than 2 images or views.
+    Raises UserError for fewer than 2 images or views.
     """
 
     subject: ClassVar[Subject] = "method"
