@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.backbones.attention import Recorded, recording_attention
+from twinsight.backbones.hub import timm_weights
 from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
 from twinsight.errors import UserError
@@ -186,7 +187,8 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
         raise UserError(f"--backbone {name}: timm has no such model; {hint}")
     for flexible in FLEXIBLE:
         try:
-            return timm.create_model(name, pretrained=pretrained, num_classes=0, **flexible, **options)
+            with timm_weights(name) if pretrained else nullcontext():
+                return timm.create_model(name, pretrained=pretrained, num_classes=0, **flexible, **options)
         except TypeError as error:
             refused = str(error).split("'")[1::2][-1:]
             if "unexpected keyword" not in str(error):

@@ -1,12 +1,18 @@
 """Official weights by name: what they are of, where they lie, and fetching them."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from twinsight.backbones.likely import RESNETS
 from twinsight.errors import UserError
@@ -99,3 +105,39 @@ def fetch(name: str) -> Path:
 def digest(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+PATIENCE = 4.0
+"""Seconds to wait for the host of timm's weights before taking what is cached."""
+
+
+@contextmanager
+def timm_weights(name: str) -> Iterator[None]:
+    """Within it, timm takes the weights of `name` from huggingface_hub's cache if the host is out of reach.
+
+    Raises UserError at once if they are not in the cache either: left alone, huggingface_hub tries for a minute.
+    """
+    reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable(constants.ENDPOINT)
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, reason is not None
+    try:
+        yield
+    except LocalEntryNotFoundError as error:
+        if reason is None:
+            raise
+        raise UserError(
+            f"{name}: its weights are not in {constants.HF_HUB_CACHE}, and {constants.ENDPOINT} cannot be reached "
+            f"({reason}); connect to the network and start again"
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def unreachable(url: str) -> str | None:
+    """Why a host does not answer; None if it does."""
+    try:
+        urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
+    except HTTPError:
+        return None  # it answers, if only to refuse
+    except (OSError, HTTPException) as error:
+        return str(getattr(error, "reason", error))
+    return None
