@@ -1,5 +1,7 @@
 """timm's weights without a network: what is cached is used, and what is not is refused at once, with the real cause."""
 
+from typing import Any
+
 import pytest
 import torch
 from huggingface_hub import constants
@@ -29,7 +31,7 @@ def test_neither_cached_nor_within_reach(offline, monkeypatch):
 
 
 def test_cached(offline):
-    network = timm.create_model(NAME)
+    network: Any = timm.create_model(NAME)
     with torch.no_grad():
         network.conv1[0].weight.fill_(0.5)
     folder = offline / f"models--timm--{NAME}"

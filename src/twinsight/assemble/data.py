@@ -55,9 +55,14 @@ class Seen(NamedTuple):
     palette: np.ndarray | None
 
 
+def evenly(total: int, count: int) -> list[int]:
+    """At most `count` of `total` places, the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
+
+
 def sample(data: Dataset, count: int, size: int | None) -> Seen:
     """`count` images of a data set, evenly chosen, with their masks where there are some."""
-    places = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)).tolist()
+    places = evenly(len(data), count)
     tolerance = Tolerance(len(data), data.tolerate)
     read = [tolerance.read(data.__getitem__, place) for place in places]
     chosen, samples = [place for place, _ in read], [sample for _, sample in read]

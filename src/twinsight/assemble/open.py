@@ -158,7 +158,13 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml){whereabouts(run)}")
-    options = parse(Segment, "segment", [], read(run / "config.yaml", "segment"), run / "config.yaml")
+    tree = read(run / "config.yaml")
+    if "head" not in tree:
+        raise UserError(
+            f"{run}: a run of `twinsight pretrain`, which has no head to predict masks with; train one with: "
+            f"twinsight segment --weights {shlex.quote(str(run))} --data NAME"
+        )
+    options = parse(Segment, "segment", [], tree, run / "config.yaml")
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
     there = intact(file) if checkpoint == "best" else file.is_file()
     if not there:

@@ -51,7 +51,9 @@ def check_data(options: DataCheck) -> None:
     shared = overlapping(*verdicts.values()) if len(verdicts) == 2 else []
     broken = sum(len(verdict.broken) for _, verdict in verdicts.values())
     if broken:
-        raise UserError(f"--data {options.data.name}: {broken} samples are broken, named above; repair or remove them")
+        raise UserError(
+            f"--data {options.data.name}: {broken} broken sample{'' if broken == 1 else 's'}, named above; repair or remove them"
+        )
     if shared or not all(verdict.ok for _, verdict in verdicts.values()):
         what = "train and val share images" if shared else "masks mean nothing"
         raise UserError(f"--data {options.data.name}: is unsound, since {what}, as said above; correct the data")

@@ -1,13 +1,14 @@
 """twinsight look: a probe put to one model or several side by side, answered with figures and numbers."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from twinsight.assemble.data import Seen, find, sample
+from twinsight.assemble.data import Seen, evenly, find, sample
 from twinsight.assemble.open import Opened, open_model
 from twinsight.assemble.opening import announce, data_set, images, weights_of
 from twinsight.console import console, told
@@ -53,7 +54,8 @@ def probe_name(options: Any) -> str:
 def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str, Finding]]:
     device = choose_device(options.accelerator)
     if not options.weights and name != "views":
-        raise UserError("--weights: none given; name a run directory, a weights file or a timm model")
+        line = shlex.join(["twinsight", "look", name, *map(str, options.images), "--weights"])
+        raise UserError(f"--weights: none given; name a run directory, a weights file or a timm model: {line} runs/RUN")
     models = [open_model(spec, options.backbone, options.checkpoint, device) for spec in options.weights]
     models = models or [Opened("defaults", {}, build(TwoViewsOptions()))]
     seen = read_images(options, any("segmenter" in model.subjects for model in models))
@@ -136,8 +138,12 @@ def read_images(options: Any, segmenter: bool) -> Seen:
         files = find(options.images)
         known = {name: getattr(options.data, name, None) for name in ("bits", "max_megapixels")}
         reading = decide(list(files.values()), **known)
-        images = [to_tensor(decode_image(file, reading), size) for file in files.values()]
-        return Seen(images, None, None, (), None)
+        chosen = [list(files.values())[place] for place in evenly(len(files), options.sample or options.probe.images)]
+        if len(chosen) < len(files):
+            told(
+                f"look: {len(chosen)} of {images(len(files))}, evenly chosen; to look at all, give --sample {len(files)}"
+            )
+        return Seen([to_tensor(decode_image(file, reading), size) for file in chosen], None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)
 
