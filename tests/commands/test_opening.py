@@ -4,10 +4,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from twinsight.assemble.data import evenly
+from twinsight.assemble.open import load_segmenter
 from twinsight.assemble.opening import data_set, network, splits, weights_of
 from twinsight.cli import main
 from twinsight.data.samples import Dataset, Entry
+from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.data import FolderOptions, ShapesOptions
 
@@ -81,3 +85,15 @@ def test_trainings_say_that_weights_are_random(tmp_path, capfd):
     line = told(capfd, "pretrain", *given)
     assert f"pretrain: {data} | barlow-twins, {backbone} | fp32 on cpu | run {run}" in line
     assert not run.exists()
+
+
+def test_a_run_of_pretrain_predicts_nothing(tmp_path):
+    (tmp_path / "config.yaml").write_text("command: pretrain\n")
+    line = f"twinsight segment --weights {tmp_path} --data NAME"
+    with pytest.raises(UserError, match=f"a run of `twinsight pretrain`, which has no head .* {line}"):
+        load_segmenter(tmp_path, "best", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("total", "count", "places"), [(60, 4, [0, 19, 39, 59]), (3, 8, [0, 1, 2]), (5, 1, [0])])
+def test_evenly_chosen(total, count, places):
+    assert evenly(total, count) == places

@@ -52,7 +52,8 @@ def check_data(options: DataCheck) -> None:
     broken = sum(len(verdict.broken) for _, verdict in verdicts.values())
     if broken:
         raise UserError(
-            f"--data {options.data.name}: {broken} broken sample{'' if broken == 1 else 's'}, named above; repair or remove them"
+            f"--data {options.data.name}: {broken} broken sample{'' if broken == 1 else 's'}, named above; "
+            "repair or remove them"
         )
     if shared or not all(verdict.ok for _, verdict in verdicts.values()):
         what = "train and val share images" if shared else "masks mean nothing"

@@ -140,9 +140,7 @@ def read_images(options: Any, segmenter: bool) -> Seen:
         reading = decide(list(files.values()), **known)
         chosen = [list(files.values())[place] for place in evenly(len(files), options.sample or options.probe.images)]
         if len(chosen) < len(files):
-            told(
-                f"look: {len(chosen)} of {images(len(files))}, evenly chosen; to look at all, give --sample {len(files)}"
-            )
+            told(f"look: {len(chosen)} of {images(len(files))}, evenly chosen; --sample {len(files)} looks at all")
         return Seen([to_tensor(decode_image(file, reading), size) for file in chosen], None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)
