@@ -1,4 +1,4 @@
-"""What ends a command with a sentence, not a traceback, and what the user should know."""
+"""Errors and remarks that users see as one sentence, without a traceback."""
 
 
 class UserError(ValueError):
@@ -10,14 +10,14 @@ class UserError(ValueError):
 
 
 class Remark(UserWarning):
-    """What was decided or left out where nobody asked: one sentence, given to `warnings.warn`.
+    """Something that was decided or left out without being asked for: one sentence, passed to `warnings.warn`.
 
     The command line prints it on stderr, once.
     """
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended a training, which is saved: the command exits with 128 + its number, as shells have it."""
+    """A signal has stopped a training, which is saved. The exit code is 128 + the signal's number, as in shells."""
 
     def __init__(self, number: int):
         super().__init__()

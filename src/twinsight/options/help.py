@@ -24,10 +24,10 @@ HEADINGS = (
 PLACEHOLDERS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 DIGITS = re.compile(r"(?<=\.\d{4})\d+")
-"""All but the first four behind a point."""
+"""Digits after the fourth behind the decimal point."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-"""Within [default 100], which reads badly over two lines."""
+"""Keeps [default 100] on one line."""
 
 
 def page(

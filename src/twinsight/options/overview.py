@@ -23,7 +23,7 @@ GROUPS = {
 ABOUT = {"look PROBE": f"Look inside a model. Probes: {', '.join(PROBES)}."}
 
 WIDTH = 18
-"""Of the column of names, in characters."""
+"""Width of the column of names, in characters."""
 
 MORE = {
     "completion SHELL": "Print tab completion for bash, zsh or fish.",

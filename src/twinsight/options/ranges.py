@@ -54,7 +54,7 @@ Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
 BelowOne = Annotated[float, Range(0, 1, below=True)]
 Factor = Annotated[float, Range(1 / 16, 16)]
-"""Of an image's side."""
+"""Factor by which an image's side is scaled."""
 
 
 def check_ranges(options: Any, prefix: str = "--") -> None:
