@@ -287,7 +287,7 @@ class LookKeywords(TypedDict, total=False):
     """Options of `twinsight.look`: of all probes, each of which takes its own."""
 
     sample: int | None
-    """Number of images to take from data. Default: depends on the probe."""
+    """Number of images to look at, evenly chosen. Default: depends on the probe."""
     size: int | None
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 for what is shown pixel by
     pixel, 224 for embeddings, no limit for predictions."""

@@ -27,7 +27,7 @@ class Look:
     data: Annotated[Data, FIRST] = field(default_factory=ShapesOptions)
     """Data set, or folder of your own. Default: the one that the first run was trained on."""
     sample: Annotated[Images | None, FIRST] = None
-    """Number of images to take from --data. Default: depends on the probe."""
+    """Number of images to look at, evenly chosen. Default: depends on the probe."""
     size: Pixels | None = None
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 for what is shown pixel by
     pixel, 224 for embeddings, no limit for predictions."""
