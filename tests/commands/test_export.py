@@ -1,5 +1,7 @@
 """A run whose training has ended and whose export is missing or broken gets it by --resume."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import segment_options
@@ -36,8 +38,7 @@ def test_a_segmenter_gets_its_export(trained, how, capfd):
     break_by(how, model)
     with pytest.raises(UserError, match=rf"model.safetensors: is .*twinsight segment --resume {trained}"):
         load_segmenter(trained, "best", torch.device("cpu"))
-    options = segment_options(None, epochs=2, head_lr=0.1)
-    options.resume = trained
+    options = replace(segment_options(None, epochs=2, head_lr=0.1), resume=trained)
     segment.run(options)
     assert "model.safetensors is missing or damaged: writing it" in capfd.readouterr().err
     after = load_file(model)
@@ -48,8 +49,7 @@ def test_a_damaged_best_checkpoint_is_not_exported(trained, capfd):
     (entry, *_) = Record(trained / "checkpoints").read()
     break_by("flipped", trained / "checkpoints" / entry.file)
     (trained / "model.safetensors").unlink()
-    options = segment_options(None, epochs=2, head_lr=0.1)
-    options.resume = trained
+    options = replace(segment_options(None, epochs=2, head_lr=0.1), resume=trained)
     segment.run(options)
     assert f"{entry.file}: is damaged" in capfd.readouterr().err
     last = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -87,9 +88,7 @@ def test_a_run_that_exists(tmp_path, work, command, search):
     ids=str,
 )
 def test_options_that_contradict_one_another(tmp_path, work, changes, sentence):
-    options = pretrain_options(tmp_path / "run")
-    for name, value in changes.items():
-        setattr(options, name, value)
+    options = replace(pretrain_options(tmp_path / "run"), **changes)
     with pytest.raises(UserError, match=sentence):
         pretrain.run(options)
     assert not list(tmp_path.iterdir())

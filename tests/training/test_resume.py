@@ -1,6 +1,7 @@
 """A resumed run comes to the weights of an uninterrupted one."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -69,9 +70,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
 
 
 def resume(make, command, run: Path, **changes) -> None:
-    options = make(None, **changes)
-    options.resume = run
-    command.run(options)
+    command.run(replace(make(None, **changes), resume=run))
 
 
 # Within the first epoch, at its last batch, within the second: each another path through Lightning.
@@ -142,8 +141,7 @@ def test_finished_run(tmp_path, capfd):
 def test_contradiction(tmp_path):
     run = tmp_path / "run"
     pretrain.run(pretrain_options(run, epochs=1))
-    options = pretrain_options(None, epochs=1)
-    options.resume, options.backbone = run, TimmOptions(name="test_resnet")
+    options = replace(pretrain_options(None, epochs=1), resume=run, backbone=TimmOptions(name="test_resnet"))
     with pytest.raises(UserError, match="--backbone: is not what"):
         pretrain.run(options)
 

@@ -16,13 +16,13 @@ from twinsight.options.look import look
 from twinsight.options.marks import FIRST, POSITIONAL, Heading
 from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, Method
 from twinsight.options.probes import PROBES
-from twinsight.options.ranges import Count, NotNegative, Pixels, Range, Seed, Share, Whole
+from twinsight.options.ranges import BelowOne, Count, NotNegative, Pixels, Range, Seed, Share, Whole
 from twinsight.options.training import InferenceOptions, RunOptions, TrainingOptions
 
 OUTPUT = Heading("Output")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pretrain(RunOptions, TrainingOptions):
     """Pretrain a backbone on images without labels.
 
@@ -49,7 +49,7 @@ class Pretrain(RunOptions, TrainingOptions):
     """Where views are colored, blurred and solarized. auto: on the GPU if there is one, otherwise in the workers."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Train a segmentation head on a backbone, frozen or fine-tuned.
 
@@ -80,7 +80,7 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Sum of cross-entropy, dice, focal, jaccard, lovasz, such as cross-entropy+0.5*dice."""
     class_weights: Annotated[tuple[NotNegative, ...] | None, Heading("Loss")] = None
     """Weight of each class in the cross-entropy and focal losses. Default: 1 for each."""
-    label_smoothing: Annotated[Share, Heading("Loss")] = 0.0
+    label_smoothing: Annotated[BelowOne, Heading("Loss")] = 0.0
     """Label smoothing of the cross-entropy."""
     focal_gamma: Annotated[NotNegative, Heading("Loss")] = 2.0
     """Exponent of the focal loss."""
@@ -89,7 +89,7 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     augment: PairOptions = field(default_factory=PairOptions)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluate(InferenceOptions):
     """Measure a segmenter on a data set; with --probe, judge a backbone without a head.
 
@@ -129,7 +129,7 @@ class Evaluate(InferenceOptions):
     that of the training."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Predict(InferenceOptions):
     """Segment images: write a mask, and an overlay of it, for each.
 
@@ -164,7 +164,7 @@ class Predict(InferenceOptions):
     that of the training."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """Identify a weights file: its format, the network it fits and how much matches; or list official names.
 
@@ -177,7 +177,7 @@ class Weights:
     """timm model to match the file with. Default: the most likely one."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Make one page about one or several runs: options, scores, curves and figures.
 
@@ -193,7 +193,7 @@ class Report:
     """Replace an existing page. The one in a run's own directory is always replaced."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Demo:
     """Pretrain, segment and report on a built-in data set, in minutes.
 
@@ -210,7 +210,7 @@ class Demo:
     """Run only a few steps of each stage, to see that everything works. Its scores mean nothing."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Completion:
     """Print a script that completes twinsight's commands, options and names on Tab.
 

@@ -9,12 +9,12 @@ from twinsight.options.marks import POSITIONAL
 from twinsight.options.ranges import Images, Seed
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataList:
     """List the data sets and their options."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataCheck:
     """Read every image and mask, count classes and pixels, name what is broken, and end with a verdict.
 
@@ -27,7 +27,7 @@ class DataCheck:
     """Split to check. Default: both."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataShow:
     """Make a contact sheet of images and their masks.
 
@@ -48,7 +48,7 @@ class DataShow:
     """Replace that file if it exists."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataMake:
     """Write a synthetic data set to disk, in VOC layout.
 

@@ -13,7 +13,7 @@ from twinsight.options.ranges import Images, Pixels
 OUTPUT = Heading("Output")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """Look inside a model."""
 
@@ -52,6 +52,8 @@ class Look:
 def look(name: str, options: type[ProbeOptions]) -> type:
     """`Look` with one probe's options beside its own."""
     probe = Annotated[options, FLAT]
-    made = make_dataclass("Look", [("probe", probe, field(default_factory=options))], bases=(Look,), kw_only=True)
+    made = make_dataclass(
+        "Look", [("probe", probe, field(default_factory=options))], bases=(Look,), frozen=True, kw_only=True
+    )
     made.__doc__ = f"{options.__doc__}\n\ntwinsight look {name} {options.example}"
     return made

@@ -22,7 +22,7 @@ from twinsight.options.ranges import (
 Minutes = Annotated[float, Range(0, 10**6, above=True)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunOptions:
     """Where a training writes its run."""
 
@@ -45,7 +45,7 @@ class RunOptions:
     """Steps between two rows of metrics.csv."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScheduleOptions:
     """How long a training takes and in what steps."""
 
@@ -76,7 +76,7 @@ class ScheduleOptions:
     """Seed of the weights, the order of images and their augmentation."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class OptimizerOptions:
     """How weights are updated."""
 
@@ -101,7 +101,7 @@ class OptimizerOptions:
     2018)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class MachineOptions:
     """What the training runs on."""
 
@@ -121,7 +121,7 @@ class MachineOptions:
     """Compile the backbone's blocks with torch.compile. The first steps are slow, and CPUs gain nothing."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class ProbingOptions:
     """How often and at what a training looks inside the model."""
 
@@ -138,7 +138,7 @@ class ProbingOptions:
     are always taken."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingOptions(ProbingOptions, MachineOptions, OptimizerOptions, ScheduleOptions):
     """How a training goes."""
 
@@ -148,7 +148,7 @@ class TrainingOptions(ProbingOptions, MachineOptions, OptimizerOptions, Schedule
             raise UserError(f"--warmup-epochs {self.warmup_epochs}: is more than --epochs {self.epochs}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class InferenceOptions:
     """How a whole image is segmented."""
 
