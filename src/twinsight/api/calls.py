@@ -36,8 +36,13 @@ def in_python(message: str, names: Mapping[str, str]) -> str:
     def given(found: re.Match[str]) -> str:
         return named(found[1]) + (f"={literal(found[2])}" if found[2] else "")
 
-    message = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", message)
-    return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", message))
+    def line(text: str) -> str:
+        if text.startswith("twinsight "):  # a command, to be typed in a terminal
+            return text
+        text = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", text)
+        return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", text))
+
+    return "\n".join(map(line, message.split("\n")))
 
 
 def literal(value: str) -> str:
