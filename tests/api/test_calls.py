@@ -25,7 +25,7 @@ from twinsight.errors import Interrupted, UserError
         ("go on with: twinsight segment --resume 'my runs/a'", "go on with: twinsight.segment(resume='my runs/a')"),
         ("runs/a: exists; choose another --run, go on with it by --resume runs/a, or give --overwrite",
          "runs/a: exists; choose another run, go on with it by resume='runs/a', or give overwrite"),
-        ("Measure it:\ntwinsight evaluate runs/a --probe linear", "Measure it:\ntwinsight evaluate runs/a --probe linear"),
+        ("Next:\ntwinsight evaluate runs/a --probe knn", "Next:\ntwinsight evaluate runs/a --probe knn"),
         ("a-b --- c: not a flag", "a-b --- c: not a flag"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
 from twinsight.backbones.integrity import intact
-from twinsight.console import console, told
+from twinsight.console import told
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
 from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
@@ -68,7 +68,7 @@ class SegmentParts(Parts[Segment]):
     def export(self) -> str:
         run, scores = self.plan.run, self.module.scores
         best = export_best(self.module, run)
-        if scores is not None and not console.quiet:
+        if scores is not None:
             told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
             print_scores(scores, self.plan.train.classes)
         of = "" if best is None else f" (mean IoU {best.score:.1%}, epoch {best.epoch + 1})"
