@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo test test-slow coverage soak hostile bench lint types format constraints stubs clean
+.PHONY: help setup hooks demo test test-slow coverage soak hostile bench docs lint types format constraints stubs clean
 
 help:  ## Name the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: $(READY)  ## Measure against peers, in turn, into benchmarks/results; BEN
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' || true
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)
 
+docs: $(READY)  ## Build the documentation: site/index.html
+	$(BIN)/python -m zensical build --strict --clean
+
 lint: $(READY)  ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +59,7 @@ constraints: $(READY)  ## Pin what pyproject.toml asks for: constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --quiet -o constraints.txt
 
 clean:  ## Remove .venv and all caches, not runs or data
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the way out where uv has no wheel or cannot install.

@@ -1,5 +1,9 @@
-"""Each command of README's code blocks is understood, and those that need no download are run, in their order."""
+"""The code of README and of the pages in docs: each page's commands and Python run in their order, made small.
 
+A block marked sh holds commands, one marked python is executed; blocks of other kinds are for reading.
+"""
+
+import contextlib
 import re
 import shlex
 import shutil
@@ -14,58 +18,81 @@ from twinsight.options.commands import COMMANDS
 from twinsight.options.parse import parse
 
 ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.M | re.S)
+PAGES = {
+    str(page.relative_to(ROOT)): BLOCK.findall(page.read_text(encoding="utf-8"))
+    for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+}
 
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-LINES = [
-    line.partition(" #")[0].replace(" ...", "").strip()
-    for language, block in BLOCKS
-    for line in block.replace("\\\n", " ").splitlines()
-    if not language and line.startswith("twinsight ")
-]
-
+TRAINING = "--batch-size 4 --workers 0 --probe none"
 SMALL = {
-    "pretrain": "--method.projector 8 8 --method.views.size 32 --backbone.channels 8 8 8 8 --backbone.stem-width 8 "
-    "--batch-size 2 --epochs 1 --workers 0 --probe none",
-    "segment": "--backbone.channels 8 8 8 8 --backbone.stem-width 8 --head.channels 8 --head.rates 1 2 "
-    "--augment.size 32 --batch-size 4 --epochs 1 --workers 0 --probe none",
+    "pretrain": f"--method.views.size 32 {TRAINING}",
+    "segment": f"--augment.size 32 {TRAINING}",
     "evaluate": "--workers 0",
-    "data": "",
-    "predict": "",
     "look": "--overwrite",
-    "report": "",
+    "predict": "--overwrite",
+    "report": "--overwrite",
+    "barlow-twins": "--method.projector 8 8",
+    "dino": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
+    "deeplabv3": "--head.channels 8 --head.rates 1 2",
 }
 """What makes each command one of seconds."""
 
-SMALLER = {"random:resnet50": "random:test_resnet", "vit_small_patch16_224.dino": "random:test_vit"}
-"""Networks of seconds, and without a download, in place of those that README names."""
+SMALLER = {"vit_small_patch16_224.dino": "random:test_vit", "vit_tiny_patch16_224": "test_vit", "--epochs": None}
+"""Networks of seconds, and without a download, in place of those that the pages name."""
 
-NOT_RUN = ("--data.download", "--config recipes/voc", "--attention.", "--probe features@5")
-"""Those that download, or end in "..." and mean a network of minutes."""
+NOT_RUN = ("recipes/voc",)
+"""What needs data that are downloaded."""
 
 
-def command(line: str) -> tuple[str, list[str]]:
+def commands(block):
+    lines = block.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("twinsight ")]
+
+
+LINES = [line for blocks in PAGES.values() for kind, block in blocks if kind == "sh" for line in commands(block)]
+
+
+def named(words):
     """The command's name and its arguments."""
-    words = shlex.split(line)[1:]
-    name = " ".join(words[:2]) if words[0] in ("look", "data") else words[0]
-    return name, words[len(name.split()) :]
+    count = 2 if words[0] in ("look", "data") else 1
+    return " ".join(words[:count]), words[count:]
 
 
-def test_they_are_found():
-    assert len(LINES) > 15
-    assert {command(line)[0].split()[0] for line in LINES} >= SMALL.keys() - {"data"}
+def small(words):
+    """The same command on tiny networks and images, with nothing that it has before."""
+    words = [SMALLER.get(word, word) or word for word in words]
+    command, choices = words[0], set(words)
+    if "--resume" in words:
+        return [*words, "--workers", "0", "--probe", "none"]
+    if command == "pretrain":
+        choices.add("barlow-twins" if "dino" not in words else "dino")
+        words += ["--epochs", "1"]
+    elif command == "segment":
+        words += ["--epochs", "1"]
+    for name, flags in SMALL.items():
+        if name == command or (name in choices and command in ("pretrain", "segment")):
+            words += shlex.split(flags)
+    return words
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_it_is_understood(line, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    name, argv = command(line)
-    parse(COMMANDS[name], name, argv)
+def test_blocks_are_found():
+    assert len(LINES) > 60
+    assert {shlex.split(line)[1] for line in LINES} >= {"pretrain", "segment", "evaluate", "predict", "look", "report"}
 
 
-def draw(folder: Path) -> None:
-    """Photographs, and images with masks, as README says they lie."""
+@pytest.mark.parametrize("line", dict.fromkeys(LINES))
+def test_the_line_is_understood(line, monkeypatch, world):
+    monkeypatch.chdir(ROOT if "recipes/" in line else world)
+    name, argv = named(shlex.split(line, comments=True)[1:])
+    if "--resume" not in argv:
+        parse(COMMANDS[name], name, argv)
+
+
+def draw(folder):
+    """Photographs, images with masks and images in folders by class, as the pages say they lie."""
     rng = np.random.default_rng(0)
-    for i in range(24):
+    for i in range(16):
         for name in (f"photos/{i}.jpg", f"images/street/{i}.jpg", f"animals/{'cat' if i % 2 else 'dog'}/{i}.jpg"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(folder / name)
@@ -75,21 +102,37 @@ def draw(folder: Path) -> None:
     (folder / "masks/classes.txt").write_text("background\nroad\ncar\n")
 
 
-def test_they_run_in_their_order(tmp_path, monkeypatch, capfd):
+def run(line):
+    words = small(shlex.split(line, comments=True)[1:])
+    if "--run" in words:  # the world has one of that name already
+        shutil.rmtree(words[words.index("--run") + 1], ignore_errors=True)
+    with pytest.raises(SystemExit) as exit:
+        main(words)
+    assert not exit.value.code, line
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """A folder with data and with the runs that the quick start makes."""
+    folder = tmp_path_factory.mktemp("world")
+    draw(folder)
+    with contextlib.chdir(folder):
+        for kind, block in PAGES["docs/quickstart.md"]:
+            for line in commands(block) if kind == "sh" else ():
+                if "--run" in line:
+                    run(line)
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
+def test_the_page_runs(page, world, tmp_path, monkeypatch):
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    draw(tmp_path)
-    ran = 0
-    for line in LINES:
-        if any(part in line for part in NOT_RUN):
+    names = {"__name__": "page"}
+    for kind, block in PAGES[page]:
+        if kind == "python":
+            exec(compile(block, page, "exec"), names)
             continue
-        words = [SMALLER.get(word, word) for word in shlex.split(line)[1:]]
-        words += shlex.split(SMALL[words[0]])
-        for run in ("linear", "deeplab"):  # README's two segmenters are as good as the one that it trains
-            if f"runs/{run}" in words and not Path("runs", run).exists():
-                shutil.copytree("runs/streets", f"runs/{run}")
-        with pytest.raises(SystemExit) as exit:
-            main(words)
-        assert not exit.value.code, f"{line}\n{capfd.readouterr().err[-2000:]}"
-        ran += 1
-    assert ran >= 10
-    assert {path.name for path in Path("predictions").iterdir()} >= {"0.png", "0.overlay.jpg"}
+        for line in commands(block):
+            if not any(part in line for part in NOT_RUN):
+                run(line)
