@@ -46,7 +46,8 @@ lint: $(READY)  ## Check style
 	$(BIN)/ruff format --check .
 
 types: $(READY)  ## Check types
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/basedpyright --pythonpath $(BIN)/python -p tests
 
 format: $(READY)  ## Fix style
 	$(BIN)/ruff check --fix .

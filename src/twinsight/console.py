@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -42,7 +42,7 @@ def told(message: str) -> None:
 
 
 @contextmanager
-def spoken(words: Callable[[str], str]) -> Iterator[None]:
+def spoken(words: Callable[[str], str]) -> Generator[None]:
     """While this lasts, what `told` says goes through `words` first: to call options what the caller calls them."""
     token = _words.set(words)
     try:
@@ -52,7 +52,7 @@ def spoken(words: Callable[[str], str]) -> Iterator[None]:
 
 
 @contextmanager
-def without_tables() -> Iterator[None]:
+def without_tables() -> Generator[None]:
     """While this lasts, no result is printed: a caller from Python gets it returned."""
     before, console.quiet = console.quiet, True
     try:

@@ -3,7 +3,7 @@
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
@@ -59,7 +59,7 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     @contextmanager
-    def speaking() -> Iterator[None]:
+    def speaking() -> Generator[None]:
         with spoken(lambda message: in_python(message, names)), warnings.catch_warnings():
             warnings.showwarning = remarked(warnings.showwarning)
             warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook: we do without

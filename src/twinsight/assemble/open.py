@@ -121,7 +121,12 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
             model: SegmentationModel = make_model(options, len(classes), empty=True).eval().to(device)
         else:
             model, options = load_segmenter(run, checkpoint, device)
-        subjects = {"segmenter": model, "network": model, "backbone": model.backbone, "method": model.backbone}
+        subjects: dict[str, nn.Module] = {
+            "segmenter": model,
+            "network": model,
+            "backbone": model.backbone,
+            "method": model.backbone,
+        }
         return Opened(name, subjects, None, run, classes, palette, options)
     options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **pretrained_off(options.backbone))

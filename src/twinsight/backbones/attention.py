@@ -1,7 +1,7 @@
 """Attention maps: where the heads of a network look in its images."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
@@ -120,7 +120,7 @@ def recording_attention(
     blocks: tuple[int, ...] | None = None,
     query: Recorded = "auto",
     at: tuple[float, float] | None = None,
-) -> Iterator[AttentionMaps]:
+) -> Generator[AttentionMaps]:
     """Records the one forward pass of `images` that runs inside; arguments, maps and errors as for `attention_maps`.
 
     query may also be "patches": a map of every patch, which takes memory with the square of their number.

@@ -1,6 +1,6 @@
 """Seeing each attention that a network computes, while it runs as it always does, fused kernels included."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ def fused(
             if mask is not None:
                 mask = mask.expand(*mask.shape[:-2], *shape[-2:])[..., queries, :]
                 logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
-            return torch.special.softmax(logits, -1)  # not of SOFTMAX, which another recorder around would see
+            return torch.special.softmax(logits, -1)  # not one of SOFTMAX, which another recorder around would see
 
     return Call(shape, rows)
 
@@ -90,7 +90,11 @@ class AttentionMode(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             self.note(fused(*args, **kwargs))
         elif func in SOFTMAX and result.ndim == 4 and kwargs.get("dim", [*args, None, None][1]) in (-1, 3):
-            self.note(Call(tuple(result.shape), lambda queries: result[:, :, queries].float()))
+
+            def rows(queries: slice) -> Tensor:
+                return result[:, :, queries].float()
+
+            self.note(Call(tuple(result.shape), rows))
         return result
 
     def note(self, call: Call) -> None:
@@ -106,7 +110,7 @@ class AttentionMode(TorchFunctionMode):
 
 
 @contextmanager
-def seeing_attention(network: nn.Module, see: Callable[[Call], None]) -> Iterator[None]:
+def seeing_attention(network: nn.Module, see: Callable[[Call], None]) -> Generator[None]:
     """`see` is given each `Call` of the network's blocks, in order; no trace of it stays behind."""
     mode = AttentionMode(see)
     windowed = [

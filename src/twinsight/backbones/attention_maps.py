@@ -66,7 +66,11 @@ def attention_rollout(
     if not len(rolled):
         reader.refuse("has no attention to record")
     tokens = rolled.shape[1]
-    return reader.read(Call((len(images), 1, tokens, tokens), lambda queries: rolled[:, None, queries]))[:, 0]
+
+    def rows(queries: slice) -> Tensor:
+        return rolled[:, None, queries]
+
+    return reader.read(Call((len(images), 1, tokens, tokens), rows))[:, 0]
 
 
 def attention_blocks(backbone: Backbone) -> int:

@@ -17,7 +17,7 @@ from twinsight.errors import UserError
 
 # What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
 # keyword, its Swins the second, and its convolutional networks need neither.
-FLEXIBLE = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+FLEXIBLE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 WRONG_SHAPE = ("size of tensor", "is invalid for input of size")
 """What PyTorch says where tensors do not fit one another, or cannot be given a shape."""

@@ -52,7 +52,7 @@ def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no dictionary of tensors; save the network's state_dict")
     entries = {entry: content[entry] for entry in ENTRIES if isinstance(content.get(entry), dict)}
-    found = {}
+    found: dict[str, dict[str, Tensor]] = {}
     for entry, values in (entries or {"": flat(content)}).items():
         tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
         for name, tensor in tensors.items():
@@ -64,7 +64,7 @@ def read_entries(file: Path) -> dict[str, dict[str, Tensor]]:
 
 def flat(content: Mapping[Any, Any]) -> dict[Any, Any]:
     """Names through nested dictionaries, joined by dots: {"net": state_dict} holds the network as well."""
-    found = {}
+    found: dict[Any, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):  # an optimizer's state has numbers for names
             found |= {f"{name}.{inner}": tensor for inner, tensor in flat(value).items() if isinstance(inner, str)}
@@ -73,7 +73,7 @@ def flat(content: Mapping[Any, Any]) -> dict[Any, Any]:
     return found
 
 
-def load(file: Path) -> object:
+def load(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)

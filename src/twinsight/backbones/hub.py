@@ -1,7 +1,7 @@
 """Official weights by name: what they are of, where they lie, and fetching them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
@@ -112,7 +112,7 @@ PATIENCE = 4.0
 
 
 @contextmanager
-def timm_weights(name: str) -> Iterator[None]:
+def timm_weights(name: str) -> Generator[None]:
     """Within it, timm takes the weights of `name` from huggingface_hub's cache if the host is out of reach.
 
     Raises UserError at once if they are not in the cache either: left alone, huggingface_hub tries for a minute.

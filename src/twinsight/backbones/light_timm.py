@@ -6,7 +6,7 @@ loads the real one when it is used. All of twinsight imports timm from here.
 """
 
 import sys
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Generator, MutableSequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -36,7 +36,7 @@ def withdraw() -> None:
 
 
 @contextmanager
-def standing_in(*modules: StandIn) -> Iterator[None]:
+def standing_in(*modules: StandIn) -> Generator[None]:
     """Each in the place of its module, unless that has been imported before."""
     sys.modules.update({module.__name__: module for module in modules if module.__name__ not in sys.modules})
     try:

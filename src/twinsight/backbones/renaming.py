@@ -13,7 +13,7 @@ def renaming(names: Mapping[str, str]) -> Callable[[State], State]:
     patterns = [(re.compile(old), new) for old, new in names.items()]
 
     def read(tensors: State) -> State:
-        found = {}
+        found: State = {}
         for name, tensor in tensors.items():
             for old, new in patterns:
                 name = old.sub(new, name)

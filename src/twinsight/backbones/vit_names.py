@@ -68,7 +68,7 @@ def read_dino(tensors: State) -> State:
 
 def read_dinov3(tensors: State) -> State:
     """Rotary positions are computed, not loaded; the bias of keys is masked out."""
-    found = {}
+    found: State = {}
     for name, tensor in renaming(EVA)(tensors).items():
         if name == "rope_embed.periods":
             count = len(tensor)

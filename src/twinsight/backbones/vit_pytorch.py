@@ -54,7 +54,7 @@ class VitPytorch(nn.Module):
         patches = self.vit.to_patch_embedding(pixels)
         tokens = torch.cat((self.vit.cls_token.expand(len(pixels), 1, -1), patches), dim=1)
         tokens = self.vit.dropout(tokens + self.position_embedding(h, w))
-        maps = []
+        maps: list[Tensor] = []
         for i, (attention, feed_forward) in enumerate(self.vit.transformer.layers):
             tokens = attention(tokens) + tokens
             tokens = feed_forward(tokens) + tokens

@@ -29,7 +29,7 @@ class Weights(NamedTuple):
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
     """Write `file` (.safetensors) and, beside it, `file`.json that says what it is."""
-    about = {
+    about: dict[str, object] = {
         "backbone": backbone.name,
         "options": {name: value for name, value in backbone.options.items() if value is not None},
         "dim": backbone.dim,

@@ -111,7 +111,8 @@ class Cached(Dataset):
             )
         changed = np.flatnonzero(known != stamps)
         if len(changed):
-            entry, same = self.entries[changed[0]], (known["image"] == stamps["image"])[changed[0]].all()
+            entry = self.entries[changed[0]]
+            same = (known["image"] == stamps["image"])[changed[0]].all()
             file = entry.mask if same else entry.image
             raise UserError(
                 f"{file}: has changed, as files of {len(changed)} of {len(self)} images, since the "

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -69,10 +70,11 @@ def check(dataset: Dataset, report: Callable[[int, int], None] | None = None, sp
     """
     ids = Counter(entry.id for entry in dataset.entries)
     broken = [f"{id}: is the id of {count} samples; rename them" for id, count in ids.items() if count > 1]
-    sizes, same = [], defaultdict(list)
+    sizes: list[tuple[int, int]] = []
+    same: dict[bytes, list[Entry]] = defaultdict(list)
     tally = Tally(dataset, len(dataset))
     with ThreadPoolExecutor() as pool:
-        results = pool.map(lambda index: examine(dataset, index), range(len(dataset)))
+        results = pool.map(partial(examine, dataset), range(len(dataset)))
         for done, (entry, result) in enumerate(zip(dataset.entries, results), start=1):
             if isinstance(result, UserError):
                 broken.append(str(result))
@@ -103,12 +105,12 @@ def examine(dataset: Dataset, index: int) -> Sound | UserError:
         return error
     digest = blake2b(image.tobytes(), digest_size=16, key=str(image.shape).encode()).digest()
     pixels = np.zeros(256, np.int64) if mask is None else np.bincount(mask.ravel(), minlength=256)
-    return Sound(image.shape[:2], digest, pixels)
+    return Sound((image.shape[0], image.shape[1]), digest, pixels)
 
 
 def render(verdict: Verdict) -> Group:
     """The verdict as rich prints it: a table of classes, sizes, what is wrong, and one line to end with."""
-    lines = []
+    lines: list[str] = []
     if len(verdict.sizes):
         for side, lengths in zip(("height", "width"), verdict.sizes.T):
             low, middle, high = np.percentile(lengths, (0, 50, 100))

@@ -65,7 +65,7 @@ def jpeg_2000(data: bytes) -> np.ndarray:
 
     pixels = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
     channels = pixels.shape[2]
-    if channels > 4 or pixels.dtype not in (np.uint8, np.uint16):
+    if channels > 4 or pixels.dtype.name not in ("uint8", "uint16"):
         raise ValueError(f"{channels} channels of {pixels.dtype}")
     return np.repeat(pixels[..., :1], 3, axis=2) if channels < 3 else np.ascontiguousarray(pixels[..., :3])
 

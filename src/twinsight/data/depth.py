@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +46,7 @@ def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
     looked_at = evenly([file for file in files if file.suffix.lower() in MAY_BE_DEEP], HEADERS)
     deep = evenly([file for file in looked_at if is_deep(file)], DECODED)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda file: largest(file, max_megapixels), deep))
+        found = list(pool.map(partial(largest, max_megapixels=max_megapixels), deep))
     top = max((each for each in found if each is not None), default=None)
     if top is None:
         return None

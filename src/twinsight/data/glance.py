@@ -4,6 +4,7 @@ import filecmp
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def glance_at_images(dataset: Dataset) -> None:
     asked = [entry for entry in dataset.entries if entry.image.suffix.lower() not in (".jpg", ".jpeg")]
     some = evenly(asked, affordable(asked, PICTURES) if asked else 0)
     with ThreadPoolExecutor() as pool:
-        labeled = pool.map(lambda entry: looks_labeled(entry.image), some)
+        labeled = pool.map(looks_labeled, [entry.image for entry in some])
         found = [entry for entry, yes in zip(some, labeled) if yes]
     if found:
         of = f"{len(found)} of the {len(some)} looked at"
@@ -70,7 +71,7 @@ def look_at_masks(dataset: Dataset) -> Tally:
     tally = Tally(dataset, len(dataset))
     entries = evenly(dataset.entries, affordable(dataset.entries, MASKS))
     with ThreadPoolExecutor() as pool:
-        for entry, pixels in zip(entries, pool.map(lambda entry: count(dataset, entry), entries)):
+        for entry, pixels in zip(entries, pool.map(partial(count, dataset), entries)):
             if entry.mask is not None:
                 tally.add(entry.mask, pixels, read_palette(entry.mask), is_own_mask(entry))
     return tally
@@ -105,7 +106,7 @@ def compare(train: Sequence[Entry], val: Sequence[Entry]) -> list[str]:
 
 
 def sentences(found: Overlap) -> list[str]:
-    said = []
+    said: list[str] = []
     for pairs, what in (
         (found.same, "are images of train too"),
         (found.alike, "show what the image of the same name in train shows"),

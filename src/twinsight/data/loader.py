@@ -60,7 +60,7 @@ class ViewBatch(NamedTuple):
     params: HostParams | None = None
 
 
-class Views(TorchDataset):
+class Views(TorchDataset[Any]):
     """Augmented views of each image: key -> (views, their parameters, index); batches are `ViewBatch`.
 
     color: False crops and flips only, and leaves the rest to the device that trains. The parameters are the same.
@@ -89,7 +89,7 @@ class Views(TorchDataset):
         return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), torch.tensor(indices), todo)
 
 
-class Pairs(TorchDataset):
+class Pairs(TorchDataset[Sample]):
     """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample; gives `Batch`es."""
 
     def __init__(self, dataset: Dataset, augmentation: PairAugmentation | None = None, seed: int = 0):
@@ -112,7 +112,7 @@ class Pairs(TorchDataset):
     @staticmethod
     def collate(samples: list[Sample]) -> Batch:
         sizes = torch.tensor([sample.image.shape[:2] for sample in samples])
-        height, width = sizes.amax(0).tolist()
+        height, width = (int(side) for side in sizes.amax(0))
         images = torch.zeros(len(samples), height, width, 3, dtype=torch.uint8)
         masks = torch.full((len(samples), height, width), VOID, dtype=torch.uint8)
         for sample, (h, w), image, mask in zip(samples, sizes.tolist(), images.numpy(), masks.numpy()):
@@ -160,7 +160,7 @@ class EpochSampler(Sampler[Key]):
         return range(rank, self.length - self.length % world if self.shuffle else self.length, world)
 
 
-class Loader(DataLoader):
+class Loader(DataLoader[Any]):
     """A DataLoader that resumes within an epoch and raises a worker's UserError as the one sentence it was.
 
     Workers start at the first batch, not when the iterator is made: Lightning sets the epoch between.

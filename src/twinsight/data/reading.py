@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -60,7 +60,7 @@ def depth_of(top: int) -> int:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Generator[None]:
     """Whatever goes wrong with a file becomes a UserError that names it. Raises one for what is no regular file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would block

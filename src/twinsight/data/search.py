@@ -25,7 +25,9 @@ def find_images(folder: Path) -> list[Path]:
     Another remark counts the images of formats that are not read. Raises UserError, naming the folder, if one cannot be
     read.
     """
-    found, runs, left_out = [], [], Counter[str]()
+    found: list[Path] = []
+    runs: list[str] = []
+    left_out = Counter[str]()
     waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
     while waiting:
         here, above = waiting.pop()

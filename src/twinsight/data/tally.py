@@ -60,7 +60,7 @@ class Tally:
         beyond = [label for label in held if len(classes) <= label < VOID]
         plain = isinstance(self.dataset, Folder) and self.dataset.values is None
         whole = f"as {self.looked_at} of {split}"
-        found = []
+        found: list[str] = []
         if self.own:
             count = len(self.own)
             found.append(
@@ -94,7 +94,7 @@ class Tally:
         classes = self.dataset.classes
         labels = np.flatnonzero(self.pixels[: len(classes)])
         absent = [name for label, name in enumerate(classes) if not self.pixels[label]]
-        found = []
+        found: list[str] = []
         if split == "train" and absent:
             found.append(f"{self.looked_at} of train hold no pixel of {listed(absent)}: it cannot be learned")
         elif len(labels) == 1:

@@ -1,6 +1,6 @@
 """TIFF files, whatever their bits, compression and layout."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def decode(path: Path, reading: Reading) -> np.ndarray:
         kind = int(page.photometric)
         if kind in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
             values = stored(page)
-            if values.dtype not in (bool, np.uint8, np.uint16):
+            if values.dtype.name not in ("bool", "uint8", "uint16"):
                 raise UserError(
                     f"{path}: has {values.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits, unsigned"
                 )
@@ -73,7 +73,7 @@ def decode_labels(path: Path, reading: Reading) -> np.ndarray:
 
 
 @contextmanager
-def first_page(path: Path) -> Iterator[Any]:
+def first_page(path: Path) -> Generator[Any]:
     """The first image of a file. Raises UserError if others of its size follow, and ValueError if it is truncated."""
     import tifffile  # takes half a second, and only TIFF files need it
 

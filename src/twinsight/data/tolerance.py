@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from twinsight.errors import Remark, UserError
 
@@ -22,7 +23,7 @@ class Tolerance:
 
     def __init__(self, count: int, allowed: float):
         self.limit = limit(count, allowed)
-        self.broken = torch.zeros(count, dtype=torch.bool).share_memory_()
+        self.broken: Tensor = torch.zeros(count, dtype=torch.bool).share_memory_()
 
     def read(self, get: Callable[[int], T], index: int) -> tuple[int, T]:
         """What `get` returns for the index, or for the next that can be read, and the index that it is of.

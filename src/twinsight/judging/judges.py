@@ -214,7 +214,7 @@ def linear_classes(bench: Bench) -> Numbers:
         "the five likeliest.",
     )
     share = majority(known, labels)
-    rows = [[bench.titles.get(name, name), one["top1"], one["top5"]] for name, one in numbers.items()]
+    rows: list[list[Any]] = [[bench.titles.get(name, name), one["top1"], one["top5"]] for name, one in numbers.items()]
     table(["", "top 1", "top 5"], [*rows, ["most frequent class", share, ""]])
     listed = classified(right, labels, names)
     by_class("accuracy of", listed, bench.titles)

@@ -1,6 +1,6 @@
 """Why a loss or a gradient is not finite: the first tensor of the step that is not."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -104,10 +104,16 @@ def repeated(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index:
 
 
 @contextmanager
-def logging_to(terms: dict[str, Any], module: Any) -> Iterator[dict[str, Any]]:
+def logging_to(terms: dict[str, Any], module: Any) -> Generator[dict[str, Any]]:
     """Inside, what the module logs goes to `terms`."""
-    module.log = lambda name, value, **_: terms.update({name: value})
-    module.log_dict = lambda values, **_: terms.update(values)
+
+    def log(name: str, value: Any, **_: Any) -> None:
+        terms[name] = value
+
+    def log_dict(values: dict[str, Any], **_: Any) -> None:
+        terms.update(values)
+
+    module.log, module.log_dict = log, log_dict
     try:
         yield terms
     finally:

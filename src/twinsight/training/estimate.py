@@ -1,7 +1,7 @@
 """What a training step costs, before the first one: operations and memory."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import finalize
@@ -101,7 +101,7 @@ def inference_memory(
 
 
 @contextmanager
-def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator[Any]:
+def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Generator[Any]:
     """A copy of the model that computes only shapes, as do all tensors made inside."""
     with FakeTensorMode() as mode, torch.autocast("cpu", autocast, enabled=autocast is not None):
         yield copy.deepcopy(model, {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())})

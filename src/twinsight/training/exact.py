@@ -1,6 +1,6 @@
 """The exact gradient of a large batch in the memory of a small one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from twinsight.training.recompute import recomputed
 
 
 @contextmanager
-def in_parts(method: nn.Module, parts: int) -> Iterator[None]:
+def in_parts(method: nn.Module, parts: int) -> Generator[None]:
     """Inside, the method's backbones take each batch in `parts` equal parts and keep only the embeddings.
 
     The backward computes each part again (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory

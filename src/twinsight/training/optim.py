@@ -90,8 +90,14 @@ class Schedule(LambdaLR):
     """Schedules weight decay too, which torch's schedulers leave alone."""
 
     def __init__(self, optimizer: Optimizer, optimization: Optimization, steps: int):
-        self.decay = lambda step: optimization.decay(step, steps)
-        super().__init__(optimizer, lambda step: optimization.factor(step, steps))
+        def factor(step: int) -> float:
+            return optimization.factor(step, steps)
+
+        def decay(step: int) -> float:
+            return optimization.decay(step, steps)
+
+        self.decay = decay
+        super().__init__(optimizer, factor)
 
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)

@@ -111,8 +111,10 @@ def classes_figure(
 
     pixels: (C,), of each class in all images.
     """
-    there = [i for i in pixels.argsort(descending=True).tolist() if pixels[i] > 0 and i != background][:MOST_CLASSES]
-    there.sort(key=lambda i: -rows["model"].classes[i].item())
+    there: list[int] = [i for i in pixels.argsort(descending=True).tolist() if pixels[i] > 0 and i != background][
+        :MOST_CLASSES
+    ]
+    there.sort(key=rows["model"].classes.tolist().__getitem__, reverse=True)
     y = np.arange(len(there))
 
     def draw(figure: FigureBase) -> None:

@@ -1,6 +1,7 @@
 """What augmentation makes of images: the crops, and every view with what was done to it."""
 
 from collections.abc import Sequence
+from functools import partial
 from textwrap import fill
 from typing import Any, ClassVar, NamedTuple
 
@@ -156,7 +157,7 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[DrawnView]]], note: s
         for i, (image, drawn) in enumerate(rows):
             boxes = [params.box for params, _ in drawn]
             original = figure.add_subplot(grid[i, 0])
-            framed(original, Cell(image, lambda axis, boxes=boxes: mark_boxes(axis, boxes, colors)))
+            framed(original, Cell(image, partial(mark_boxes, boxes=boxes, colors=colors)))
             if len(boxes) > 1:
                 words = fill(f"IoU of 1 and 2: {iou(*boxes[:2]):.0%}", int(unit / LETTER))
                 original.set_xlabel(words, fontsize=7, labelpad=2)
