@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+MINIMUM ?= tests/data tests/methods tests/heads tests/test_imports.py tests/commands/test_pretrain.py
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo test test-slow coverage soak hostile bench docs lint types format constraints stubs clean
+.PHONY: help setup hooks demo test test-slow test-minimum coverage soak hostile bench docs lint types format constraints stubs clean
 
 help:  ## Name the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -23,6 +24,12 @@ test: $(READY)  ## Run the tests
 
 test-slow: $(READY)  ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+test-minimum: $(READY)  ## Run tests against the lowest versions that pyproject.toml allows; MINIMUM="tests" for all
+	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-minimum
+	$(BIN)/uv pip install --quiet --python .venv-minimum/bin/python --resolution lowest-direct --only-binary :all: \
+	  --no-binary twinsight -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest $(MINIMUM)
 
 coverage: $(READY)  ## Run the tests and say which lines of src they miss; COVERAGE="tests/data" for some
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered $(COVERAGE)
@@ -60,7 +67,7 @@ constraints: $(READY)  ## Pin what pyproject.toml asks for: constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --quiet -o constraints.txt
 
 clean:  ## Remove .venv and all caches, not runs or data
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist site
+	rm -rf .venv .venv-minimum .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the way out where uv has no wheel or cannot install.

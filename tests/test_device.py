@@ -83,7 +83,7 @@ def test_a_device_that_is_missing(monkeypatch):
 
 def test_a_training_on_the_cpu_leaves_the_gpu_alone(gpu, tmp_path, monkeypatch):
     # PyTorch's own optimizers look whether a graph is being captured, on whatever GPU there is.
-    monkeypatch.setattr(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda _: None)
+    monkeypatch.setattr(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda _: None, raising=False)
     options = Pretrain(
         run=tmp_path / "run", epochs=1, batch_size=4, workers=0, probe="correlation:4", accelerator="cpu",
         method=BarlowTwinsOptions(projector=(8, 8), views=TwoViewsOptions(size=32)),
