@@ -4,6 +4,7 @@ import warnings
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from PIL import Image
@@ -189,11 +190,12 @@ def test_pixels_of_unknown_range_are_refused(tmp_path, dtype):
 
 @pytest.mark.parametrize("mode", ["YCbCr", "LAB", "CMYK"])
 def test_other_colors_are_converted_as_pillow_does(tmp_path, mode):
+    if mode == "YCbCr" and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow before 13 cannot read the YCbCr files that it writes")
     if mode == "LAB":
         tifffile.imwrite(tmp_path / "a.tif", NOISE, photometric="cielab")
     else:
-        full = {530: (1, 1)}  # YCbCrSubSampling: Pillow before 13 cannot read its own files without it
-        Image.fromarray(NOISE).convert(mode).save(tmp_path / "a.tif", tiffinfo=full if mode == "YCbCr" else {})
+        Image.fromarray(NOISE).convert(mode).save(tmp_path / "a.tif")
     expected = Image.open(tmp_path / "a.tif").convert("RGB")
     np.testing.assert_array_equal(decode_image(tmp_path / "a.tif"), expected)
 
