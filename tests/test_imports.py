@@ -53,7 +53,7 @@ LIGHT = [
     )),
     *(file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))),
 ]  # fmt: skip
-TO_BE_SPLIT = {"commands/demo.py"}
+TO_BE_SPLIT: set[str] = set()
 GENERATED = {"api/keywords.py"}
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 
