@@ -114,6 +114,8 @@ CASES = {
     "twinsight segment --head ": ({*HEADS, "mine.py"}, {"mine.yaml"}),
     "twinsight segment --head deep": ({"deeplabv3"}, {"linear"}),
     "twinsight pretrain --data ": ({*DATA, "photos"}, {"dino"}),
+    "twinsight pretrain ph": ({"photos", "photo.jpg"}, {"shapes"}),
+    "twinsight segment --epochs 3 sha": ({"shapes"}, {"voc"}),
     "twinsight pretrain --config ": ({"mine.yaml"}, {"mine.py"}),
     "twinsight segment --head deeplabv3 --head.": ({"--head.rates", "--head.channels"}, {"--head.levels"}),
     "twinsight segment --head linear --head.": ({"--head.levels"}, {"--head.rates"}),

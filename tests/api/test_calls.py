@@ -26,6 +26,8 @@ from twinsight.errors import Interrupted, UserError
         ("runs/a: exists; choose another --run, go on with it by --resume runs/a, or give --overwrite",
          "runs/a: exists; choose another run, go on with it by resume='runs/a', or give overwrite"),
         ("Next:\ntwinsight evaluate runs/a --probe knn", "Next:\ntwinsight evaluate runs/a --probe knn"),
+        ("Next:\n    twinsight look erf --weights runs/a", "Next:\n    twinsight look erf --weights runs/a"),
+        ("--queries 4, --k 6: need 7 images", "queries=4, k=6: need 7 images"),
         ("a-b --- c: not a flag", "a-b --- c: not a flag"),
     ],
 )  # fmt: skip

@@ -95,6 +95,8 @@ def test_predictions_are_not_overwritten(segmenter, photos, folder):
     with pytest.raises(twinsight.UserError, match=r"a.png: exists; .*overwrite=True"):
         found.save(folder)
     found.save(str(folder), overwrite=True)
+    with pytest.raises(twinsight.UserError, match=r"a.png: is a file, not a folder"):
+        found.save(folder / "a.png")
 
 
 def test_embeddings(segmenter, vit, photos):
@@ -139,6 +141,7 @@ def test_large_images_are_shrunk(vit):
         (lambda _, segmenter: segmenter.predict(photo(8, 8), overlap=2), "^overlap=2.*: must be"),
         (lambda _, segmenter: segmenter.predict(photo(8, 8), windw=2), "windw.*did you mean window"),
         (lambda *_: twinsight.load("no/such"), "^source='no/such': no run directory, no file"),
+        (lambda *_: twinsight.load(None), "^source: NoneType is no model"),
         (lambda *_: twinsight.load("random:test_vit", device="gpu"), "^device='?gpu'?: this machine has none"),
         (lambda *_: twinsight.load("random:test_vit", device="quantum"), "^device='?quantum'?: is no device"),
     ],

@@ -45,6 +45,7 @@ def test_what_is_no_run_is_refused(folder):
         ({"dry_run": True}, "^dry_run: is for the command line only"),
         ({"data": None}, "^data: none given"),
         ({"data": "no/such"}, "no/such"),
+        ({"data": []}, "^data: list is no data set"),
     ],
 )
 def test_bad_input_is_refused_in_python_s_words(folder, options, sentence):

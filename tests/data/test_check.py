@@ -9,6 +9,7 @@ from rich.console import Console
 from twinsight.data.check import check, render
 from twinsight.data.folder import Folder
 from twinsight.data.samples import Dataset, Entry
+from twinsight.data.shapes import Shapes
 
 RNG = np.random.default_rng(0)
 CLASSES = ("sky", "road", "[car]", "never")
@@ -93,6 +94,15 @@ def test_images_without_masks(tmp_path):
         "width: 7 to 7 pixels, median 7",
         "sound: 1 samples read",
     ]
+
+
+def test_masks_that_are_drawn_are_counted():
+    shapes = Shapes(count=5, size=33)
+    expected = sum(np.bincount(sample.mask.ravel(), minlength=256) for sample in shapes)
+    verdict = check(shapes)
+    assert verdict.ok
+    assert np.array_equal(verdict.pixels, expected)
+    assert verdict.pixels.sum() == 5 * 33 * 33
 
 
 def test_nothing_but_broken_files(tmp_path):

@@ -80,6 +80,7 @@ def test_a_list_ends_where_words_are_no_longer_of_its_kind():
     ("words", "sentence"),
     [
         ("--epohcs 3", "--epohcs: no such option; did you mean --epochs?"),
+        ("--hlep", "--hlep: no such option; did you mean --help?"),
         ("--zzzz 3", "--zzzz: no such option; see --help"),
         ("--epochs", "--epochs: needs a value, a whole number"),
         ("--epochs --flip", "--epochs: needs a value, a whole number"),

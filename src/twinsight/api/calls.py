@@ -18,8 +18,8 @@ R = TypeVar("R")
 VALUE = r"\d[\d.]*(?!\w)|[A-Z]+(?!\w)|[a-z]+[_-]\w[\w-]*|[\w.~-]*/[\w./~-]+"
 """After a flag: a number, a PLACEHOLDER, a name of several words, or a path."""
 FLAG = re.compile(rf"(?<![\w-])--([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)(?: ({VALUE}))?")
-FIRST = re.compile(r"^--([a-z][a-z0-9.-]*) ([^:]{1,80}): ")
-"""A message that begins with a flag and its value."""
+FIRST = re.compile(r"^--([a-z][a-z0-9.-]*) ((?:(?! --)[^:]){1,80}): ")
+"""A message that begins with one flag and its value."""
 COMMAND = re.compile(r"twinsight (pretrain|segment) --resume ('[^']*'|[^\s;,`]+)")
 
 
@@ -37,7 +37,7 @@ def in_python(message: str, names: Mapping[str, str]) -> str:
         return named(found[1]) + (f"={literal(found[2])}" if found[2] else "")
 
     def line(text: str) -> str:
-        if text.startswith("twinsight "):  # a command, to be typed in a terminal
+        if text.lstrip().startswith("twinsight "):  # a command, to be typed in a terminal
             return text
         text = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", text)
         return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", text))

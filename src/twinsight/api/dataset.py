@@ -11,6 +11,7 @@ from twinsight.api.calls import public, takes
 from twinsight.api.keywords import DataKeywords
 from twinsight.data import samples
 from twinsight.data.samples import Sample
+from twinsight.errors import UserError
 from twinsight.options.commands import DataShow
 from twinsight.options.data import DATA, DataOptions
 from twinsight.options.parse import from_keywords
@@ -63,6 +64,10 @@ class Dataset(Sequence[Sample]):
             >>> len(data), data[0].image.shape, data.classes[1]
             (4, (96, 96, 3), 'striped disk')
         """
+        if not isinstance(source, str | PathLike):
+            raise UserError(
+                f"source: {type(source).__name__} is no data set; give a folder, a data set's name or its file"
+            )
         shown: DataShow = from_keywords(DataShow, "data show", {"data": {**options, "name": source}})
         return cls(shown.data, split)
 

@@ -45,6 +45,8 @@ def load(
         >>> model.embed(np.zeros((40, 50, 3), np.uint8)).shape
         torch.Size([1, 96])
     """
+    if not isinstance(source, str | os.PathLike):
+        raise UserError(f"source: {type(source).__name__} is no model; give a run, a weights file or a model's name")
     import torch
 
     from twinsight.api.model import Model

@@ -65,6 +65,8 @@ class Prediction:
         Returns:
             The file of the mask.
         """
+        if Path(folder).is_file():
+            raise UserError(f"{folder}: is a file, not a folder; choose another")
         target = Path(folder) / f"{self.name}.png"
         for file in (target, target.with_name(f"{target.stem}.overlay.jpg")):
             if file.exists() and not overwrite:

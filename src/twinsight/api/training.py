@@ -102,6 +102,12 @@ def options_of(data: Data, command: str) -> Any:
     """Data as the options take it: a `Dataset` by its own options."""
     if isinstance(data, str | os.PathLike | Mapping):
         return data
+    from twinsight.api.dataset import Dataset  # which somebody who has one has imported already
+
+    if not isinstance(data, Dataset):
+        raise UserError(
+            f"data: {type(data).__name__} is no data set; give a folder, a data set's name or file, or a Dataset"
+        )
     if command == "pretrain":
         return replace(data.options, train=data.split)
     if data.split != "train":

@@ -76,6 +76,8 @@ def rows(name: str, cls: Any, shared: set[str]) -> Iterator[str]:
         count = 0 if bare(option.kind) is bool else 1 if option.repeated else count_words(option.kind)[1]
         flag = "" if option.positional else option.flag
         about = option.help.partition(". ")[0].removesuffix(".")
+        if option.flag == "--data" and not name.startswith("look"):  # which is also a word on its own: pretrain photos
+            yield line(name, "", count=1, values=values(option), help=about)
         yield line(name, flag, skip(cls, option), "*" if count > 100 else int(count), values(option), about)
         if option.default is True:
             yield line(name, negative(option.flag), skip(cls, option), help=f"Not: {about}")

@@ -83,6 +83,8 @@ def check(dataset: Dataset, report: Callable[[int, int], None] | None = None, sp
                 same[result.digest].append(entry)
                 if entry.mask is not None:
                     tally.add(entry.mask, result.pixels, read_palette(entry.mask), is_own_mask(entry))
+                elif result.pixels.any():  # drawn as it is read, so there is a mask but no file of it
+                    tally.add(entry.image, result.pixels, None, own=False)
             if report:
                 report(done, len(dataset))
     unsound = tally.unsound(split, alone=split == "train") if tally.looked and dataset.classes else []

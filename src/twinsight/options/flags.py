@@ -83,7 +83,7 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
 def unknown(flag: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> UserError:
     if flag in elsewhere:
         return UserError(f"{flag}: belongs to {elsewhere[flag]}, which is not chosen; choose it, or leave this out")
-    close = get_close_matches(flag, [*known, *elsewhere], n=1, cutoff=0.5)
+    close = get_close_matches(flag, [*known, *elsewhere, "--help"], n=1, cutoff=0.5)
     return UserError(f"{flag}: no such option; {f'did you mean {close[0]}?' if close else 'see --help'}")
 
 

@@ -31,6 +31,9 @@ class Findings(Mapping[str, Finding]):
     def __len__(self) -> int:
         return len(self._findings)
 
+    def __repr__(self) -> str:
+        return f"<twinsight.Findings of {', '.join(self)}>"
+
     @cached_property
     def figures(self) -> dict[str, Plot]:
         """Each figure with those of the same name of all models beside it."""

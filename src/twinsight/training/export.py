@@ -30,7 +30,7 @@ def finished(run: Run, export: str, epochs: int, patience: int | None = None) ->
         return False
     if intact(run.folder / export):
         more = "--epochs" if done >= epochs else "a larger --early-stopping"
-        told(f"{run.folder}: is finished after {done} epochs; to go on give more with {more}")
+        told(f"{run.folder}: is finished after {done} epoch{'' if done == 1 else 's'}; to go on, give more with {more}")
     else:
         told(f"{run.folder}: its training has ended, but {export} is missing or damaged: writing it")
     return True
