@@ -11,6 +11,7 @@ from twinsight.errors import UserError
 from twinsight.heads.linear import Linear
 from twinsight.probes.draw import overlay
 from twinsight.probes.segmentation.predictions import PALE, WRONG, Predictions, compare, errors
+from twinsight.probes.side_by_side import together
 from twinsight.segmentation.model import SegmentationModel
 
 CLASSES = ("background", "cat", "dog")
@@ -167,6 +168,14 @@ def test_compare_puts_each_models_prediction_beside_the_truth():
     assert (pictures[3] == over).all()
     assert (pictures[2] != over).any()
     assert [axis.get_xlabel() for axis in axes[:4]] == ["", "mean IoU 100.0%", "mean IoU 33.3%", ""]
+
+
+def test_models_of_other_classes_are_not_put_under_one_legend():
+    image = torch.zeros(3, 2, 2)
+    few = Predictions(CLASSES[:2], PALETTE[:2])(Fixed(torch.ones(2, 2, 2)), [image])
+    many = Predictions(CLASSES, PALETTE)(Fixed(torch.ones(3, 2, 2)), [image])
+    assert set(together({"few": few, "few too": few}, PALETTE[:2])) == {"predictions", "compared"}
+    assert set(together({"few": few, "many": many}, PALETTE[:2])) == {"predictions"}
 
 
 def test_compare_needs_the_same_images():

@@ -65,7 +65,9 @@ def together(findings: Mapping[str, Finding], palette: np.ndarray | None = None)
         name: beside({model: finding.figures[name] for model, finding in findings.items() if name in finding.figures})
         for name in names
     }
-    if palette is not None and len(findings) > 1 and all(finding.scenes for finding in findings.values()):
+    scenes = [scene for finding in findings.values() for scene in finding.scenes[:1]]
+    alike = len({tuple(scene.classes) for scene in scenes}) == 1  # one legend cannot name the classes of both otherwise
+    if palette is not None and alike and len(scenes) == len(findings) > 1:
         plots["compared"] = compare(findings, palette)
     return plots
 
