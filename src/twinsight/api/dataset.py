@@ -64,7 +64,7 @@ class Dataset(Sequence[Sample]):
             >>> len(data), data[0].image.shape, data.classes[1]
             (4, (96, 96, 3), 'striped disk')
         """
-        if not isinstance(source, str | PathLike):
+        if not isinstance(source, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
             raise UserError(
                 f"source: {type(source).__name__} is no data set; give a folder, a data set's name or its file"
             )

@@ -45,7 +45,7 @@ def load(
         >>> model.embed(np.zeros((40, 50, 3), np.uint8)).shape
         torch.Size([1, 96])
     """
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
         raise UserError(f"source: {type(source).__name__} is no model; give a run, a weights file or a model's name")
     import torch
 

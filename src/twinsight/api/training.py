@@ -104,7 +104,7 @@ def options_of(data: Data, command: str) -> Any:
         return data
     from twinsight.api.dataset import Dataset  # which somebody who has one has imported already
 
-    if not isinstance(data, Dataset):
+    if not isinstance(data, Dataset):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
         raise UserError(
             f"data: {type(data).__name__} is no data set; give a folder, a data set's name or file, or a Dataset"
         )
