@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from every_number import CHOSEN, changed, chosen, every_number
 
+from twinsight.assemble import checks
 from twinsight.errors import UserError
 from twinsight.options.commands import COMMANDS, Pretrain, Segment
 from twinsight.options.methods import TwoViewsOptions
@@ -82,6 +83,7 @@ def test_each_command_checks_its_ranges_first(command, monkeypatch):
 
     module, _, word = command.partition(" ")
     imported = import_module(f"twinsight.commands.{module}")
-    monkeypatch.setattr(imported, "check_ranges", stop)
+    checking = checks if module in ("pretrain", "segment") else imported
+    monkeypatch.setattr(checking, "check_ranges", stop)
     with pytest.raises(Checked):
         getattr(imported, f"{word}_data" if module == "data" else "run")(chosen(command, ""))

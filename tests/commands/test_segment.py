@@ -5,6 +5,7 @@ import torch
 from conftest import segment_options, trained
 from safetensors.torch import load_file
 
+from twinsight.assemble.open import make_model
 from twinsight.commands import segment
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
@@ -74,7 +75,7 @@ def test_swa_is_the_mean_of_the_last_epochs(tmp_path, monkeypatch):
     seen = []
     original = training.StochasticWeightAveraging.on_train_batch_end
 
-    head = segment.make_model(segment_options(None), 8).head
+    head = make_model(segment_options(None), 8).head
     name = next(name for name, p in head.named_parameters() if p.ndim == 4)
 
     def record(self, trainer, *args, **kwargs):
@@ -171,7 +172,7 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
     for word in (
         "linear on levels",
         "test_resnet",
-        "8 to train, 4 to validate, 8 classes",
+        "8 images to train, 4 to validate, 8 classes",
         "FLOP",
         "memory",
         "steps",
@@ -187,7 +188,7 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
         ({"class_weights": (1.0,)}, "--class-weights: 1 given, but the data set has 8"),
         ({"class_weights": (0.0,) * 8}, "--class-weights: are all 0"),
         ({"class_weights": (1.0,) * 8, "loss": "dice"}, "--class-weights: only cross-entropy and focal"),
-        ({"label_smoothing": 1.0}, "--label-smoothing 1: must be at least 0 and below 1"),
+        ({"label_smoothing": 1.0}, "--label-smoothing 1.0: must be at least 0 and below 1"),
         ({"label_smoothing": 0.1, "loss": "focal"}, "--label-smoothing: only cross-entropy"),
         ({"loss": "dise"}, "dice"),
         ({"backbone": TimmOptions(name="test_resnet", output_stride=7)}, "--backbone test_resnet: "),

@@ -101,8 +101,9 @@ def test_options_come_from_the_constructor(own):
 def test_every_way_to_name_a_file_is_the_same(own):
     name = own("SimSiam")
     want = parse(Pretrain, "pretrain", ["--method", name])
-    Path("a.yaml").write_text(f"method: {name}\n")
-    assert parse(Pretrain, "pretrain", ["--config", "a.yaml"]) == want
+    Path("recipes").mkdir()
+    Path("recipes/a.yaml").write_text(f"method: {Path(name).resolve()}\n")
+    assert parse(Pretrain, "pretrain", ["--config", "recipes/a.yaml"]) == want
     assert parse(Pretrain, "pretrain", ["--method", f"{name}:SimSiam"]).method.dim == want.method.dim
     assert from_keywords(Pretrain, "pretrain", {"method": Path(name)}) == want
     assert from_keywords(Pretrain, "pretrain", {"method": want.method}) == want
@@ -136,3 +137,16 @@ def test_what_is_no_method(own, code, name, sentence):
         Path(name.partition(":")[0]).write_text(code)
     with pytest.raises(UserError, match=sentence):
         parse(Pretrain, "pretrain", ["--method", name])
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_yaml_brings_no_code_along(own, tmp_path, beside):
+    """A recipe from a stranger must not run the file that came with it."""
+    file = Path(own("SimSiam"))
+    file.write_text("raise AssertionError('ran')\n", encoding="utf-8")
+    (tmp_path / "sent").mkdir()
+    recipe = tmp_path / "sent" / "recipe.yaml"
+    named = file.resolve().rename(tmp_path / "sent" / file.name) if beside else file
+    recipe.write_text(yaml.safe_dump({"method": {"name": str(named)}}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"--config .*recipe.yaml: method names .*simsiam.py, and a YAML file may name"):
+        parse(Pretrain, "pretrain", ["--config", str(recipe)])

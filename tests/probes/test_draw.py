@@ -91,7 +91,7 @@ def test_contact_sheet_of_images_of_any_shape(tmp_path):
 )
 def test_figures_are_written_in_the_format_of_their_name(tmp_path, suffix, magic):
     file = tmp_path / "new" / f"curve{suffix}"
-    curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y").save(file)
+    curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [2, 1])}, "x", "y").save(str(file))
     assert file.read_bytes().startswith(magic)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 

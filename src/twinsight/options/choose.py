@@ -10,7 +10,7 @@ from typing import Any, cast
 from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, names_of, sections, table
 from twinsight.options.detect import PLACES, detect
-from twinsight.options.from_file import absolute, from_file, is_own
+from twinsight.options.from_file import absolute, from_file, is_own, refuse_code_beside
 
 Tree = dict[str, Any]
 
@@ -35,11 +35,11 @@ def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
         for _, tree in sources:
             if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
                 tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root")}
-    for i, (_, tree) in enumerate(sources):
+    for i, (source, tree) in enumerate(sources):
         if naming(tree.get(kind)) is None:
             continue
         given = tree[kind] if isinstance(tree[kind], Mapping) else {"name": tree[kind]}
-        section = tree[kind] = located(kind, given, table(field.type))
+        section = tree[kind] = located(kind, given, table(field.type), source)
         named = by_name(field, section["name"])
         for _, below in sources[:i]:
             if isinstance(below.get(kind), Mapping):
@@ -59,13 +59,15 @@ def kept(section: Tree, moved: bool) -> Tree:
     return {key: value for key, value in section.items() if not (moved and key in PLACES)}
 
 
-def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any]) -> Tree:
+def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], source: str) -> Tree:
     """A section whose name is a path, as what is there: a folder of images, or a Python file."""
     given = section["name"]
     name: Any = os.fspath(cast(os.PathLike[str], given)) if isinstance(given, os.PathLike) else given
     if not isinstance(name, str) or name in known:
         return {**section, "name": name}
     if kind in ("method", "head", "data") and is_own(name):
+        if source:
+            refuse_code_beside(source, kind, name)
         return {**section, "name": absolute(f"--{kind}", name)}
     if kind == "data" and Path(name).exists():
         if "root" in section:

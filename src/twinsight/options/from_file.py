@@ -39,6 +39,21 @@ def absolute(flag: str, name: str) -> str:
     return f"{file}{found[2] or ''}"
 
 
+def refuse_code_beside(source: str, kind: str, name: str) -> None:
+    """Raises UserError if a YAML file names a Python file by a relative path or in its own folder: whoever sends a run
+    or a recipe could send the code along, which would run.
+    """
+    found = NAME.fullmatch(name)
+    if found is None or found["file"] is None:
+        return
+    file, folder = Path(found["file"]), Path(source.removeprefix("--config ")).resolve().parent
+    if not file.is_absolute() or folder in file.resolve().parents:
+        raise UserError(
+            f"{source}: {kind} names {file}, and a YAML file may name Python code only by its whole path and outside "
+            f"its own folder, since that code runs; give --{kind} {file} as a flag instead"
+        )
+
+
 @cache
 def from_file(kind: str, name: str) -> type:
     """The options of a thing, a dataclass like those in this package. Raises UserError if the file has none of it."""

@@ -95,8 +95,9 @@ class Plot:
             self.draw(figure)
         return figure
 
-    def save(self, file: Path, dpi: int = DPI) -> None:
+    def save(self, file: str | Path, dpi: int = DPI) -> None:
         """PNG, PDF, SVG or JPEG by the file's ending; written whole or not at all."""
+        file = Path(file)
         check_format(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as stream, rc_context(STYLE):
