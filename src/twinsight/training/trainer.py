@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
@@ -105,6 +107,7 @@ class Training:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             sync_batchnorm=self.device.sync_batchnorm(self.processes),
+            plugins=processes_of_our_own(self.processes),
         )
         try:
             with signals, suppress(Stopped):
@@ -135,6 +138,12 @@ class Training:
         if self.swa is not None:
             chosen.append(StochasticWeightAveraging(start=int(self.swa * self.epochs)))
         return chosen
+
+
+def processes_of_our_own(processes: int) -> list[ClusterEnvironment]:
+    """Within a SLURM job of one task Lightning would leave it to SLURM to start the others, and train in one alone."""
+    alone = processes > 1 and os.environ.get("SLURM_NTASKS") == "1"
+    return [LightningEnvironment()] if alone else []
 
 
 class StochasticWeightAveraging(WeightAveraging):
