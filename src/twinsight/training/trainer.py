@@ -98,7 +98,7 @@ class Training:
             accumulate_grad_batches=self.accumulate,
             gradient_clip_val=self.clip,
             check_val_every_n_epoch=self.val_every,
-            log_every_n_steps=min(self.log_every, len(train)),
+            log_every_n_steps=min(self.log_every, max(1, len(train) // self.processes)),
             logger=loggers(run, self.log),
             callbacks=[*self.callbacks(run), *watching, last],
             enable_checkpointing=False,  # our own, see `checkpoints`
