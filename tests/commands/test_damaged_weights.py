@@ -42,7 +42,7 @@ def damaged(request, segmenter_run, tmp_path):
         "evaluate {run} --checkpoint last",
         "look neighbors --weights {run} {photos} --out {out}",
         "look erf --weights {run}/model.safetensors --backbone test_resnet {photos} --out {out}",
-        "pretrain --backbone test_resnet --weights {run} --data folder --data.root {photos} --run {out}",
+        "pretrain --backbone test_resnet --weights {run} --data folder --data.root {photos} --batch-size 2 --run {out}",
     ],
     ids=lambda command: " ".join(command.split()[:2]),
 )

@@ -65,9 +65,7 @@ def test_a_backbone_gets_its_export(tmp_path, how, capfd):
     file = run / "backbone.safetensors"
     before = {name: value.clone() for name, value in load_file(file).items()}
     break_by(how, file)
-    again = pretrain_options(None)
-    again.resume = run
-    pretrain.run(again)
+    pretrain.run(replace(pretrain_options(None), resume=run))
     assert "backbone.safetensors is missing or damaged: writing it" in capfd.readouterr().err
     after = load_file(file)
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -172,15 +172,15 @@ def test_judges_while_training(tmp_path):
         assert 0 <= last[f"probe/{column}"] <= 1
 
 
-def subjects():
+def subjects(name: str = "test_resnet"):
     from twinsight.backbones.backbone import Backbone
 
-    network = Backbone("test_resnet")
+    network = Backbone(name)
     return {"backbone": network, "network": network, "method": network}
 
 
-def probing(spec: str, data: Dataset):
-    modules = subjects()
+def probing(spec: str, data: Dataset, name: str = "test_resnet"):
+    modules = subjects(name)
     return make_probing(plan_looks(spec, modules, data), modules, data, data, None, 0.05)
 
 
@@ -195,9 +195,10 @@ def test_without_labels_or_masks_a_training_is_not_begun(photos):
     for name in ("knn", "linear"):
         with pytest.raises(UserError, match=f"--probe {name}: needs labels or masks"):
             probing(name, plain)
-    for name in ("patches", "scores"):
-        with pytest.raises(UserError, match=f"--probe {name}: needs masks"):
-            probing(f"{name}@5", ClassFolder(photos))
+    with pytest.raises(UserError, match="--probe patches: needs masks"):
+        probing("patches@5", ClassFolder(photos))
+    with pytest.raises(UserError, match="--probe scores: needs masks"):
+        probing("scores@5", ClassFolder(photos), "test_vit")
     assert probing("knn,patches", Shapes(count=20, size=32))
 
 

@@ -47,7 +47,7 @@ def test_what_a_file_is(classifier, capfd):
 
 
 def test_another_backbone(classifier, capfd):
-    found = weights.run(Weights(classifier, "resnet34"))
+    found = weights.run(Weights(file=classifier, backbone="resnet34"))
     out = lines(capfd)
     assert found is not None
     assert found.share == pytest.approx(11_176_512 / 21_284_672)
@@ -63,14 +63,14 @@ def test_another_backbone(classifier, capfd):
 def test_our_own_files_say_what_they_are_of(tmp_path, capfd):
     backbone = Backbone("vit-pytorch", image_size=16, patch_size=8, dim=8, depth=1, heads=1, mlp_dim=8)
     save_backbone(backbone, tmp_path / "backbone.safetensors")
-    found = weights.run(Weights(tmp_path / "backbone.safetensors"))
+    found = weights.run(Weights(file=tmp_path / "backbone.safetensors"))
     assert found is not None
     assert found.problem is None
     assert lines(capfd)["backbone"].startswith("vit-pytorch")
 
 
 def test_a_run_says_what_it_is_of(segmenter_run, capfd):
-    found = weights.run(Weights(segmenter_run))
+    found = weights.run(Weights(file=segmenter_run))
     out = lines(capfd)
     assert found is not None
     assert found.problem is None
@@ -81,7 +81,7 @@ def test_a_run_says_what_it_is_of(segmenter_run, capfd):
 
 def test_nothing_that_we_know(tmp_path, capfd):
     torch.save({"backbone.encoder.weight": torch.ones(2), "backbone_other": torch.ones(1)}, tmp_path / "odd.pth")
-    assert weights.run(Weights(tmp_path / "odd.pth")) is None
+    assert weights.run(Weights(file=tmp_path / "odd.pth")) is None
     out = lines(capfd)
     names = "backbone.encoder.weight, backbone_other"
     assert out["verdict"] == f"no known network has these names and shapes ({names}); give --backbone"

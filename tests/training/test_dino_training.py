@@ -62,9 +62,7 @@ def test_resumed_is_as_uninterrupted(whole, tmp_path, monkeypatch, batches):
         patch.setattr(LastCheckpoint, "on_train_batch_end", on_train_batch_end)
         with pytest.raises(KeyboardInterrupt):
             pretrain.run(options(tmp_path / "cut"))
-    again = options(None)
-    again.resume = tmp_path / "cut"
-    pretrain.run(again)
+    pretrain.run(options(None, resume=tmp_path / "cut"))
     expected, found = state(whole), state(tmp_path / "cut")
     assert expected.keys() == found.keys()
     assert "method.center" in expected

@@ -209,9 +209,7 @@ def test_resumed_is_as_uninterrupted(tmp_path, monkeypatch):
         patch.setattr(LastCheckpoint, "on_train_batch_end", on_train_batch_end)
         with pytest.raises(KeyboardInterrupt):
             pretrain.run(options(tmp_path / "cut", **changes))
-    again = options(None, **changes)
-    again.resume = tmp_path / "cut"
-    pretrain.run(again)
+    pretrain.run(options(None, **changes, resume=tmp_path / "cut"))
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     for name, value in whole.items():
         torch.testing.assert_close(cut[name], value, rtol=0, atol=1e-7, msg=name)

@@ -12,8 +12,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
-from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 
 from twinsight.console import RANK, told
 from twinsight.data.loader import Loader
@@ -140,10 +140,10 @@ class Training:
         return chosen
 
 
-def processes_of_our_own(processes: int) -> list[ClusterEnvironment]:
+def processes_of_our_own(processes: int) -> LightningEnvironment | None:
     """Within a SLURM job of one task Lightning would leave it to SLURM to start the others, and train in one alone."""
     alone = processes > 1 and os.environ.get("SLURM_NTASKS") == "1"
-    return [LightningEnvironment()] if alone else []
+    return LightningEnvironment() if alone else None
 
 
 class StochasticWeightAveraging(WeightAveraging):
