@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.table import Row
@@ -51,7 +52,9 @@ def run(quick: bool) -> list[Row]:
 
 
 def unpack(commit: str, folder: Path) -> Path | None:
-    """The sources of a commit; None without git or without that commit, as in a shallow clone."""
+    """The sources of a commit; None without tyro, which they need, without git, or without that commit."""
+    if find_spec("tyro") is None:
+        return None
     line: list[str] = ["git", "-C", str(ROOT), "archive", commit, "src"]
     try:
         packed = subprocess.run(line, capture_output=True, check=True).stdout
