@@ -55,6 +55,7 @@ LIGHT = [
 ]  # fmt: skip
 TO_BE_SPLIT: set[str] = set()
 GENERATED = {"api/keywords.py"}
+"""Written by `make stubs`: a list, one entry per option, that may be longer than 250 lines."""
 HEAVY = {"torch", "lightning", "timm", "torchvision", "cv2", "numpy", "matplotlib"}
 
 

@@ -1,4 +1,4 @@
-"""Writes src/twinsight/keywords.py, the keywords of the Python functions, from the options of the commands."""
+"""Writes src/twinsight/api/keywords.py, the keywords of the Python functions, from the options of the commands."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,11 +42,7 @@ def spelled(kind: Any) -> str:
     """A type as Python source."""
     if inside := sections(kind):
         chosen = any(field.name == "name" for section in inside for field in fields(section))
-        return (
-            "str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]"
-            if chosen
-            else "Mapping[str, Any] | Buildable"
-        )
+        return "Choice" if chosen else "Section"
     return " | ".join(dict.fromkeys(part for each in alternatives(kind) for part in one(each).split(" | ")))
 
 
@@ -64,9 +60,11 @@ def double_quoted(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def keywords(name: str, classes: Sequence[Any], left_out: Sequence[str], doc: str) -> Iterator[str]:
-    """A TypedDict of the fields of these dataclasses, each once."""
-    yield f'\n\nclass {name}(TypedDict, total=False):\n    """{doc}"""\n\n'
+def keywords(
+    name: str, classes: Sequence[Any], left_out: Sequence[str], doc: str, base: str = "TypedDict"
+) -> Iterator[str]:
+    """A TypedDict of the fields of these dataclasses, each once. base: one that has those left out."""
+    yield f'\n\nclass {name}({base}, total=False):\n    """{doc}"""\n\n'
     kinds: dict[str, list[Any]] = {}
     helps: dict[str, str] = {}
     for cls in classes:
@@ -85,12 +83,22 @@ def keywords(name: str, classes: Sequence[Any], left_out: Sequence[str], doc: st
             )
 
 
+def shared(one: Any, other: Any) -> list[str]:
+    """Fields that two dataclasses have with the same type and the same text."""
+    others = {field.name: (field.type, help_of(other, field.name)) for field in fields(other)}
+    return [field.name for field in fields(one) if others.get(field.name) == (field.type, help_of(one, field.name))]
+
+
 def text() -> str:
-    training, opening = ("data", "dry_run"), ("checkpoint", "accelerator", "backbone")
+    training, opening = ["data", "dry_run"], ("checkpoint", "accelerator", "backbone")
+    both = shared(Pretrain, Segment)
+    own = [field.name for field in fields(Pretrain) if field.name not in both]
+    left = [*training, *both]
     parts = [
         HEADER,
-        *keywords("PretrainKeywords", [Pretrain], training, "Options of `twinsight.pretrain`."),
-        *keywords("SegmentKeywords", [Segment], training, "Options of `twinsight.segment`."),
+        *keywords("TrainingKeywords", [Pretrain], [*training, *own], "Options of every training."),
+        *keywords("PretrainKeywords", [Pretrain], left, "Options of `twinsight.pretrain`.", "TrainingKeywords"),
+        *keywords("SegmentKeywords", [Segment], left, "Options of `twinsight.segment`.", "TrainingKeywords"),
         *keywords(
             "EvaluateKeywords", [Evaluate],
             (*opening, "run", "data", "overwrite", "json"), "Options of `twinsight.evaluate`.",

@@ -36,14 +36,14 @@ SILENCE = 5.0
 _words: ContextVar[Callable[[str], str]] = ContextVar("words", default=str)
 
 
-def told(message: str) -> None:
+def tell(message: str) -> None:
     """A plain line for the user, on stderr."""
     notes.print(_words.get()(message), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def spoken(words: Callable[[str], str]) -> Generator[None]:
-    """While this lasts, what `told` says goes through `words` first: to call options what the caller calls them."""
+    """While this lasts, what `tell` says goes through `words` first: to call options what the caller calls them."""
     token = _words.set(words)
     try:
         yield
@@ -64,7 +64,7 @@ def without_tables() -> Generator[None]:
 def loading(what: str) -> None:
     """Say that libraries are being loaded, unless they are there already."""
     if "torch" not in sys.modules:
-        told(f"loading {what}")
+        tell(f"loading {what}")
 
 
 def remarked(show: Callable[..., None]) -> Callable[..., None]:
@@ -72,7 +72,7 @@ def remarked(show: Callable[..., None]) -> Callable[..., None]:
 
     def shown(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
         if issubclass(category, Remark):
-            told(str(message))
+            tell(str(message))
         else:
             show(message, category, *where, **more)
 
@@ -122,7 +122,7 @@ def counted(items: Iterable[T], what: str, total: int) -> Iterator[T]:
                 if NOTEBOOK:
                     line.show(text)
                 else:
-                    told(text)
+                    tell(text)
             yield item
     finally:
         line.end()

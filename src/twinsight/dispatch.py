@@ -44,9 +44,9 @@ def dispatch(argv: list[str]) -> int:
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
     if module in LOADS:
-        from twinsight.console import told  # rich, which help does without
+        from twinsight.console import tell  # rich, which help does without
 
-        told(f"loading {LOADS[module]}")
+        tell(f"loading {LOADS[module]}")
     name = f"{function}_data" if module == "data" else "run"
     getattr(import_module(f"twinsight.commands.{module}"), name)(options)
     return 0

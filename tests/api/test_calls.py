@@ -6,7 +6,7 @@ import pytest
 
 import twinsight
 from twinsight.api.calls import in_python, public
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.errors import Interrupted, UserError
 
 
@@ -69,10 +69,10 @@ def test_an_interrupt_is_a_keyboard_interrupt():
 def test_remarks_speak_python_too(capsys):
     @public()
     def remark() -> None:
-        told("memory: that hardly fits; make room with --batch-size 8")
+        tell("memory: that hardly fits; make room with --batch-size 8")
 
     remark()
-    told("--batch-size 8")
+    tell("--batch-size 8")
     assert capsys.readouterr().err.splitlines() == [
         "memory: that hardly fits; make room with batch_size=8",
         "--batch-size 8",

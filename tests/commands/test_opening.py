@@ -16,7 +16,7 @@ from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.data import FolderOptions, ShapesOptions
 
 
-def told(capfd, *argv: object) -> str:
+def tell(capfd, *argv: object) -> str:
     """What a command that ends well says on stderr."""
     with pytest.raises(SystemExit) as exit_:
         main(list(map(str, argv)))
@@ -46,7 +46,7 @@ def test_data_and_its_splits():
 
 
 def test_evaluate_says_and_keeps_what_it_measured(segmenter_run, capfd):
-    line = told(capfd, "evaluate", segmenter_run, "--workers", 0, "--flip")
+    line = tell(capfd, "evaluate", segmenter_run, "--workers", 0, "--flip")
     assert (
         f"evaluate: {segmenter_run}, best checkpoint | data shapes (the embedded toy scenes), val: 4 images | fp32"
         in line
@@ -67,22 +67,22 @@ def test_predict_and_look_say_what_they_do(segmenter_run, tmp_path, capfd):
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.zeros((40, 40, 3), np.uint8))
     out = tmp_path / "out"
-    line = told(capfd, "predict", segmenter_run, photo, "--out", out)
+    line = tell(capfd, "predict", segmenter_run, photo, "--out", out)
     assert f"predict: {segmenter_run}, best checkpoint | 1 image | fp32, as in the training, on " in line
-    line = told(capfd, "look", "filters", "--weights", "random:test_resnet", "--out", out, "--count", 4)
+    line = tell(capfd, "look", "filters", "--weights", "random:test_resnet", "--out", out, "--count", 4)
     assert "look filters: test_resnet with RANDOM weights | fp32 on" in line
-    line = told(capfd, "look", "features", photo, "--weights", segmenter_run, "--out", out)
+    line = tell(capfd, "look", "features", photo, "--weights", segmenter_run, "--out", out)
     assert f"look features: {segmenter_run} | 1 image | fp32 on" in line
 
 
 def test_trainings_say_that_weights_are_random(tmp_path, capfd):
     run, small = tmp_path / "run", ("--data.size", 32, "--data.count", 8, "--data.val-count", 4, "--precision", "fp32")
     given = ("--backbone", "test_resnet", "--accelerator", "cpu", "--dry-run", "--run", run, "--batch-size", 4, *small)
-    line = told(capfd, "segment", "--freeze", "all", *given)
+    line = tell(capfd, "segment", "--freeze", "all", *given)
     data = "data shapes (the embedded toy scenes), 8 images to train"
     backbone = "backbone test_resnet, RANDOM weights"
     assert f"segment: {data}, 4 to validate | linear on {backbone}, frozen | fp32 on cpu | run {run}" in line
-    line = told(capfd, "pretrain", *given)
+    line = tell(capfd, "pretrain", *given)
     assert f"pretrain: {data} | barlow-twins, {backbone} | fp32 on cpu | run {run}" in line
     assert not run.exists()
 

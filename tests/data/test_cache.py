@@ -65,8 +65,8 @@ def test_the_pixels_are_those_of_the_files_decoded_once(photos, tmp_path, decode
 
 
 def test_the_size_is_told_before_anything_is_decoded(photos, tmp_path, decoded):
-    Cached(photos, tmp_path / "cache", lambda size: decoded.append(("told", size)))
-    assert decoded[0] == ("told", BYTES)
+    Cached(photos, tmp_path / "cache", lambda size: decoded.append(("tell", size)))
+    assert decoded[0] == ("tell", BYTES)
 
 
 def test_an_interrupted_cache_goes_on_where_it_stopped(photos, tmp_path, decoded, monkeypatch):

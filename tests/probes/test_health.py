@@ -28,7 +28,7 @@ def method(name="test_resnet", seed=0):
     return BarlowTwins(Backbone(name), VIEWS, projector=(32, 24))
 
 
-def told(numbers):
+def tell(numbers):
     return {name for name in ALARMS if numbers[f"alarm/{name}"]}
 
 
@@ -77,7 +77,7 @@ def test_the_signs_are_those_of_correlation():
 @pytest.mark.parametrize("count", [2, 3, 5, 8, 48])
 def test_silent_on_untrained_networks(name, count):
     finding = Health()(method(name), photos(count))
-    assert told(finding.numbers) == set()
+    assert tell(finding.numbers) == set()
     assert 0.05 < finding.numbers["projection/spread"] < 1
 
 
@@ -89,7 +89,7 @@ def test_silent_on_a_slightly_trained_network():
     for step in range(30):
         if step % 5 == 0:
             history.append(Health(history=lambda: history)(model, images).numbers)
-            assert told(history[-1]) == set()
+            assert tell(history[-1]) == set()
         views = [VIEWS((image.permute(1, 2, 0) * 255).byte().numpy(), generator) for image in images]
         z1, z2 = (model.project(torch.from_numpy(np.stack(view)).permute(0, 3, 1, 2)) for view in zip(*views))
         invariance, redundancy = barlow_twins_loss(z1, z2)
@@ -98,7 +98,7 @@ def test_silent_on_a_slightly_trained_network():
         loss.backward()
         optimizer.step()
         history.append({"train/loss": loss.item()})
-    assert told(Health(history=lambda: history)(model, images).numbers) == set()
+    assert tell(Health(history=lambda: history)(model, images).numbers) == set()
 
 
 @pytest.mark.parametrize("count", [2, 4, 30])
@@ -107,7 +107,7 @@ def test_a_constant_output_has_collapsed(count):
     model.projector[-1].weight.data.zero_()
     model.projector[-1].bias = nn.Parameter(torch.ones(24))
     finding = Health()(model, photos(count))
-    assert told(finding.numbers) == {"collapsed"}
+    assert tell(finding.numbers) == {"collapsed"}
     assert finding.numbers["projection/dead_dimensions"] == 1
 
 
@@ -115,7 +115,7 @@ def test_a_faint_rest_of_the_images_has_collapsed():
     model = method()
     model.projector[-1].weight.data *= 1e-3
     model.projector[-1].bias = nn.Parameter(torch.ones(24))
-    assert told(Health()(model, photos(16)).numbers) == {"collapsed"}
+    assert tell(Health()(model, photos(16)).numbers) == {"collapsed"}
 
 
 @pytest.mark.parametrize("count", [6, 16, 48])
@@ -127,14 +127,14 @@ def test_two_dimensions_are_a_dimensional_collapse(count, spread_out):
         weight.copy_(torch.randn(24, 2) @ torch.randn(2, 32))
     else:
         weight[2:] = 0
-    assert told(Health()(model, photos(count)).numbers) == {"dimensional_collapse"}
+    assert tell(Health()(model, photos(count)).numbers) == {"dimensional_collapse"}
 
 
 def test_what_is_not_finite_diverges_and_is_drawn():
     model = method()
     model.projector[-1].weight.data[0, 0] = torch.nan
     finding = Health()(model, photos(4))
-    assert told(finding.numbers) == {"diverging"}
+    assert tell(finding.numbers) == {"diverging"}
     assert math.isnan(finding.numbers["projection/alignment"])
     assert finding.numbers["embedding/alignment"] > 0
     finding.figures["panel"].figure().draw_without_rendering()
@@ -146,7 +146,7 @@ def test_a_frozen_network_does_not_learn():
         numbers = Health(history=lambda: [{f"probe/health/{k}": v for k, v in row.items()} for row in history])(
             model, images
         ).numbers
-        assert told(numbers) == ({"not_learning"} if look >= 5 else set())
+        assert tell(numbers) == ({"not_learning"} if look >= 5 else set())
         history.append(numbers)
 
 

@@ -72,10 +72,10 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             try:
                 with speaking():
                     found = function(*args, **kwargs)
-                return stream(found) if isinstance(found, Iterator) else found  # type: ignore[return-value] (the same kind)
+                return stream(found) if isinstance(found, Iterator) else found  # type: ignore[return-value] (an iterator in, an iterator out)
             except UserError as error:
                 problem = UserError(in_python(str(error), names))
-            except KeyboardInterrupt as error:  # what was saved, and how to go on, has been told
+            except KeyboardInterrupt as error:  # what was saved and how to go on was printed before
                 problem = KeyboardInterrupt(*error.args)
             raise problem from None
 

@@ -13,8 +13,8 @@ Choice: TypeAlias = File | Section | type[Any]
 """What is chosen by name: "dino", {"name": "dino", "dim": 4096}, or a class or a Python file of one's own."""
 
 
-class PretrainKeywords(TypedDict, total=False):
-    """Options of `twinsight.pretrain`."""
+class TrainingKeywords(TypedDict, total=False):
+    """Options of every training."""
 
     epochs: int
     """Number of passes over the training images."""
@@ -22,11 +22,6 @@ class PretrainKeywords(TypedDict, total=False):
     """Images per step per process."""
     accumulate: int
     """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
-    lr: float
-    """Peak learning rate."""
-    warmup_epochs: float | None
-    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of epochs, at most
-    10."""
     final_lr: float
     """Learning rate at the end of the cosine, as a fraction of the peak."""
     find_lr: bool
@@ -98,14 +93,24 @@ class PretrainKeywords(TypedDict, total=False):
     """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
     log_every: int
     """Steps between two rows of metrics.csv."""
-    method: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
-    """Self-supervised method, or FILE.py with one of your own."""
-    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    backbone: Choice
     """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
     weights: File | None
     """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight
     weights`)."""
-    attention: Mapping[str, Any] | Buildable
+
+
+class PretrainKeywords(TrainingKeywords, total=False):
+    """Options of `twinsight.pretrain`."""
+
+    lr: float
+    """Peak learning rate."""
+    warmup_epochs: float | None
+    """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of epochs, at most
+    10."""
+    method: Choice
+    """Self-supervised method, or FILE.py with one of your own."""
+    attention: Section
     accumulate_exact: bool
     """With accumulate=N, compute the loss over the images of all N steps: the gradient of one large batch in the
     memory of a small one, at the cost of a second forward pass (Gao et al., 2021). Batch norm in the backbone still
@@ -118,75 +123,13 @@ class PretrainKeywords(TypedDict, total=False):
     workers."""
 
 
-class SegmentKeywords(TypedDict, total=False):
+class SegmentKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.segment`."""
 
-    epochs: int
-    """Number of passes over the training images."""
-    batch_size: int
-    """Images per step per process."""
-    accumulate: int
-    """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     lr: float
     """Peak learning rate of the backbone."""
     warmup_epochs: float | None
     """Epochs of linear warm-up, before the learning rate follows a cosine."""
-    final_lr: float
-    """Learning rate at the end of the cosine, as a fraction of the peak."""
-    find_lr: bool
-    """Search for a learning rate first (Smith, 2017), print it and use it."""
-    find_batch_size: bool
-    """Search for the largest batch size that fits in memory, print it and use it."""
-    max_minutes: float | None
-    """Stop and save after this many minutes, to be resumed later. Schedules still span all epochs."""
-    early_stopping: int | None
-    """Stop after this many validations without improvement."""
-    val_every: int
-    """Epochs between validations."""
-    seed: int
-    """Seed of the weights, the order of images and their augmentation."""
-    optimizer: Literal["adamw", "lars", "sgd"]
-    """Update rule."""
-    bias_lr: float | None
-    """Peak learning rate of biases and norms. Default: that of the weights."""
-    weight_decay: float | Sequence[float]
-    """Weight decay, not applied to biases, norms, tokens and position embeddings. Two numbers: go from the first to
-    the second along a cosine over the run."""
-    momentum: float
-    """Momentum of sgd and lars, beta 1 of adamw."""
-    layer_decay: float
-    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
-    clip: float | None
-    """Largest norm of the gradient. Default: no limit."""
-    ema: float | None
-    """Validate and export an exponential moving average of the weights with this decay."""
-    swa: float | None
-    """Validate and export the mean of the weights over the epochs after this fraction of the run (Izmailov et al.,
-    2018)."""
-    workers: int | None
-    """Processes that load images. Default: set automatically."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"]
-    """Number format: bf16, fp16, fp32, or auto, which is bf16 on hardware that supports it natively, otherwise
-    fp32."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    """cpu, gpu, mps or auto (GPU if present)."""
-    devices: int | None
-    """Number of GPUs, or of CPU processes. Default: all GPUs, or one CPU process."""
-    checkpointing: bool
-    """Recompute each block of the backbone in the backward pass instead of storing its activations: less memory,
-    one more forward pass, the same gradients."""
-    compile: bool
-    """Compile the backbone's blocks with torch.compile. The first steps are slow, and CPUs gain nothing."""
-    probe: str
-    """Probes to run, separated by commas: NAME, NAME@5 (every 5 epochs), NAME@500steps or NAME@5:16 (on 16 images).
-    auto: those that suit the model; none: no probes."""
-    probe_images: File | None
-    """Folder of images to probe. Default: a spread of the images in data."""
-    probe_size: int | None
-    """Shrink probed images so that the shorter side has at most this many pixels. Default: depends on the probe."""
-    probe_budget: float
-    """Largest fraction of the training time to spend on probes; those that are due wait. The first and the last
-    look are always taken."""
     window: int | None
     """Side of a sliding window in pixels. Default: the whole image at once."""
     overlap: float
@@ -195,28 +138,8 @@ class SegmentKeywords(TypedDict, total=False):
     """Average predictions over these scales of the image."""
     flip: bool
     """Average predictions over the image and its mirror image."""
-    run: File | None
-    """Directory for the run. Default: a new one in runs/."""
-    resume: File | None
-    """Continue this run from its last checkpoint, with the options in its config.yaml."""
-    overwrite: bool
-    """Replace an existing run. It is deleted once the new run has saved its first checkpoint."""
-    keep: int
-    """Number of best checkpoints to keep, besides the last one."""
-    checkpoint_minutes: float
-    """Save at least this often within an epoch, in minutes. The first step and the end of each epoch are saved
-    too."""
-    log: Sequence[Literal["tensorboard", "wandb"]]
-    """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
-    log_every: int
-    """Steps between two rows of metrics.csv."""
-    head: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
+    head: Choice
     """Segmentation head, or FILE.py with one of your own."""
-    backbone: str | PathLike[str] | Mapping[str, Any] | Buildable | type[Any]
-    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
-    weights: File | None
-    """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight
-    weights`)."""
     freeze: int | Literal["all"]
     """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
     head_lr: float
@@ -231,7 +154,7 @@ class SegmentKeywords(TypedDict, total=False):
     """Exponent of the focal loss."""
     aux_weight: float
     """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
-    augment: Mapping[str, Any] | Buildable
+    augment: Section
 
 
 class EvaluateKeywords(TypedDict, total=False):

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twinsight.commands import pretrain, segment
-from twinsight.console import told, without_tables
+from twinsight.console import tell, without_tables
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.options.build import label
@@ -64,5 +64,5 @@ def follow(lines: Any) -> str:
     for line in lines:
         last = line.rstrip("\n")
         if not last.startswith("twinsight: error: "):
-            told(last)
+            tell(last)
     return last.removeprefix("twinsight: error: ")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.progress import Progress
 
-from twinsight.console import notes, told
+from twinsight.console import notes, tell
 from twinsight.data.cache import Cached
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.samples import Dataset
@@ -40,7 +40,7 @@ def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
         return Cached(
             data,
             folder,
-            plan=lambda size: told(f"--data.cache: {size / 1e9:.2f} GB in {folder}"),
+            plan=lambda size: tell(f"--data.cache: {size / 1e9:.2f} GB in {folder}"),
             report=lambda done, _: progress.update(task, completed=done),
         )
 

@@ -17,7 +17,7 @@ from twinsight.backbones.integrity import intact
 from twinsight.backbones.light_timm import timm
 from twinsight.backbones.likely import likely
 from twinsight.backbones.weights import file_and_entry, load_backbone, read_weights
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.heads.head import reads_attention
@@ -156,7 +156,7 @@ def make_backbone(options: Any, weights: Path | None, empty: bool = False) -> Ba
 def load_weights(backbone: Backbone, weights: Path) -> None:
     """From a run, a file or an official name; says what of it is not loaded as it is."""
     for remark in load_backbone(backbone, weights):
-        told(remark)
+        tell(remark)
 
 
 def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:

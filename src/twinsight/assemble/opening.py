@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.assemble.open import RANDOM
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.data.samples import Dataset
 from twinsight.device import Device
 from twinsight.options.build import label
@@ -13,7 +13,7 @@ from twinsight.options.data import ShapesOptions
 
 def announce(command: str, *facts: str) -> None:
     """What a command is about to do, in one line on stderr."""
-    told(f"{command}: {' | '.join(fact for fact in facts if fact)}")
+    tell(f"{command}: {' | '.join(fact for fact in facts if fact)}")
 
 
 def data_set(options: Any, counts: str) -> str:

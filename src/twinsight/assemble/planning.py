@@ -8,7 +8,7 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from twinsight.console import console, told
+from twinsight.console import console, tell
 from twinsight.data.samples import Dataset
 from twinsight.device import Device
 from twinsight.runs.directory import Run
@@ -46,7 +46,7 @@ class Step:
     def largest_batch(self, images: int, device: Device) -> int:
         """The largest that fits on the device, of at most so many images; says which."""
         found = largest_batch(self.cost(), images // self.parts, device.free_memory())
-        told(f"--find-batch-size: {found}")
+        tell(f"--find-batch-size: {found}")
         return found
 
 
@@ -85,7 +85,7 @@ def tell_schedule(epochs: int, run: Run) -> None:
     """What becomes of the schedule of a resumed run that is to have another number of epochs."""
     before = run.begun.get("epochs", epochs)
     if before != epochs:
-        told(
+        tell(
             f"--epochs: {epochs} instead of {before}: from here on, learning rate and all else that follows a "
             f"schedule are where a run of {epochs} epochs would have them at this step"
         )
@@ -110,11 +110,11 @@ def tell_memory(step: Step, batch: int, free: float, validation: int = 0) -> Non
     """
     needed = step.memory(batch)
     whole = f", {size(validation)} to validate on whole images" if validation > needed else ""
-    told(f"memory: needs about {size(needed)}{whole}; {size(free)} free")
+    tell(f"memory: needs about {size(needed)}{whole}; {size(free)} free")
     if not fits(validation, free):
-        told("memory: validation will hardly fit; make room with --window 512")
+        tell("memory: validation will hardly fit; make room with --window 512")
     if not fits(needed, free):
-        told(f"memory: training will hardly fit; make room with {step.remedies}")
+        tell(f"memory: training will hardly fit; make room with {step.remedies}")
 
 
 def size(count: float) -> str:

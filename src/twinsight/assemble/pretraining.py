@@ -17,7 +17,7 @@ from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance_at_images
 from twinsight.data.loader import Views, enough_images, train_loader
@@ -61,7 +61,7 @@ class PretrainParts(Parts[Pretrain]):
     def search(self) -> Pretrain:
         found = found_lr(self.module, self.loader, self.plan.machine.device)
         options = replace(self.options, lr=found * self.options.lr_batch / self.images(), find_lr=False)
-        told(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
+        tell(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
         self.module.optimization = optimization(options, self.images())
         return options
 

@@ -17,7 +17,7 @@ from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
 from twinsight.backbones.integrity import intact
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
 from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
@@ -57,7 +57,7 @@ class SegmentParts(Parts[Segment]):
         found = found_lr(self.module, self.loader, self.plan.machine.device)
         lr = found * self.options.lr / self.options.head_lr
         options = replace(self.options, lr=lr, head_lr=found, find_lr=False)
-        told(f"--find-lr: {found:.3g} for the head, {lr:.3g} for the backbone")
+        tell(f"--find-lr: {found:.3g} for the head, {lr:.3g} for the backbone")
         self.module.optimization, self.module.head_lr = make_optimization(options), found
         return options
 
@@ -69,7 +69,7 @@ class SegmentParts(Parts[Segment]):
         run, scores = self.plan.run, self.module.scores
         best = export_best(self.module, run)
         if scores is not None:
-            told("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
+            tell("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
             print_scores(scores, self.plan.train.classes)
         of = "" if best is None else f" (mean IoU {best.score:.1%}, epoch {best.epoch + 1})"
         return f"{run.folder / MODEL}{of}"

@@ -16,7 +16,7 @@ from twinsight.assemble.data import cached
 from twinsight.assemble.looks import Look
 from twinsight.assemble.planning import Step, tell_memory, tell_schedule
 from twinsight.assemble.probing import draw_history
-from twinsight.console import RANK, told
+from twinsight.console import RANK, tell
 from twinsight.data.loader import Loader, Pairs, Views
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
@@ -168,12 +168,12 @@ def announce_end(end: End, run: Run, command: str, exported: str) -> None:
         return  # the first process may still be writing what the verdict is read from
     if end == "done":
         found = verdict(Record.read(run.folder))
-        told(f"{command}: done. {' '.join(found.sentences)}")
-        told(f"run {run.folder} | weights {exported} | report {run.folder / 'report.html'}")
+        tell(f"{command}: done. {' '.join(found.sentences)}")
+        tell(f"run {run.folder} | weights {exported} | report {run.folder / 'report.html'}")
         for purpose, line in found.commands:
-            told(f"{purpose}:\n    {line}")
+            tell(f"{purpose}:\n    {line}")
         return
     how = end if isinstance(end, str) else f"stopped by {end.name}"
-    told(f"{command}: {how} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
+    tell(f"{command}: {how} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
     if isinstance(end, Signals) and RANK == 0:  # Lightning kills all processes if one but the first ends with a code
         raise Interrupted(end)

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from twinsight.console import console, notes, told
+from twinsight.console import console, notes, tell
 from twinsight.data.check import Verdict, check, equal_pictures, render
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.glance import sentences
@@ -92,11 +92,11 @@ def show_data(options: DataShow) -> None:
     chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
     samples = [dataset[int(index)] for index in sorted(chosen)]
     contact_sheet(samples, dataset.classes, dataset.palette).save(options.out)
-    told(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
+    tell(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
 
 
 def make_data(options: DataMake) -> None:
     check_ranges(options)
     check_folder("folder", options.folder, options)
     write(options.folder, options.data.open("train"), options.data.open("val"))
-    told(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")
+    tell(f"data make: in {options.folder}; use it with --data folder --data.root {options.folder}")

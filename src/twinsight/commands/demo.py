@@ -11,7 +11,7 @@ from twinsight.assemble.checks import check_segment
 from twinsight.assemble.open import load_segmenter
 from twinsight.commands import pretrain
 from twinsight.commands.demo_page import HEADS, report
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.data.shapes import write
 from twinsight.device import choose_device
 from twinsight.errors import UserError
@@ -47,7 +47,7 @@ def run(options: Demo) -> None:
     except BaseException:
         if aside(out).exists():
             put_back(out)
-            told(f"{out}: holds the old demo again, since the new one was not finished")
+            tell(f"{out}: holds the old demo again, since the new one was not finished")
         raise
     if aside(out).exists():
         discard(aside(out))
@@ -57,27 +57,27 @@ def make(options: Demo) -> None:
     """All stages, and the page."""
     start = time.monotonic()
     out = options.out
-    told("demo 1/4: drawing the scenes")
+    tell("demo 1/4: drawing the scenes")
     shapes = ShapesOptions(count=3000, val_count=500, size=64, seed=options.seed, texture=0.1)
     if options.quick:
         shapes = replace(shapes, count=160, val_count=32)
     write(out / "shapes", shapes.open("train"), shapes.open("val"))
     data = FolderOptions(root=out / "shapes")
 
-    told("demo 2/4: pretraining a backbone with Barlow Twins, without labels")
+    tell("demo 2/4: pretraining a backbone with Barlow Twins, without labels")
     pretraining, heads = plan(options, data)
     pretrain.run(pretraining)
     scores: dict[str, Scores] = {}
     for number, (name, what) in enumerate(HEADS.items()):
-        told(f"demo {3 + (number == 2)}/4: {what}")
+        tell(f"demo {3 + (number == 2)}/4: {what}")
         scores[name] = segmented(heads[name])
     neighbors = {}
     for name in ("random", "pretrained"):
-        told(f"demo: asking the nearest neighbors, {name} backbone")
+        tell(f"demo: asking the nearest neighbors, {name} backbone")
         neighbors[name] = nearest(out / name, data)
-    told("demo: drawing the page")
+    tell("demo: drawing the page")
     report(out, data, scores, neighbors, time.monotonic() - start)
-    told(f"demo: done in {(time.monotonic() - start) / 60:.1f} min; open {out / 'index.html'}")
+    tell(f"demo: done in {(time.monotonic() - start) / 60:.1f} min; open {out / 'index.html'}")
 
 
 def segmented(options: Segment) -> Scores:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twinsight.assemble.data import sample
 from twinsight.assemble.open import load_segmenter
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.device import choose_device
 from twinsight.environment import environment
 from twinsight.options.build import build
@@ -133,7 +133,7 @@ def inside(out: Path, data: FolderOptions) -> list[Picture]:
     backbones = {name: load_segmenter(out / name, "best", device)[0].backbone for name in ("random", "pretrained")}
     pictures = []
     for name, options in INSIDE.items():
-        told(f"demo: looking inside, {name}")
+        tell(f"demo: looking inside, {name}")
         seen = sample(data.open("val"), options.images, options.size)
         known = {"classes": seen.classes, "palette": seen.palette, "labels": None}
         probe = build(options, **{key: known[key] for key in options.given})

@@ -9,7 +9,7 @@ from twinsight.assemble.data import make_inference, with_masks
 from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing, data_set, images
 from twinsight.assemble.predicting import Predictor
-from twinsight.console import told, tracked
+from twinsight.console import tell, tracked
 from twinsight.data.glance import glance
 from twinsight.data.loader import Pairs
 from twinsight.data.pipes import spare_shared_memory
@@ -94,7 +94,7 @@ def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) 
         evaluations.keep(options.run, measured, scores.scalars())
         report_run(options.run)
     except OSError as error:
-        told(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
+        tell(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
     return scores
 
 
@@ -103,7 +103,7 @@ def measure(predictor: Predictor, dataset: Dataset, classes: int, workers: int) 
     confusion = ConfusionMatrix(classes)
     loader = whole_images(Pairs(dataset), predictor.at_once, workers)
     if remark := spare_shared_memory(loader):
-        told(remark)
+        tell(remark)
     for batch in tracked(loader, "evaluating", len(loader)):
         assert batch.masks is not None
         confusion.update(predictor.masks(batch.images), batch.masks.to(predictor.device.torch))

@@ -11,7 +11,7 @@ from rich.table import Table
 from twinsight.assemble.data import Seen, evenly, find, sample
 from twinsight.assemble.open import Opened, open_model
 from twinsight.assemble.opening import announce, data_set, images, weights_of
-from twinsight.console import console, told
+from twinsight.console import console, tell
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.samples import Dataset
@@ -43,7 +43,7 @@ def run(options: Any) -> dict[str, Finding]:
         raise UserError(f"{there}: exists; choose another --out or give --overwrite")
     for figure, plot in plots.items():
         plot.save(files[figure])
-        told(f"look: {files[figure]}")
+        tell(f"look: {files[figure]}")
     return findings
 
 
@@ -87,7 +87,7 @@ def ask(probe: Any, name: str, models: Sequence[Opened], seen: Seen) -> dict[str
         asked = build(probe, **{key: known[key] for key in probe.given})
         finding = asked(model.subjects.get(subject), seen.images, seen.masks)
         for remark in finding.remarks:
-            told(f"look: {model.name}: {remark}")
+            tell(f"look: {model.name}: {remark}")
         findings[unique(model.name, findings)] = finding
     return findings
 
@@ -140,7 +140,7 @@ def read_images(options: Any, segmenter: bool) -> Seen:
         reading = decide(list(files.values()), **known)
         chosen = [list(files.values())[place] for place in evenly(len(files), options.sample or options.probe.images)]
         if len(chosen) < len(files):
-            told(f"look: {len(chosen)} of {images(len(files))}, evenly chosen; --sample {len(files)} looks at all")
+            tell(f"look: {len(chosen)} of {images(len(files))}, evenly chosen; --sample {len(files)} looks at all")
         return Seen([to_tensor(decode_image(file, reading), size) for file in chosen], None, None, (), None)
     data: Dataset = options.data.open(options.split or ("val" if segmenter else "train"))
     return sample(data, options.sample or options.probe.images, size)

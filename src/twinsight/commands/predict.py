@@ -14,7 +14,7 @@ from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing
 from twinsight.assemble.opening import images as counted
 from twinsight.assemble.predicting import Predictor, write_prediction
-from twinsight.console import told, tracked
+from twinsight.console import tell, tracked
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.reading import Reading
@@ -86,7 +86,7 @@ def run(options: Predict) -> None:
         written = ahead(pool, write, predicted(), AHEAD)
         for _ in tracked(written, "predicting", len(images)):
             pass
-    told(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
+    tell(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
     if broken:
         raise UserError(f"{len(broken)} of the images could not be read, the others are done: {'; '.join(broken)}")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.errors import UserError
 from twinsight.options.commands import Report
 from twinsight.outputs import check_file
@@ -19,5 +19,5 @@ def run(options: Report) -> Path:
         report_run(options.runs[0], out)
     else:
         report_runs(options.runs, out)
-    told(f"report: {out}")
+    tell(f"report: {out}")
     return out

@@ -1,4 +1,4 @@
-"""The embedded data set: procedural scenes of objects told apart by form and pattern, never by color."""
+"""The embedded data set: procedural scenes of objects that differ in form and pattern, never in color."""
 
 import math
 import shutil

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from twinsight.console import console, told
+from twinsight.console import console, tell
 from twinsight.segmentation.metrics import Scores
 from twinsight.segmentation.tables import percent
 
@@ -32,7 +32,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None
 def by_class(what: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
     """One row a class; integers are counts. titles: what stands over a column in place of its key."""
     if len(rows) > LISTED:
-        told(f"{len(rows)} classes: of each only in --json")
+        tell(f"{len(rows)} classes: of each only in --json")
         return
     columns = [titles.get(key, key) for key in rows[0]]
     table(

@@ -22,7 +22,7 @@ from twinsight.errors import UserError
 from twinsight.files import whole
 from twinsight.probes.dark import NOTE, picture_boxes
 
-# Okabe & Ito's colors, then Tol's muted ones, told apart by color-blind eyes; black is kept for text.
+# Okabe & Ito's colors, then Tol's muted ones, distinct to color-blind eyes; black is kept for text.
 COLORS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442",
     "#882255", "#332288", "#999933", "#44AA99", "#999999",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from twinsight.console import RANK, told
+from twinsight.console import RANK, tell
 from twinsight.environment import environment
 from twinsight.errors import UserError
 from twinsight.files import write_text
@@ -155,7 +155,7 @@ class Run:
             if not self.last.is_file():
                 if aside(self.folder).exists():
                     put_back(self.folder)
-                    told(f"{self.folder}: holds the old run again, since the new one has come to no checkpoint")
+                    tell(f"{self.folder}: holds the old run again, since the new one has come to no checkpoint")
                 elif not self.worth_reading():
                     discard(self.folder)
 
@@ -167,7 +167,7 @@ class Run:
             self.check_room()
             if not vacant(self.folder):
                 move_aside(self.folder, finished=self.last.is_file())
-                told(f"{self.folder}: the old run waits in {aside(self.folder)} for the new one's first checkpoint")
+                tell(f"{self.folder}: the old run waits in {aside(self.folder)} for the new one's first checkpoint")
             try:
                 self.folder.resolve().mkdir(parents=True, exist_ok=True)
             except OSError:

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 
 from twinsight.backbones.integrity import damaged, seal, sealed
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.errors import UserError
 from twinsight.files import whole
 
@@ -54,7 +54,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """
     try:
         if not sealed(file):
-            told(f"{file}: has no checksum, as an older version wrote it; taken as it is")
+            tell(f"{file}: has no checksum, as an older version wrote it; taken as it is")
         elif damaged(file):
             raise UserError(f"{file}: is damaged, some of its bytes are not those that were written{others(file)}")
         state = torch.load(file, map_location="cpu", weights_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from twinsight.backbones.integrity import intact, save_tensors
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.errors import UserError
 from twinsight.runs.directory import Run
 from twinsight.training.best import Best, Record
@@ -30,9 +30,9 @@ def finished(run: Run, export: str, epochs: int, patience: int | None = None) ->
         return False
     if intact(run.folder / export):
         more = "--epochs" if done >= epochs else "a larger --early-stopping"
-        told(f"{run.folder}: is finished after {done} epoch{'' if done == 1 else 's'}; to go on, give more with {more}")
+        tell(f"{run.folder}: is finished after {done} epoch{'' if done == 1 else 's'}; to go on, give more with {more}")
     else:
-        told(f"{run.folder}: its training has ended, but {export} is missing or damaged: writing it")
+        tell(f"{run.folder}: its training has ended, but {export} is missing or damaged: writing it")
     return True
 
 
@@ -57,7 +57,7 @@ def export_best(module: Segmenter, run: Run) -> Best | None:
             best = entry
             break
         except UserError as error:
-            told(f"{error}; exporting the next best")
+            tell(f"{error}; exporting the next best")
     else:
         restore(module, run.last)
     save_tensors(module.model.state_dict(), run.folder / MODEL)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.data.loader import Loader
 from twinsight.errors import UserError
 from twinsight.training.checkpoints import write_checkpoint
@@ -100,7 +100,7 @@ class LastCheckpoint(AtUpdates):
             self.save(trainer)
         except UserError as error:
             if not isinstance(exception, UserError):  # which is to be read, and not this
-                told(str(error))
+                tell(str(error))
 
     def save(self, trainer: pl.Trainer) -> None:
         for logger in metrics(trainer):

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 from torch import Tensor, nn
 
-from twinsight.console import told
+from twinsight.console import tell
 from twinsight.device import own_randomness
 from twinsight.errors import UserError
 from twinsight.probes.probe import Probe
@@ -99,7 +99,7 @@ class Probing(pl.Callback):
             except Exception as error:  # whatever a probe stumbles over, hours of training are worth more
                 self.scheduled.remove(one)
                 reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                told(f"--probe {one.name}: left out from here on, the training goes on: {reason}")
+                tell(f"--probe {one.name}: left out from here on, the training goes on: {reason}")
             one.seconds = time.monotonic() - start
             one.looked_at, one.due = trainer.global_step, False
             self.spent += one.seconds

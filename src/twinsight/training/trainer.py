@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 
-from twinsight.console import RANK, told
+from twinsight.console import RANK, tell
 from twinsight.data.loader import Loader
 from twinsight.data.pipes import spare_shared_memory
 from twinsight.device import Device
@@ -88,7 +88,7 @@ class Training:
                 loader.generator = torch.Generator()
                 loader.pin_memory = self.device.cuda
                 if remark := spare_shared_memory(loader, self.processes):
-                    told(remark)
+                    tell(remark)
         trainer = pl.Trainer(
             default_root_dir=run.folder,
             max_epochs=self.epochs,
@@ -116,7 +116,7 @@ class Training:
             raise KeyboardInterrupt from error
         except (UserError, ValueError, RuntimeError, OSError) as error:
             if run.last.is_file():
-                told(f"{run.folder}: holds what the training had come to; go on from there with --resume {run.folder}")
+                tell(f"{run.folder}: holds what the training had come to; go on from there with --resume {run.folder}")
             raise explained(error) from error
         return last.end
 

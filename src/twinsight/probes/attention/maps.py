@@ -114,7 +114,7 @@ class Attention:
         heads = len(looks[0].maps)
         titles = [f"head {i + 1}" for i in range(heads)] if name != "rollout" else [name]
         entropies = torch.stack([normalized_entropy(look.maps) for look in looks]).mean(0)
-        shown = sorted(entropies.argsort()[: len(COLORS)].tolist())  # more colors would not be told apart
+        shown = sorted(entropies.argsort()[: len(COLORS)].tolist())  # more colors could not be distinguished
         colors = dict(zip(shown, distinct_colors(len(shown))))
         lines = -(-heads // LINE)
         per_line = -(-heads // lines)

@@ -39,7 +39,7 @@ EXPLODED = 100
 
 
 WELL = {
-    "collapsed": "images are told apart",
+    "collapsed": "images stay distinct",
     "dimensional_collapse": "many dimensions are used",
     "not_learning": "it learns",
     "diverging": "it does not diverge",
@@ -60,7 +60,7 @@ def diagnose(numbers: Row, history: Sequence[Row] = ()) -> list[Alarm]:
 
     Collapsed: see `ALIKE`; a new ViT whose layer scale begins near 0 (DINOv2's) rings too, until its first steps.
     Dimensional collapse: an effective rank below the cube root of the greatest that images and dimensions allow,
-    min(2 images - 1, dimensions): two dimensions are told from 5 images on, 6 from 128; untrained networks have at
+    min(2 images - 1, dimensions): two dimensions are seen from 5 images on, 6 from 128; untrained networks have at
     least 1.7 times as many. Not learning: see `STILL`; of the loss also no more than
     the standard error. Diverging: embeddings that are not finite or exploded (see `EXPLODED`), a loss that is not
     finite, or one (median of the last fifth, of at least 10) that is above its best fifth by more than that one, a
@@ -156,7 +156,7 @@ def panel(numbers: Row, alarms: Sequence[Alarm], history: Sequence[Row]) -> Plot
             text += wrap(f"Try: {ringing[name].advice}", LETTERS)
         elif (lost and "collapse" in name) or (name == "not_learning" and (lost or not judged)):
             words, color, title = "open", OPEN, f"{name.replace('_', ' ')}?"
-            text = ["Cannot be told." if lost else "Too few looks and losses to tell."]
+            text = ["Cannot be judged." if lost else "Too few looks and losses to tell."]
         lights.append((title, words, color, text))
     line = 0.17
     above = 0.3 + line * (len(SIGNS) + 1)

@@ -59,11 +59,11 @@ class Health:
                 numbers |= {f"{place}/{name}": value for name, value in signs.items()}
         history = [{name.removeprefix(LOG): value for name, value in row.items()} for row in self.history()]
         alarms = diagnose(numbers, history)
-        told = {alarm.name for alarm in alarms}
+        raised = {alarm.name for alarm in alarms}
         plot = panel(numbers, alarms, history)
         return Finding(
             {"panel": plot},
-            numbers | {f"alarm/{name}": float(name in told) for name in ALARMS},
+            numbers | {f"alarm/{name}": float(name in raised) for name in ALARMS},
             names=self.caption.names,
         )
 
