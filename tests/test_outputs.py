@@ -5,17 +5,17 @@ import os
 from pathlib import Path
 
 import pytest
+from begun import begun
 
 from twinsight.commands import data, evaluate, look, report
 from twinsight.errors import UserError
 from twinsight.options.commands import COMMANDS, DataMake, DataShow, Evaluate, Pretrain, Report
 from twinsight.outputs import check_file, check_folder
-from twinsight.runs.directory import Run
 
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    return Run.make(tmp_path / "run", Pretrain(), "pretrain", "what").folder
+    return begun(tmp_path / "run", Pretrain(), "pretrain").folder
 
 
 @pytest.mark.parametrize(

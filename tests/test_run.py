@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from begun import begun
 
 from twinsight.errors import UserError
 from twinsight.options.commands import Pretrain
@@ -10,7 +11,7 @@ from twinsight.runs.directory import Run, next_folder
 
 
 def make(folder: Path | None, overwrite: bool = False) -> Run:
-    return Run.make(folder, Pretrain(), "pretrain", "what", overwrite)
+    return begun(folder, Pretrain(), "pretrain", overwrite)
 
 
 def test_holds_what_one_needs_to_repeat_it(tmp_path):

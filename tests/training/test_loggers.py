@@ -2,9 +2,9 @@
 
 import pytest
 import yaml
+from begun import begun
 
 from twinsight.options.commands import Pretrain
-from twinsight.runs.directory import Run
 from twinsight.training.loggers import loggers
 
 wandb = pytest.importorskip("wandb")
@@ -17,7 +17,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    return Run.make(tmp_path / "run", Pretrain(lr=0.25), "pretrain", "what")
+    return begun(tmp_path / "run", Pretrain(lr=0.25), "pretrain")
 
 
 def began(run):
@@ -30,7 +30,7 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_wandb(run, tmp_path):
     first, second = began(run), began(run)
     assert first.id == second.id
     assert second.settings.resume == "allow"
-    other = Run.make(tmp_path / "other", Pretrain(), "pretrain", "what")
+    other = begun(tmp_path / "other", Pretrain(), "pretrain")
     assert began(other).id != first.id
 
 

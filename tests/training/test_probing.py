@@ -3,6 +3,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from begun import begun
 from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
@@ -59,7 +60,7 @@ class Asks:
 def fit(folder, *scheduled: Scheduled, budget: float = 1e9, epochs: int = 4, **changes) -> Run:
     """4 epochs of 4 steps."""
     torch.manual_seed(0)
-    run = Run.make(folder, Pretrain(), "pretrain", "x")
+    run = begun(folder, Pretrain(), "pretrain")
     loader = train_loader(Views(Shapes(count=16, size=16), two_views(size=16)), 4, 0)
     method = Tiny()
     watching = [Probing(scheduled, {"backbone": method.trunk}, budget)] if scheduled else []

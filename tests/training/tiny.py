@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from begun import begun
 from torch import nn
 
 from twinsight.data.loader import Views, eval_loader, train_loader
@@ -58,7 +59,7 @@ class Validated(Pretrainer):
 
 def fit(folder: Path, method: nn.Module, resume: bool = False, validated: dict | None = None, **changes) -> Any:
     """How it ended; `validated`: the arguments of `Validated`, to validate too."""
-    run = Run(folder) if resume else Run.make(folder, Pretrain(), "pretrain", "x")
+    run = Run(folder) if resume else begun(folder, Pretrain(), "pretrain")
     torch.manual_seed(1)
     loader = train_loader(Views(Shapes(count=16, size=16), two_views(size=16)), 4, 0)
     optimization = Optimization(lr=1e-2)

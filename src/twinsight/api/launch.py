@@ -54,8 +54,10 @@ def in_others(options: Any, command: str) -> None:
                 message = follow(process.stderr)
     if process.returncode == 2:
         raise UserError(message)
-    if process.returncode:
+    if process.returncode > 128:  # saved after a signal
         raise KeyboardInterrupt(message)
+    if process.returncode:
+        raise RuntimeError(f"the training's process ended with code {process.returncode}: {message}")
 
 
 def follow(lines: Any) -> str:

@@ -74,14 +74,6 @@ class Run:
             self.check_free()
 
     @classmethod
-    def make(cls, folder: Path | None, options: Any, command: str, what: str, overwrite: bool = False) -> "Run":
-        """A new run whose directory is made at once."""
-        run = cls.new(folder, command, what, overwrite)
-        run.take()
-        run.write(options, command)
-        return run
-
-    @classmethod
     def join(cls, folder: Path | None) -> "Run":
         """The run that the first process has made: said by it where it started this one, else by --run."""
         given = os.environ.get(JOIN) or folder
