@@ -19,7 +19,7 @@ from twinsight.assemble.open import load_segmenter, make_model
 from twinsight.commands import predict
 from twinsight.console import notes
 from twinsight.data.samples import voc_palette
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Predict, Segment
 from twinsight.options.config import dump
@@ -81,7 +81,7 @@ def untrained(run: Path, backbone: str) -> Path:
 
 @torch.inference_mode()
 def plain(run: Path, folder: Path, out: Path, bf16: bool) -> None:
-    device = choose_device("auto")
+    device = Device().torch
     model, _ = load_segmenter(run, "best", device)
     out.mkdir(exist_ok=True)
     for file in sorted(folder.iterdir()):

@@ -7,7 +7,7 @@ import torch
 
 from twinsight.assemble.training import Machine
 from twinsight.commands import pretrain
-from twinsight.device import Device, choose_device, resident_peak
+from twinsight.device import Device, resident_peak
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
@@ -48,7 +48,7 @@ def gpus(monkeypatch):
 def test_cpu_on_a_machine_with_a_gpu_is_a_cpu(gpu, monkeypatch, native):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     device = Device("cpu")
-    assert device.torch == choose_device("cpu") == torch.device("cpu")
+    assert device.torch == torch.device("cpu")
     assert device.precision("auto") == ("bf16" if native else "fp32")
     assert device.autocast_dtype("auto") == (torch.bfloat16 if native else None)
     assert (device.processes(), device.processes(2)) == (1, 2)

@@ -33,6 +33,9 @@ Section: TypeAlias = Mapping[str, Any] | Buildable
 """Options that belong together: {"size": 224}."""
 Choice: TypeAlias = File | Section | type[Any]
 """What is chosen by name: "dino", {"name": "dino", "dim": 4096}, or a class or a Python file of one's own."""
+Probe: TypeAlias = Literal[
+PROBES
+]
 '''
 
 NAMES = {NoneType: "None", Path: "File", int: "int", float: "float", str: "str", bool: "bool"}
@@ -95,7 +98,7 @@ def text() -> str:
     own = [field.name for field in fields(Pretrain) if field.name not in both]
     left = [*training, *both]
     parts = [
-        HEADER,
+        HEADER.replace("PROBES", "\n".join(f'    "{name}",' for name in PROBES)),
         *keywords("TrainingKeywords", [Pretrain], [*training, *own], "Options of every training."),
         *keywords("PretrainKeywords", [Pretrain], left, "Options of `twinsight.pretrain`.", "TrainingKeywords"),
         *keywords("SegmentKeywords", [Segment], left, "Options of `twinsight.segment`.", "TrainingKeywords"),

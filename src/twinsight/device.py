@@ -9,11 +9,6 @@ import torch
 from twinsight.errors import UserError
 
 
-def choose_device(accelerator: str) -> torch.device:
-    """Raises UserError for one that this machine lacks."""
-    return Device(accelerator).torch
-
-
 class Device:
     """What --accelerator stands for on this machine: one place to ask what it can do.
 

@@ -11,6 +11,23 @@ Section: TypeAlias = Mapping[str, Any] | Buildable
 """Options that belong together: {"size": 224}."""
 Choice: TypeAlias = File | Section | type[Any]
 """What is chosen by name: "dino", {"name": "dino", "dim": 4096}, or a class or a Python file of one's own."""
+Probe: TypeAlias = Literal[
+    "attention",
+    "scores",
+    "erf",
+    "correlation",
+    "health",
+    "views",
+    "predictions",
+    "features",
+    "patches",
+    "embedding",
+    "neighbors",
+    "knn",
+    "linear",
+    "filters",
+    "curves",
+]
 
 
 class TrainingKeywords(TypedDict, total=False):

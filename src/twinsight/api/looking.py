@@ -1,10 +1,10 @@
 """Probes from Python."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from twinsight.api.calls import public, takes
-from twinsight.api.keywords import LookKeywords
+from twinsight.api.keywords import LookKeywords, Probe
 from twinsight.api.kinds import Source
 from twinsight.errors import UserError
 from twinsight.options.commands import COMMANDS
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from twinsight.api.inputs import Images
     from twinsight.probes.finding import Finding
     from twinsight.probes.side_by_side import Findings
-
-Probe = Literal[
-    "attention", "scores", "erf", "correlation", "health", "views", "predictions", "features", "patches", "embedding",
-    "neighbors", "knn", "linear", "filters", "curves",
-]  # fmt: skip
 
 
 @overload

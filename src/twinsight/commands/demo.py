@@ -13,7 +13,7 @@ from twinsight.commands import pretrain
 from twinsight.commands.demo_page import HEADS, report
 from twinsight.console import tell
 from twinsight.data.shapes import write
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Demo, Pretrain, Segment
@@ -121,7 +121,7 @@ def plan(options: Demo, data: FolderOptions) -> tuple[Pretrain, dict[str, Segmen
 
 def nearest(folder: Path, data: FolderOptions) -> float:
     """k-NN accuracy of a frozen backbone's embedding on the class of most pixels."""
-    model, _ = load_segmenter(folder, "best", choose_device("auto"))
+    model, _ = load_segmenter(folder, "best", Device().torch)
     parts = []
     for role in ("train", "val"):
         samples = list(data.open(role))

@@ -5,7 +5,7 @@ from pathlib import Path
 from twinsight.assemble.data import sample
 from twinsight.assemble.open import load_segmenter
 from twinsight.console import tell
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.environment import environment
 from twinsight.options.build import build
 from twinsight.options.data import FolderOptions
@@ -98,7 +98,7 @@ def predictions(out: Path, data: FolderOptions, count: int = 8) -> Picture:
     seen = sample(dataset, count, None)
     findings = {}
     for name, title in zip(HEADS, ("random, linear", "pretrained, linear", "fine-tuned")):
-        model, _ = load_segmenter(out / name, "best", choose_device("auto"))
+        model, _ = load_segmenter(out / name, "best", Device().torch)
         findings[title] = Predictions(dataset.classes, dataset.palette)(model, seen.images, seen.masks)
     return Picture(
         saved(compare(findings, dataset.palette), out, "predictions"),
@@ -129,7 +129,7 @@ def pretraining(out: Path) -> list[Picture]:
 
 
 def inside(out: Path, data: FolderOptions) -> list[Picture]:
-    device = choose_device("auto")
+    device = Device().torch
     backbones = {name: load_segmenter(out / name, "best", device)[0].backbone for name in ("random", "pretrained")}
     pictures = []
     for name, options in INSIDE.items():

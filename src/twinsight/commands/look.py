@@ -15,7 +15,7 @@ from twinsight.console import console, tell
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.samples import Dataset
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.files import without_nan
 from twinsight.options.build import build, target_of
@@ -52,7 +52,7 @@ def probe_name(options: Any) -> str:
 
 
 def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str, Finding]]:
-    device = choose_device(options.accelerator)
+    device = Device(options.accelerator).torch
     if not options.weights and name != "views":
         line = shlex.join(["twinsight", "look", name, *map(str, options.images), "--weights"])
         raise UserError(f"--weights: none given; name a run directory, a weights file or a timm model: {line} runs/RUN")

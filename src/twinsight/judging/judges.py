@@ -17,7 +17,7 @@ from twinsight.data.class_folder import ClassFolder
 from twinsight.data.loader import Pairs, eval_loader
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
-from twinsight.device import choose_device
+from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.judging.tables import by_class, classified, explain, percent, segmented, table
 from twinsight.options.choose import suggest
@@ -61,7 +61,7 @@ def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]
     if judges is ON_MASKS:
         with_masks(val)
     if opened is None:
-        device = choose_device(options.accelerator)
+        device = Device(options.accelerator).torch
         opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
     announce(
