@@ -6,6 +6,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from twinsight.data.coco_stuff import CLASSES, CocoStuff
+from twinsight.data.samples import Entry
 from twinsight.errors import UserError
 
 # Official label ids without a segmentation (cocostuff/README.md, "Label Names & Indices").
@@ -97,7 +98,9 @@ def test_both_releases_agree(tmp_path):
     new = CocoStuff(tmp_path)
     labels = np.asarray(Image.open(new.entries[0].mask)).astype(int) + 1
     savemat(tmp_path / "a.mat", {"S": np.where(labels == 256, 0, labels).astype(np.uint8)})
-    np.testing.assert_array_equal(new.decode_mask(tmp_path / "a.mat"), new.decode_mask(new.entries[0].mask))
+    np.testing.assert_array_equal(
+        new.decode_mask(Entry("a", tmp_path / "a.jpg", tmp_path / "a.mat")), new.decode_mask(new.entries[0])
+    )
 
 
 @pytest.mark.parametrize("label", [*GAPS, 183, 255])
@@ -114,7 +117,7 @@ def test_a_label_beyond_the_last_is_refused(tmp_path, label):
     savemat(tmp_path / "a.mat", {"S": np.full((19, 9), label, np.uint16)})
     write_10k(tmp_path / "root")
     with pytest.raises(UserError, match=r"a\.mat: its field S"):
-        CocoStuff(tmp_path / "root", "val", "10k").decode_mask(tmp_path / "a.mat")
+        CocoStuff(tmp_path / "root", "val", "10k").decode_mask(Entry("a", tmp_path / "a.jpg", tmp_path / "a.mat"))
 
 
 def test_a_broken_annotation_is_refused(tmp_path):

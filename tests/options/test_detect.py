@@ -88,12 +88,12 @@ def test_another_folder_keeps_how_masks_are_coded_and_forgets_where_they_lie(tmp
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--data", "none"], "--data none: unknown, and there is no such folder; choose one of shapes, voc"),
+        (["--data", "none"], "--data none: unknown, and there is no such folder; choose one of shapes, folder"),
         (["--data", "foldr"], "--data foldr: unknown, and there is no such folder; did you mean folder"),
         (["--data", "file.txt"], "--data file.txt: is a file; name the folder that holds the images"),
         (["--data.root", "none"], "--data.root none: there is no such folder; check"),
         (["--data", "photos", "--data.root", "b"], "--data.root: cannot be combined with --data photos, which is"),
-        (["--data", "shapes", "--data.root", "b"], "--data.root: belongs to --data voc, coco-stuff, folder, class-"),
+        (["--data", "shapes", "--data.root", "b"], "--data.root: belongs to --data folder, class-folder, "),
     ],
 )  # fmt: skip
 def test_what_is_no_data(tmp_path, monkeypatch, argv, sentence):

@@ -13,7 +13,8 @@ from twinsight.data import samples
 from twinsight.data.samples import Sample
 from twinsight.errors import UserError
 from twinsight.options.commands import DataShow
-from twinsight.options.data import DATA, DataOptions
+from twinsight.options.data import DATA
+from twinsight.options.files import DataOptions
 from twinsight.options.parse import from_keywords
 from twinsight.probes.draw import Plot
 from twinsight.probes.grids import contact_sheet

@@ -311,10 +311,6 @@ class DataKeywords(TypedDict, total=False):
     tolerate: float
     """Largest number of broken images to skip, or, below 1, largest fraction. Each is named once; in a training the
     next image takes its place."""
-    download: bool
-    """Download it into root (2 GB) if it is missing."""
-    version: Literal["164k", "10k"]
-    """Release: 164k (stuffthingmaps) or 10k (.mat files)."""
     masks: File | None
     """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
     classes: File | None
@@ -326,3 +322,7 @@ class DataKeywords(TypedDict, total=False):
     void: Sequence[int] | None
     """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has
     it."""
+    download: bool
+    """Download it into root (2 GB) if it is missing."""
+    version: Literal["164k", "10k"]
+    """Release: 164k (stuffthingmaps) or 10k (.mat files)."""

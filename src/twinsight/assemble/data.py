@@ -14,7 +14,7 @@ from twinsight.data.samples import Dataset
 from twinsight.data.search import find_images, no_images
 from twinsight.data.tolerance import Tolerance
 from twinsight.errors import UserError
-from twinsight.options.data import DataOptions, FileOptions
+from twinsight.options.files import DataOptions, FileOptions
 from twinsight.options.training import InferenceOptions
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.segmentation.inference import Inference

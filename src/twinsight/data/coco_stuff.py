@@ -66,7 +66,9 @@ class CocoStuff(Dataset):
             raise UserError(f"version {version}: COCO-Stuff has none of this name; choose 164k or 10k")
         super().__init__(entries_164k(root, split) if version == "164k" else entries_10k(root, split), CLASSES)
 
-    def decode_mask(self, path: Path) -> np.ndarray:
+    def decode_mask(self, entry: Entry) -> np.ndarray:
+        path = entry.mask
+        assert path is not None
         values = decode_mat(path) if path.suffix == ".mat" else decode_mask(path, self.reading)
         classes = CLASS_OF[values]
         if (classes < 0).any():

@@ -84,9 +84,9 @@ class Folder(Dataset):
         stored = tuple(range(len(names))) if self.values is None else self.values.values
         super().__init__(entries, names, class_colors(entries[0].mask, stored))
 
-    def decode_mask(self, path: Path) -> np.ndarray:
-        stored = super().decode_mask(path)
-        return stored if self.values is None else self.values(stored, path)
+    def decode_mask(self, entry: Entry) -> np.ndarray:
+        stored = super().decode_mask(entry)
+        return stored if self.values is None or entry.mask is None else self.values(stored, entry.mask)
 
 
 def unlabeled(root: Path, split: str) -> tuple[list[Entry], str, list[Path]]:

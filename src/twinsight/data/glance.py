@@ -85,7 +85,7 @@ def affordable(entries: Sequence[Entry], most: int) -> int:
 
 def count(dataset: Dataset, entry: Entry) -> np.ndarray:
     """(256,) pixels of each label, also of those that are no class."""
-    labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry.mask)
+    labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry)
     return np.bincount(labels.ravel(), minlength=256)
 
 

@@ -32,7 +32,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one sample lies on disk."""
+    """Where one sample lies on disk.
+
+    mask: the file that holds its mask: a label image, or annotations, perhaps of several images.
+    """
 
     id: str
     image: Path
@@ -98,22 +101,23 @@ class Dataset:
 
     def mask(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 labels. Raises UserError, naming the file, if a label is none of the classes."""
-        path = self.entries[index].mask
-        if path is None:
+        entry = self.entries[index]
+        if entry.mask is None:
             return None
-        mask = self.decode_mask(path)
+        mask = self.decode_mask(entry)
         # Void wraps round to 0. A list of all labels, which the message needs, takes 80 times as long.
         if (mask + np.uint8(1)).max() > len(self.classes):
             wrong = np.setdiff1d(mask, np.append(np.arange(len(self.classes)), VOID))
             raise UserError(
-                f"{path}: holds class id {wrong[0]}, but the data set has {len(self.classes)} classes "
+                f"{entry.mask}: holds class id {wrong[0]}, but the data set has {len(self.classes)} classes "
                 f"(0 to {len(self.classes) - 1}, and {VOID} for void); {self.remedy}"
             )
         return mask
 
-    def decode_mask(self, path: Path) -> np.ndarray:
-        """Labels of a mask file as this data set writes them; data sets with another coding override this."""
-        return decode_mask(path, self.reading)
+    def decode_mask(self, entry: Entry) -> np.ndarray:
+        """(H, W) uint8 labels of an entry with a mask; data sets that store them in another way override this."""
+        assert entry.mask is not None
+        return decode_mask(entry.mask, self.reading)
 
 
 def default_palette(classes: Sequence[str]) -> np.ndarray:

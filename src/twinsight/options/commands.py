@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from twinsight.options.backbones import Backbone, TimmOptions
-from twinsight.options.data import Bits, Data, Megapixels, PairOptions, ShapesOptions
+from twinsight.options.data import Data, PairOptions, ShapesOptions
 from twinsight.options.data_commands import DataCheck, DataList, DataMake, DataShow
+from twinsight.options.files import Bits, Megapixels
 from twinsight.options.heads import Head, LinearOptions
 from twinsight.options.look import look
 from twinsight.options.marks import FIRST, POSITIONAL, Heading

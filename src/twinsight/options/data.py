@@ -1,38 +1,19 @@
 """Data sets, and how their images are augmented with their masks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from twinsight.errors import UserError
 from twinsight.options.build import Buildable, build
 from twinsight.options.choices import table
+from twinsight.options.exports import Exports
+from twinsight.options.files import DataOptions, FileOptions
 from twinsight.options.marks import RISING
+from twinsight.options.public import Public
 from twinsight.options.ranges import Factor, Images, NotNegative, Pixels, Range, Seed, Share
 
-Bits = Literal[8, 10, 12, 14, 16]
-Megapixels = Annotated[float, Range(0, 1000, above=True)]
 Byte = Annotated[int, Range(0, 255)]
 Radius = Annotated[float, Range(0, 0.5, above=True)]
-
-
-@dataclass(frozen=True)
-class DataOptions(Buildable):
-    not_arguments: ClassVar = ("name", "train", "val")
-    train: str = "train"
-    """Split to train on."""
-    val: str = "val"
-    """Split to validate on."""
-
-    def open(self, role: Literal["train", "val"]) -> Any:
-        """The `Dataset` of the training or the validation split. Raises UserError for training on the test split."""
-        if role == "train" and self.train.lower() in ("test", "testing"):
-            raise UserError(f"--data.train {self.train}: a test split is only for measuring; train on another")
-        return build(self, split=getattr(self, role))
-
-    def settled(self, dataset: Any) -> Self:
-        """These options with what opening a split has found out: for the other split, and for the run to keep."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -62,55 +43,6 @@ class ShapesOptions(DataOptions):
     def open(self, role: Literal["train", "val"]) -> Any:
         split = getattr(self, role)
         return build(self, split=split, count=self.count if split == "train" else self.val_count)
-
-
-@dataclass(frozen=True)
-class FileOptions(DataOptions):
-    not_arguments: ClassVar = ("name", "train", "val", "cache", "bits", "max_megapixels", "tolerate")
-    cache: Path | None = None
-    """Folder for a decoded copy of the training images, shared by all epochs and runs: 3 bytes per pixel, 4 with
-    masks."""
-    bits: Bits | None = None
-    """Bits in use of 16-bit images, such as 12 for X-rays. Default: found from the largest value in a sample of them,
-    and kept in the run."""
-    max_megapixels: Megapixels = 250
-    """Refuse larger images before decoding them."""
-    tolerate: NotNegative = 0
-    """Largest number of broken images to skip, or, below 1, largest fraction. Each is named once; in a training the
-    next image takes its place."""
-
-    def open(self, role: Literal["train", "val"]) -> Any:
-        dataset = super().open(role)
-        dataset.read_as(self.bits, self.max_megapixels)
-        dataset.tolerate = self.tolerate
-        return dataset
-
-    def settled(self, dataset: Any) -> Self:
-        return replace(self, bits=dataset.reading.bits)
-
-
-@dataclass(frozen=True)
-class VocOptions(FileOptions):
-    """PASCAL VOC 2012: 20 classes and background."""
-
-    target: ClassVar = "twinsight.data.voc:Voc"
-    name: Literal["voc"] = "voc"
-    root: Path = Path("data/voc")
-    """Folder that contains VOCdevkit/VOC2012."""
-    download: bool = False
-    """Download it into root (2 GB) if it is missing."""
-
-
-@dataclass(frozen=True)
-class CocoStuffOptions(FileOptions):
-    """COCO-Stuff: 171 classes."""
-
-    target: ClassVar = "twinsight.data.coco_stuff:CocoStuff"
-    name: Literal["coco-stuff"] = "coco-stuff"
-    root: Path = Path("data/coco-stuff")
-    """Folder in the official layout."""
-    version: Literal["164k", "10k"] = "164k"
-    """Release: 164k (stuffthingmaps) or 10k (.mat files)."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +78,8 @@ class ClassFolderOptions(FileOptions):
     """Fraction of the images to hold out for validation if there is no folder named train."""
 
 
-Data = ShapesOptions | VocOptions | CocoStuffOptions | FolderOptions | ClassFolderOptions
-"""Every data set that is here; a new one is added to this list."""
+Data = ShapesOptions | FolderOptions | ClassFolderOptions | Exports | Public
+"""Every data set; a new one is added to this list, or to one of those in it."""
 
 DATA = table(Data)
 

@@ -1,8 +1,12 @@
-"""What lies in a folder given to --data: which data set reads it. Names of files only; nothing is opened."""
+"""What lies in a folder given to --data: which data set reads it."""
 
 from pathlib import Path
 
+from twinsight.data.exports.survey import Survey
 from twinsight.errors import UserError
+from twinsight.options.build import target_of
+from twinsight.options.choices import table
+from twinsight.options.exports import Exports
 
 PLACES = ("root", "masks", "classes")
 """Options of data that say where they lie."""
@@ -16,15 +20,27 @@ def detect(folder: Path, flag: str = "--data") -> str:
         missing = "there is no such folder; check the path"
         what = "is a file; name the folder that holds the images" if folder.exists() else missing
         raise UserError(f"{flag} {folder}: {what}")
-    found = [name for name, there in (("voc", is_voc(folder)), ("coco-stuff", is_coco_stuff(folder))) if there]
-    if not found:
-        return "folder"
-    if (folder / "classes.txt").is_file():
+    found = readings(folder)
+    if len(found) > 1:
+        either = " or ".join(f"{flag.partition('.')[0]} {name} --data.root {folder}" for name in found)
         raise UserError(
-            f"{flag} {folder}: has the layout of {found[0]}, and a classes.txt as your own images with masks have; "
-            f"choose by --data {found[0]} --data.root {folder} or --data folder --data.root {folder}"
+            f"{flag} {folder}: can be read in {len(found)} ways, as {' and '.join(found.values())}; choose by {either}"
         )
-    return found[0]
+    return next(iter(found), "folder")
+
+
+def readings(folder: Path) -> dict[str, str]:
+    """The data sets that could be meant, by name, each with what it would be read as; none for images alone."""
+    survey = Survey(folder)
+    exports = {name: target_of(options) for name, options in table(Exports).items()}
+    found = {
+        **({"voc": "PASCAL VOC 2012"} if is_voc(folder) else {}),
+        **({"coco-stuff": "COCO-Stuff"} if is_coco_stuff(folder) else {}),
+        **{name: export.title for name, export in exports.items() if export.recognizes(survey)},
+    }
+    if found and (folder / "classes.txt").is_file():
+        found["folder"] = "images and masks with a classes.txt"
+    return found
 
 
 def is_voc(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from twinsight.errors import UserError
 from twinsight.options.build import Buildable
-from twinsight.options.data import FileOptions
+from twinsight.options.files import FileOptions
 from twinsight.options.marks import notes
 from twinsight.options.values import in_words
 

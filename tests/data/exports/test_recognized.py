@@ -1,0 +1,37 @@
+"""A folder given to --data is read as the export that it is; the tests of each format say whether pixels are right."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from twinsight.options.commands import DataCheck
+from twinsight.options.detect import detect
+from twinsight.options.exports import LabelmeOptions
+from twinsight.options.parse import parse
+
+
+def labelme(root):
+    root.mkdir()
+    for name in "ab":
+        Image.new("RGB", (8, 6)).save(root / f"{name}.jpg")
+        shape = {"label": "cat", "points": [[1, 1], [4, 1], [4, 3], [1, 3]], "shape_type": "polygon"}
+        content = {"imagePath": f"{name}.jpg", "imageHeight": 6, "imageWidth": 8, "shapes": [shape]}
+        (root / f"{name}.json").write_text(json.dumps(content))
+    Image.new("RGB", (8, 6)).save(root / "c.jpg")
+    return root
+
+
+def test_labelme(tmp_path):
+    root = labelme(tmp_path / "street")
+    assert detect(root) == "labelme"
+    options = parse(DataCheck, "data check", [str(root)]).data
+    assert options == LabelmeOptions(root=root)
+    both = LabelmeOptions(root=root, train="all").open("train")
+    assert both.classes == ("background", "cat")
+    assert [entry.id for entry in both.entries] == ["a", "b"]
+    assert "without annotations and left out: 1" in both.split_note
+    expected = np.zeros((6, 8), np.uint8)
+    expected[1:4, 1:5] = 1
+    for _, mask, _ in both:
+        np.testing.assert_array_equal(mask, expected)
