@@ -53,6 +53,8 @@ def test_overview(capfd, argv):
     [
         ("pretrian", "did you mean pretrain?"),
         ("data chek", "did you mean check?"),
+        ("attention", "did you mean look attention?"),
+        ("errors", "twinsight errors: no such command; choose one of demo, pretrain, "),
         ("pretrain --epohcs 3", "--epochs"),
         ("segment --head setr-pub", "did you mean setr-pup?"),
         ("segment --head=setr-pub", "did you mean setr-pup?"),

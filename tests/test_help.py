@@ -9,9 +9,8 @@ import pytest
 from twinsight.cli import main
 from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
-from twinsight.options.describe import describe, first_line
+from twinsight.options.describe import describe, every_option, first_line
 from twinsight.options.help import HEADINGS, page
-from twinsight.options.parse import every_option
 
 CHOSEN = [
     (command, kind, name)

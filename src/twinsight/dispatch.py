@@ -40,7 +40,9 @@ def dispatch(argv: list[str]) -> int:
         command = f"{command} {word}"
     elif command not in COMMANDS:
         names = dict.fromkeys(name.split()[0] for name in COMMANDS)
-        raise UserError(f"twinsight {command}: no such command; {suggest(command, list(names))}")
+        whole = next((name for name in COMMANDS if name.endswith(f" {command}")), None)  # attention: look attention
+        said = f"did you mean {whole}?" if whole else suggest(command, list(names))
+        raise UserError(f"twinsight {command}: no such command; {said}")
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
     if module in LOADS:

@@ -7,6 +7,15 @@ from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from twinsight.errors import UserError
+
+
+def as_path(name: str, given: object) -> Path:
+    """A path that a caller from Python gave as the argument of this name. Raises UserError for what is none."""
+    if isinstance(given, str | os.PathLike):
+        return Path(cast("str | os.PathLike[str]", given))
+    raise UserError(f"{name}: {type(given).__name__} is no path; give a str or a Path")
+
 
 @contextmanager
 def whole(file: Path) -> Generator[BinaryIO]:

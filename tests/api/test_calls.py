@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 import twinsight
@@ -37,6 +38,26 @@ def test_flags_become_arguments(command_line, python):
 
 def test_an_argument_that_is_called_otherwise():
     assert in_python("--weights x/y: no such file", {"weights": "source"}) == "source='x/y': no such file"
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: twinsight.segment("shapes.py", data={"root": "x"}),
+         'data: is given twice, without its name and with it; give it in one mapping, data={"name": "shapes.py", ...}'),
+        (lambda: twinsight.pretrain("shapes", limit=3), "limit: no such option; see help(twinsight.pretrain)"),
+        (lambda: twinsight.pretrain("shapes", head="fcn"),
+         "head: belongs to `twinsight.segment`, not to `twinsight.pretrain`; leave it out"),
+        (lambda: twinsight.pretrain("shapes", views={"size": 96}), "views: no such option; did you mean method.views?"),
+        (lambda: twinsight.pretrain("shapes", **{"views.size": 96}),
+         "views.size: no such option; did you mean method.views.size?"),
+        (lambda: twinsight.Dataset.open("voc", rooot="x"), "data.rooot: no such option; did you mean data.root?"),
+    ],
+)  # fmt: skip
+def test_bad_calls_are_explained_as_python_has_it(call, sentence):
+    with pytest.raises(twinsight.UserError) as caught:
+        call()
+    assert str(caught.value) == sentence
 
 
 def test_the_traceback_has_no_frames_of_ours_but_the_call():
@@ -101,3 +122,18 @@ def test_signatures_name_every_option_with_its_default():
     assert "dry_run" not in options
     assert inspect.signature(twinsight.Model.predict).parameters["overlap"].default == 0.5
     assert {"blocks", "sample", "k"} <= inspect.signature(twinsight.look).parameters.keys()
+
+
+@pytest.mark.parametrize("call", [lambda: twinsight.Run(None), lambda: figure().save(None), lambda: drawn().save(None)])
+def test_what_is_no_path(call):
+    with pytest.raises(twinsight.UserError, match=r"^(file|folder): NoneType is no path"):
+        call()
+
+
+def figure():
+    return twinsight.Dataset.open("shapes", val_count=2, split="val").show()
+
+
+def drawn():
+    mask, palette = np.zeros((2, 2), np.uint8), np.zeros((1, 3), np.uint8)
+    return twinsight.Prediction(mask, mask.astype(np.float32), ("sky",), palette, np.zeros((2, 2, 3), np.uint8))

@@ -94,6 +94,15 @@ def test_a_list_ends_where_words_are_no_longer_of_its_kind():
         ("shapes extra", "extra: one word too many; see --help"),
         ("--no-epochs", "--no-epochs: no such option; did you mean --epochs?"),
         ("--head", "--head: needs a value"),
+        ("--limit 3", "--limit: no such option; see --help"),
+        ("--lerning-rate 3", "--lerning-rate: no such option; did you mean --lr?"),
+        ("--batch 3", "--batch: no such option; did you mean --batch-size?"),
+        ("--rotation 3", "--rotation: no such option; see --help"),
+        ("--masks x", "--masks: no such option; did you mean --data.masks?"),
+        ("--jitter .5", "--jitter: no such option; did you mean --augment.jitter?"),
+        ("--method dino", "--method: belongs to `twinsight pretrain`, not to `twinsight segment`; leave it out"),
+        ("--sample 3", "--sample: belongs to `twinsight look`, not to `twinsight segment`; leave it out"),
+        ("--out x", "--out: belongs to `twinsight demo`, `twinsight predict` and others, not to `twinsight segment`"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(words, sentence):

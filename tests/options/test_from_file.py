@@ -11,7 +11,7 @@ from PIL import Image
 
 from twinsight.cli import main
 from twinsight.errors import UserError
-from twinsight.options.build import label
+from twinsight.options.build import called, label
 from twinsight.options.commands import DataCheck, Pretrain, Segment
 from twinsight.options.describe import describe
 from twinsight.options.from_file import from_file
@@ -88,6 +88,7 @@ def test_options_come_from_the_constructor(own):
     name = own("SimSiam")
     options = parse(Pretrain, "pretrain", ["--method", name, "--method.hidden", "9"])
     assert (options.method.dim, options.method.hidden, label(options.method)) == (2048, 9, "simsiam")
+    assert called(options.method) == Path(name).name
     listed = {option.flag: option for option in describe(Pretrain, {"method": type(options.method)})}
     assert listed["--method.hidden"].help == "Width of the predictor's bottleneck."
     assert listed["--method.dim"].help == "Width of the projection."

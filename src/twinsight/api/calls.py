@@ -3,10 +3,10 @@
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from twinsight.console import remarked, spoken
@@ -21,12 +21,13 @@ FLAG = re.compile(rf"(?<![\w-])--([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)(?: ({VALUE})
 FIRST = re.compile(r"^--([a-z][a-z0-9.-]*) ((?:(?! --)[^:]){1,80}): ")
 """A message that begins with one flag and its value."""
 COMMAND = re.compile(r"twinsight (pretrain|segment) --resume ('[^']*'|[^\s;,`]+)")
+NAMED = re.compile(r"`twinsight (pretrain|segment|evaluate|look)`")
 
 
-def in_python(message: str, names: Mapping[str, str]) -> str:
+def in_python(message: str, names: Mapping[str, str], function: str = "") -> str:
     """A sentence for the command line in Python's words: `--batch-size 4` is `batch_size=4`.
 
-    names: arguments that the function calls otherwise than the command line.
+    names: arguments that the function calls otherwise than the command line. function: its name in `twinsight`.
     """
 
     def named(flag: str) -> str:
@@ -40,6 +41,7 @@ def in_python(message: str, names: Mapping[str, str]) -> str:
         if text.lstrip().startswith("twinsight "):  # a command, to be typed in a terminal
             return text
         text = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", text)
+        text = NAMED.sub(r"`twinsight.\1`", text.replace("see --help", f"see help(twinsight.{function})"))
         return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", text))
 
     return "\n".join(map(line, message.split("\n")))
@@ -59,22 +61,25 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     @contextmanager
-    def speaking() -> Generator[None]:
-        with spoken(lambda message: in_python(message, names)), warnings.catch_warnings():
+    def speaking(words: Callable[[str], str]) -> Generator[None]:
+        with spoken(words), warnings.catch_warnings():
             warnings.showwarning = remarked(warnings.showwarning)
             warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook: we do without
             yield
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        words = partial(in_python, names=names, function=function.__qualname__)
+
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             problem: BaseException
             try:
-                with speaking():
+                with speaking(words):
+                    refuse_twice(function, args, kwargs)
                     found = function(*args, **kwargs)
                 return stream(found) if isinstance(found, Iterator) else found  # type: ignore[return-value] (an iterator in, an iterator out)
             except UserError as error:
-                problem = UserError(in_python(str(error), names))
+                problem = UserError(words(str(error)))
             except KeyboardInterrupt as error:  # what was saved and how to go on was printed before
                 problem = KeyboardInterrupt(*error.args)
             raise problem from None
@@ -83,12 +88,12 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             """Its items come later, when nothing of the call is left."""
             while True:
                 try:
-                    with speaking():
+                    with speaking(words):
                         item = next(found)
                 except StopIteration:
                     return
                 except UserError as error:
-                    problem = UserError(in_python(str(error), names))
+                    problem = UserError(words(str(error)))
                 else:
                     yield item
                     continue
@@ -97,6 +102,14 @@ def public(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return call
 
     return decorate
+
+
+def refuse_twice(function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Raises UserError for an argument that is given both by its place and by its name."""
+    for value, name in zip(given, inspect.signature(function).parameters):
+        if name in named:
+            mapping = f'in one mapping, data={{"name": "{value!s:.60}", ...}}' if name == "data" else "once"
+            raise UserError(f"{name}: is given twice, without its name and with it; give it {mapping}")
 
 
 def takes(keywords: type, *classes: type) -> Callable[[Callable[P, R]], Callable[P, R]]:

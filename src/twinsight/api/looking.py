@@ -7,8 +7,9 @@ from twinsight.api.calls import public, takes
 from twinsight.api.keywords import LookKeywords, Probe
 from twinsight.api.kinds import Source
 from twinsight.errors import UserError
+from twinsight.options.choose import suggest
 from twinsight.options.commands import COMMANDS
-from twinsight.options.parse import from_keywords, suggest
+from twinsight.options.parse import from_keywords
 from twinsight.options.probes import PROBES
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from twinsight.assemble.predicting import write_prediction
 from twinsight.errors import UserError
+from twinsight.files import as_path
 from twinsight.probes.draw import overlay
 
 SHOWN, LEAST = 480, 240
@@ -65,13 +66,14 @@ class Prediction:
         Returns:
             The file of the mask.
         """
-        if Path(folder).is_file():
+        path = as_path("folder", folder)
+        if path.is_file():
             raise UserError(f"{folder}: is a file, not a folder; choose another")
-        target = Path(folder) / f"{self.name}.png"
+        target = path / f"{self.name}.png"
         for file in (target, target.with_name(f"{target.stem}.overlay.jpg")):
             if file.exists() and not overwrite:
                 raise UserError(f"{file}: exists; choose another folder or give overwrite=True")
-        write_prediction(Path(folder), self.name, self.mask, self.palette, self.image)
+        write_prediction(path, self.name, self.mask, self.palette, self.image)
         return target
 
     def _repr_html_(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
+from twinsight.files import as_path
 from twinsight.options.config import read
 from twinsight.ours import whereabouts
 from twinsight.runs.rows import read_rows
@@ -29,7 +30,7 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = Path(folder)
+        self.folder = as_path("folder", folder)
         if not (self.folder / "config.yaml").is_file():
             raise UserError(f"{folder}: is no run directory (no config.yaml){whereabouts(self.folder)}")
 

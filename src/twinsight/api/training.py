@@ -11,7 +11,8 @@ from twinsight.api.kinds import Data
 from twinsight.api.run import Run
 from twinsight.errors import UserError
 from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.parse import from_keywords, read
+from twinsight.options.config import read
+from twinsight.options.parse import from_keywords
 
 
 @public()
@@ -28,7 +29,7 @@ def pretrain(data: Data | None = None, **options: Unpack[PretrainKeywords]) -> R
         data: a folder of images, "shapes" (made up, to try things on), another data set's name, or a `Dataset`.
             Not needed to `resume`.
         **options: those of `twinsight pretrain`, as keywords: `method`, `backbone`, `epochs`, `batch_size`, `run`, ...
-            What is chosen by name takes a mapping too: `method={"name": "dino", "dim": 4096}`.
+            What is chosen by name takes a mapping too: `method={"name": "dino", "prototypes": 4096}`.
 
     Returns:
         The run, which `load` and `segment(weights=...)` take.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from twinsight.assemble.checks import refuse_recording
-from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.backbone import Backbone, models_like
 from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
@@ -85,9 +85,8 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
             raise UserError(f"--weights {spec}: {source} comes without weights; give {RANDOM}{source}")
         torch.manual_seed(0)
         return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
-    raise UserError(
-        f"--weights {spec}: no run directory, no file, and no model that timm knows; check the path or name"
-    )
+    hint = models_like(source.name) or "check the path or name"
+    raise UserError(f"--weights {spec}: no run directory, no file, and no model that timm knows; {hint}")
 
 
 def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:

@@ -7,7 +7,7 @@ from twinsight.assemble.open import RANDOM
 from twinsight.console import tell
 from twinsight.data.samples import Dataset
 from twinsight.device import Device
-from twinsight.options.build import label
+from twinsight.options.build import called
 from twinsight.options.data import ShapesOptions
 
 
@@ -20,7 +20,7 @@ def data_set(options: Any, counts: str) -> str:
     """The data set by name and place; counts: how many images of which split, and where the splits are from."""
     if isinstance(options, ShapesOptions):
         return f"data shapes (the embedded toy scenes), {counts}"
-    return f"data {label(options)} {getattr(options, 'root', '')}".rstrip() + f", {counts}"
+    return f"data {called(options)} {getattr(options, 'root', '')}".rstrip() + f", {counts}"
 
 
 def splits(train: Dataset, val: Dataset | None = None) -> str:

@@ -24,7 +24,7 @@ from twinsight.data.loader import Views, enough_images, train_loader
 from twinsight.data.samples import Dataset
 from twinsight.methods.attention_term import AttentionTerm
 from twinsight.methods.method import check_method
-from twinsight.options.build import build, label
+from twinsight.options.build import build, called
 from twinsight.options.commands import Pretrain
 from twinsight.runs.directory import Run
 from twinsight.training.blocks import checkpoint_blocks
@@ -97,7 +97,7 @@ def plan(options: Pretrain, run: Run) -> PretrainPlan:
         announce(
             "pretrain",
             data_set(options.data, splits(data)),
-            f"{label(options.method)}, {network(options.backbone, options.weights, run.resumed)}",
+            f"{called(options.method)}, {network(options.backbone, options.weights, run.resumed)}",
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
@@ -160,9 +160,9 @@ def show(parts: PretrainParts) -> None:
         len(plan.data), plan.machine.processes, options.batch_size, options.accumulate, options.epochs, plan.parts
     )
     facts = {
-        "method": label(options.method),
+        "method": called(options.method),
         "backbone": f"{backbone.name}, embedding {backbone.dim}",
-        "data": f"{label(options.data)}, {len(plan.data)} images, {plan.machine.workers} workers",
+        "data": f"{called(options.data)}, {len(plan.data)} images, {plan.machine.workers} workers",
     }
     planning.print_plan(parts.step, options.batch_size, steps, facts)
 

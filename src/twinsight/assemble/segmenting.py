@@ -24,7 +24,7 @@ from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
 from twinsight.data.samples import Dataset
 from twinsight.data.whole import whole_images
 from twinsight.errors import UserError
-from twinsight.options.build import build, label
+from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
 from twinsight.runs.directory import Run
 from twinsight.segmentation.inference import Inference, at_once
@@ -98,7 +98,7 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
         announce(
             "segment",
             data_set(options.data, splits(train, val)),
-            f"{label(options.head)} on {network(options.backbone, options.weights, run.resumed, options.freeze)}",
+            f"{called(options.head)} on {network(options.backbone, options.weights, run.resumed, options.freeze)}",
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
@@ -174,10 +174,10 @@ def show(parts: SegmentParts) -> None:
     plan, options, model = parts.plan, parts.options, parts.module.model
     train, classes = plan.train, len(plan.train.classes)
     facts = {
-        "head": f"{label(options.head)} on levels {', '.join(map(str, model.heads[0].levels))}",
+        "head": f"{called(options.head)} on levels {', '.join(map(str, model.heads[0].levels))}",
         "validation": f"about {planning.size(parts.validation)} on whole images",
         "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
-        "data": f"{label(options.data)}, {splits(train, plan.val)}, {classes} classes",
+        "data": f"{called(options.data)}, {splits(train, plan.val)}, {classes} classes",
     }
     steps = planning.updates(len(train), plan.machine.processes, options.batch_size, options.accumulate, options.epochs)
     planning.print_plan(parts.step, options.batch_size, steps, facts)
@@ -185,5 +185,5 @@ def show(parts: SegmentParts) -> None:
 
 def fit(parts: SegmentParts) -> Path:
     """The loop."""
-    title = f"segmenting with {label(parts.options.head)}"
+    title = f"segmenting with {called(parts.options.head)}"
     return train(parts, make_training(parts.options, parts.plan.machine, title, monitor="val/mean_iou"))

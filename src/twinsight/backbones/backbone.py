@@ -175,6 +175,12 @@ class Backbone(nn.Module):
         return self
 
 
+def models_like(name: str) -> str:
+    """A question after models of timm with names like it; "" if there are none."""
+    close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
+    return f"did you mean {', '.join(close)}?" if close else ""
+
+
 def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     """The network without its classifier."""
     if name == "vit-pytorch":
@@ -182,8 +188,7 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
 
         return VitPytorch(**options)
     if not timm.is_model(name):
-        close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(close)}?" if close else "timm.list_models() names them all"
+        hint = models_like(name) or "timm.list_models() names them all"
         raise UserError(f"--backbone {name}: timm has no such model; {hint}")
     for flexible in FLEXIBLE:
         try:

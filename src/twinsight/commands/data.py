@@ -15,7 +15,7 @@ from twinsight.data.overlap import overlap
 from twinsight.data.samples import Dataset
 from twinsight.data.shapes import Shapes, write
 from twinsight.errors import UserError
-from twinsight.options.build import label
+from twinsight.options.build import called
 from twinsight.options.commands import DataCheck, DataList, DataMake, DataShow
 from twinsight.options.data import DATA
 from twinsight.options.ranges import check_ranges
@@ -41,7 +41,7 @@ def check_data(options: DataCheck) -> None:
         dataset = options.data.open(split)
         verdict = read(dataset, split)
         verdicts[split] = dataset, verdict
-        console.print(f"[bold]{label(options.data)}, {split}[/bold]")
+        console.print(f"[bold]{called(options.data)}, {split}[/bold]")
         console.print(render(verdict))
         if isinstance(dataset, ClassFolder):
             counts = np.bincount(dataset.labels, minlength=len(dataset.names))

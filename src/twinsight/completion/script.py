@@ -11,11 +11,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
-from twinsight.options.describe import Option, describe, first_line
+from twinsight.options.describe import Option, describe, every_option, first_line
 from twinsight.options.flags import negative
 from twinsight.options.look import Look
 from twinsight.options.marks import bare
-from twinsight.options.parse import every_option
 from twinsight.options.probes import PROBES
 from twinsight.options.values import alternatives, count_words
 

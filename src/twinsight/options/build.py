@@ -29,6 +29,11 @@ def build(options: Any, *args: object, **extra: object) -> Any:
     return target_of(options)(*args, **arguments | extra)
 
 
+def called(options: Any) -> str:
+    """The name of a choice as people read it: shapes.py, not the whole path of one from /home/me/shapes.py."""
+    return PurePath(options.name).name
+
+
 def label(options: Any) -> str:
     """The name of a choice, short enough for a folder: simsiam for one from /home/me/simsiam.py."""
     name = str(options.name)

@@ -16,7 +16,7 @@ Tree = dict[str, Any]
 
 
 def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
-    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}"
 
 

@@ -1,8 +1,7 @@
 """Words of a command line -> options."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twinsight.errors import UserError
@@ -18,12 +17,9 @@ def is_flag(word: str) -> bool:
     return len(word) > 1 and word.startswith("-") and not NUMBER.fullmatch(word)
 
 
-def read_flags(
-    options: Sequence[Option], argv: Sequence[str], elsewhere: Callable[[], Mapping[str, str]]
-) -> dict[str, Any]:
-    """The options given, by their names. Raises UserError for the first that is unknown or has no fitting value.
-
-    elsewhere: says which options belong to choices that are not chosen, {"--data.root": "--data folder, voc"}.
+def read_flags(options: Sequence[Option], argv: Sequence[str], explain: Callable[[str], UserError]) -> dict[str, Any]:
+    """The options given, by their names. Raises UserError for the first that has no fitting value, and what `explain`
+    says of one that is unknown.
     """
     flags = {option.flag: option for option in options if not option.positional}
     switches = {negative(option.flag): option for option in flags.values() if bare(option.kind) is bool}
@@ -54,7 +50,7 @@ def read_flags(
             new = understand(taken, option.kind)
             found[option.name] = (*found.get(option.name, ()), *new) if option.repeated else new
         else:
-            raise unknown(flag, flags, elsewhere())
+            raise explain(flag.removeprefix("--").replace("-", "_"))
     return found | positionals([option for option in options if option.positional], left)
 
 
@@ -78,13 +74,6 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
             place += len(take(option, words)) if option else min(1, len(words))
         place += 1
     return loose[len(own)] if len(loose) > len(own) else None
-
-
-def unknown(flag: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> UserError:
-    if flag in elsewhere:
-        return UserError(f"{flag}: belongs to {elsewhere[flag]}, which is not chosen; choose it, or leave this out")
-    close = get_close_matches(flag, [*known, *elsewhere, "--help"], n=1, cutoff=0.5)
-    return UserError(f"{flag}: no such option; {f'did you mean {close[0]}?' if close else 'see --help'}")
 
 
 def negative(flag: str) -> str:

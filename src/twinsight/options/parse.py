@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, sections
-from twinsight.options.choose import Tree, choose, suggest
+from twinsight.options.choose import Tree, choose
 from twinsight.options.config import put, read
-from twinsight.options.describe import Option, describe
+from twinsight.options.describe import describe, every_option
 from twinsight.options.flags import extra_word, read_flags
 from twinsight.options.help import page
 from twinsight.options.marks import CONTROL, FLAT, POSITIONAL, notes
 from twinsight.options.ranges import check_ranges
+from twinsight.options.unknown import flag, no_such_option
 from twinsight.options.values import convert, in_words
 
 
@@ -48,10 +49,11 @@ def parse(
     if {"-h", "--help", "--help-all"} & set(argv):
         print(page(cls, command, chosen, named, "--help-all" in argv))
         sys.exit(0)
+    explain = partial(no_such_option, cls=cls, command=command, chosen=chosen, source=None)
     flags: Tree = {}
-    for name, value in read_flags(describe(cls, chosen), argv, partial(elsewhere, cls, chosen)).items():
+    for name, value in read_flags(describe(cls, chosen), argv, explain).items():
         put(flags, name, value)
-    return combine(cls, [*sources, ("", flags)], chosen)
+    return combine(cls, command, [*sources, ("", flags)], chosen)
 
 
 def from_keywords(cls: Any, command: str, keywords: Mapping[str, Any]) -> Any:
@@ -61,7 +63,7 @@ def from_keywords(cls: Any, command: str, keywords: Mapping[str, Any]) -> Any:
     may be a str; a tuple a list. Raises UserError as the command line does, in its words (--batch-size).
     """
     sources = [("", {name: as_tree(value, name in choices_of(cls)) for name, value in keywords.items()})]
-    return combine(cls, sources, choose(cls, sources))
+    return combine(cls, command, sources, choose(cls, sources))
 
 
 def as_tree(value: Any, chooses: bool = False) -> Any:
@@ -76,11 +78,12 @@ def as_tree(value: Any, chooses: bool = False) -> Any:
     return value
 
 
-def combine(cls: Any, sources: Sequence[tuple[str, Tree]], chosen: Mapping[str, Any]) -> Any:
+def combine(cls: Any, command: str, sources: Sequence[tuple[str, Tree]], chosen: Mapping[str, Any]) -> Any:
     """The options of several trees, each over the last. What is wrong is blamed on the source that holds it."""
     values: Tree = {}
     for source, tree in sources:
-        values = merge(values, checked(cls, tree, chosen, source))
+        explain = partial(no_such_option, cls=cls, command=command, chosen=chosen, source=source)
+        values = merge(values, checked(cls, tree, chosen, source, explain))
     options = make(cls, values, chosen)
     check_ranges(options)
     return options
@@ -96,21 +99,28 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     return merged
 
 
-def checked(cls: Any, tree: Mapping[str, Any], chosen: Mapping[str, Any], source: str, prefix: str = "") -> Tree:
-    """A tree with its values as their types want them. Raises UserError for an unknown key or a value of another
-    type.
+def checked(
+    cls: Any,
+    tree: Mapping[str, Any],
+    chosen: Mapping[str, Any],
+    source: str,
+    explain: Callable[[str], UserError],
+    prefix: str = "",
+) -> Tree:
+    """A tree with its values as their types want them. Raises UserError for a value of another type, and what `explain`
+    says of an unknown key.
     """
     known = {field.name: field for field in fields(cls)}
     values: Tree = {}
     for key, value in flat_ones_below(cls, tree).items():
         field = known.get(key)
         if field is None or (source and CONTROL in notes(field.type)):
-            raise unknown(f"{prefix}{key}", [f"{prefix}{name}" for name in known], source)
+            raise explain(f"{prefix}{key}")
         if inside := sections(field.type):
             if not isinstance(value, Mapping):
                 raise UserError(f"{named(f'{prefix}{key}', source)} needs options below it, not {brief(value)}")
             section = cast(Tree, value)
-            values[key] = checked(chosen.get(key, inside[0]), section, {}, source, f"{prefix}{key}.")
+            values[key] = checked(chosen.get(key, inside[0]), section, {}, source, explain, f"{prefix}{key}.")
             continue
         try:
             values[key] = convert(value, field.type)
@@ -137,16 +147,6 @@ def named(name: str, source: str) -> str:
     return f"{source}: {name}" if source else f"{flag(name)}:"
 
 
-def flag(name: str) -> str:
-    return f"--{name.removesuffix('.name').replace('_', '-')}"
-
-
-def unknown(name: str, known: Sequence[str], source: str) -> UserError:
-    if source:
-        return UserError(f"{source}: unknown key {name}; {suggest(name, known)}")
-    return UserError(f"{flag(name)}: no such option; {suggest(flag(name), list(map(flag, known)))}")
-
-
 def make(cls: Any, values: Tree, chosen: Mapping[str, Any], prefix: str = "") -> Any:
     """The dataclass with these values. Raises UserError if one is missing that has no default."""
     made = dict(values)
@@ -161,23 +161,6 @@ def make(cls: Any, values: Tree, chosen: Mapping[str, Any], prefix: str = "") ->
                 f"{name.upper() if POSITIONAL in notes(field.type) else flag(name)}: is missing; see --help"
             )
     return cls(**made)
-
-
-def every_option(cls: Any) -> list[Option]:
-    """The options of a command with each of its choices."""
-    chosen = [{kind: each} for kind, table in choices_of(cls).items() for each in table.values()]
-    return [*describe(cls), *(option for each in chosen for option in describe(cls, each) if "." in option.flag)]
-
-
-def elsewhere(cls: Any, chosen: Mapping[str, Any]) -> dict[str, str]:
-    """Flags of choices that are not chosen, with those that have them: {"--data.root": "--data voc, folder"}."""
-    found: dict[str, list[str]] = {}
-    for kind, table in choices_of(cls).items():
-        for name in [name for name in table if table[name] is not chosen[kind]]:
-            for option in describe(cls, {**chosen, kind: table[name]}):
-                if option.flag.startswith(f"--{kind}."):
-                    found.setdefault(option.flag, [f"--{kind}"]).append(name)
-    return {flag: f"{kind} {', '.join(names)}" for flag, (kind, *names) in found.items()}
 
 
 def take_flag(argv: list[str], flag: str) -> str | None:

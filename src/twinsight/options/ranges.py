@@ -23,17 +23,23 @@ class Range:
         high = number < self.most if self.below else number <= self.most
         return low and high
 
-    def __str__(self) -> str:
+    @property
+    def open(self) -> bool:
+        """Whether the upper bound is there only to keep typing errors out, and need not be named."""
+        return self.most >= 10**6
+
+    def demand(self, number: float) -> str:
+        """What a number outside must be: the bounds that matter to it."""
         low = f"{'above' if self.above else 'at least'} {self.least:.12g}"
         high = f"{'below' if self.below else 'at most'} {self.most:.12g}"
-        return f"{low} and {high}"
+        return f"{low} and {high}" if not self.open else high if number >= self.most else low
 
     @property
     def short(self) -> str:
-        """For a table; a bound that only keeps typing errors out is left out."""
+        """For a table."""
         if self == Range(-1000, 1000):  # a place counted from either end
             return ""
-        if self.most >= 10**6:
+        if self.open:
             return f"above {self.least:g}" if self.above else f"{self.least:g} or more"
         if self.above or self.below:
             low, high = "above" if self.above else "at least", "below" if self.below else "at most"
@@ -81,13 +87,13 @@ def ranges_of(kind: Any) -> Iterator[Range]:
         yield from ranges_of(inner)
 
 
-def problems(value: Any, kind: Any) -> Iterator[Range]:
-    """The ranges of a type that the value's numbers leave."""
+def problems(value: Any, kind: Any) -> Iterator[str]:
+    """What the value's numbers must be, where they are not."""
     inner = get_args(kind)
     if get_origin(kind) is Annotated:
         for note in notes(kind):
             if isinstance(note, Range) and isinstance(value, int | float) and value not in note:
-                yield note
+                yield note.demand(value)
         yield from problems(value, inner[0])
     elif get_origin(kind) in (Union, UnionType):
         for option in inner:

@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
-from twinsight.files import whole
+from twinsight.files import as_path, whole
 from twinsight.probes.dark import NOTE, picture_boxes
 
 # Okabe & Ito's colors, then Tol's muted ones, distinct to color-blind eyes; black is kept for text.
@@ -97,7 +97,7 @@ class Plot:
 
     def save(self, file: str | Path, dpi: int = DPI) -> None:
         """PNG, PDF, SVG or JPEG by the file's ending; written whole or not at all."""
-        file = Path(file)
+        file = as_path("file", file)
         check_format(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as stream, rc_context(STYLE):
