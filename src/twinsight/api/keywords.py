@@ -322,6 +322,8 @@ class DataKeywords(TypedDict, total=False):
     void: Sequence[int] | None
     """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has
     it."""
+    edges: Literal["refuse", "void"]
+    """Pixels along edges whose color mixes two classes': refuse the mask, or count them as void."""
     download: bool
     """Download it into root (2 GB) if it is missing."""
     version: Literal["164k", "10k"]

@@ -8,8 +8,11 @@ import numpy as np
 
 from twinsight.data.decode import decode_image
 
-NAME = re.compile(r"(.+)[ _.-](masks?|labels?|seg|segmentation|gt|annotation)([ _.-]?\d+)?", re.IGNORECASE)
-"""The stem of a mask that lies beside its image: NAME_mask, NAME-labels, NAME_mask_1."""
+NAME = re.compile(r"(.+)[ _.-](?:(?i:masks?|labels?|seg|segmentation|gt|annotation|groundtruth)(?:[ _.-]?\d+)?|L)")
+"""The stem of a mask that is called after its image: NAME_mask, NAME-labels, NAME_mask_1; NAME_L is CamVid's."""
+
+IMAGE_NAME = re.compile(r"(.+)[ _.-](?i:images?|img|rgb|sat)")
+"""The stem of an image where its mask's says mask: NAME_image, NAME_sat."""
 
 FOLDERS = frozenset({
     "mask", "masks", "label", "labels", "annotation", "annotations", "groundtruth", "ground_truth", "gt",

@@ -17,8 +17,10 @@ NOT_READ = {
 """Extensions of images that a search counts and leaves out."""
 
 
-def find_images(folder: Path) -> list[Path]:
+def find_images(folder: Path, also: frozenset[str] = frozenset()) -> list[Path]:
     """Every image below a folder in sorted order; hidden files and folders are skipped, links followed.
+
+    also: extensions of other files to find.
 
     Run directories below it are skipped too, since their figures are no photographs; a remark says how many. A link
     back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever opens it.
@@ -45,7 +47,7 @@ def find_images(folder: Path) -> list[Path]:
                 waiting.append((entry.path, above | {real}))
                 continue
             extension = os.path.splitext(entry.name)[1].lower()
-            if extension in EXTENSIONS and can_be_opened(entry):
+            if (extension in EXTENSIONS or extension in also) and can_be_opened(entry):
                 found.append(Path(entry.path))
             elif extension in NOT_READ:
                 left_out[extension[1:].upper()] += 1

@@ -26,5 +26,23 @@ class LabelmeOptions(ExportOptions):
     name: Literal["labelme"] = "labelme"
 
 
-Exports = LabelmeOptions
+@dataclass(frozen=True)
+class ColorMasksOptions(ExportOptions):
+    """Masks in colors with a table: CVAT's labelmap.txt, CamVid's label_colors.txt, classes.csv or classes.json."""
+
+    target: ClassVar = "twinsight.data.exports.color_masks:ColorMasks"
+    name: Literal["color-masks"] = "color-masks"
+    edges: Literal["refuse", "void"] = "refuse"
+    """Pixels along edges whose color mixes two classes': refuse the mask, or count them as void."""
+
+
+@dataclass(frozen=True)
+class RoboflowOptions(ExportOptions):
+    """Roboflow's semantic segmentation masks: _classes.csv, and NAME_mask.png beside NAME.jpg."""
+
+    target: ClassVar = "twinsight.data.exports.roboflow:Roboflow"
+    name: Literal["roboflow"] = "roboflow"
+
+
+Exports = LabelmeOptions | ColorMasksOptions | RoboflowOptions
 """Every format that is here; a new one is added to this list."""

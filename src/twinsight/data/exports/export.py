@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -46,8 +45,8 @@ class Export(Dataset):
     Raises UserError if the folder is missing, is not of this format, contradicts itself, or the split is empty.
     """
 
-    title: ClassVar[str]
-    """The format in words, as in "labelme annotations, 2 classes"."""
+    title: str
+    """The format in words, as in "labelme annotations, 2 classes"; a folder's own may say more."""
 
     @classmethod
     def recognizes(cls, survey: Survey) -> bool:
