@@ -23,7 +23,8 @@ from benchmarks.timing import seconds
 from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.folder import Folder
-from twinsight.data.loader import EpochSampler, Views, train_loader
+from twinsight.data.loader import Views, train_loader
+from twinsight.data.sampler import EpochSampler
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.views import two_views
 from twinsight.methods.barlow_twins import BarlowTwins

@@ -7,8 +7,9 @@ import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from twinsight.data.loader import EpochSampler, Pairs, Views, eval_loader, train_loader
+from twinsight.data.loader import Pairs, Views, eval_loader, train_loader
 from twinsight.data.pairs import PairAugmentation
+from twinsight.data.sampler import EpochSampler
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.views import MultiView, View
 from twinsight.data.workers import choose_workers

@@ -127,7 +127,7 @@ def test_class_folders(tmp_path):
     assert train.split_note == "6 train, 4 val, 2 test, as the folders say"
     write(tmp_path / "flat", *numbered("cat", 20), *numbered("dog", 20))
     flat = ClassFolder(tmp_path / "flat")
-    assert flat.split_note == f"{len(flat)} train, {40 - len(flat)} val: 20 % held out by a hash of names"
+    assert flat.split_note == f"{len(flat)} train, {40 - len(flat)} val: 20 % of train held out by a hash of names"
 
 
 @pytest.mark.parametrize("options", [FolderOptions, ClassFolderOptions])

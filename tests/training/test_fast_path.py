@@ -11,7 +11,7 @@ from torch import nn
 from twinsight.assemble import pretraining
 from twinsight.commands import pretrain
 from twinsight.data.folder import Folder
-from twinsight.data.loader import EpochSampler
+from twinsight.data.sampler import EpochSampler
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions

@@ -163,14 +163,17 @@ class SegmentKeywords(TrainingKeywords, total=False):
     """Peak learning rate of the head."""
     loss: str
     """Sum of cross-entropy, dice, focal, jaccard, lovasz, such as cross-entropy+0.5*dice."""
-    class_weights: Sequence[float] | None
-    """Weight of each class in the cross-entropy and focal losses. Default: 1 for each."""
+    class_weights: Sequence[float] | Literal["auto"] | None
+    """Weight of each class in the cross-entropy and focal losses; auto: the median class frequency over each
+    class's own. Default: 1 for each."""
     label_smoothing: float
     """Label smoothing of the cross-entropy."""
     focal_gamma: float
     """Exponent of the focal loss."""
     aux_weight: float
     """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
+    sampling: Literal["uniform", "rarity"]
+    """rarity: draw a class first, rare ones most often, then one of its images, as DAFormer does."""
     augment: Section
 
 
@@ -309,14 +312,22 @@ class DataKeywords(TypedDict, total=False):
     max_megapixels: float
     """Refuse larger images before decoding them."""
     tolerate: float
-    """Largest number of broken images to skip, or, below 1, largest fraction. Each is named once; in a training the
-    next image takes its place."""
+    """Largest number of broken images to skip, or, below 1, largest fraction, such as 0.1%. Each is named once; in
+    a training the next image takes its place."""
+    fraction: float
+    """Train on this fraction of the training images, such as 5%; a larger one adds to a smaller one."""
+    fraction_seed: int
+    """Seed of that choice of images."""
+    val_fraction: float
+    """Fraction of the training images to hold out for validation if neither folders nor lists name a validation
+    split, chosen by a hash of their names."""
+    group: str | None
+    """Regular expression that finds a name in each image's name, such as "(.*)_" for the drive of drive7_001:
+    images of one patient, drive or video then stay on one side of the split."""
     masks: File | None
     """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
     classes: File | None
     """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
-    val_fraction: float
-    """Fraction of the images to hold out for validation if neither folders nor lists name a validation split."""
     values: Sequence[int] | None
     """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: Sequence[int] | None

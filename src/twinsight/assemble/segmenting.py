@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from twinsight.assemble import planning
@@ -17,7 +20,8 @@ from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
 from twinsight.backbones.integrity import intact
-from twinsight.console import tell
+from twinsight.console import notes, tell
+from twinsight.data.balance import class_pixels, median_frequency, rarity
 from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance
 from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
@@ -42,6 +46,7 @@ class SegmentPlan(Plan[Segment]):
     train: Dataset
     val: Dataset
     loss: SegmentationLoss
+    odds: np.ndarray | None
     inference: Inference
 
 
@@ -85,7 +90,10 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
     train = with_masks(options.data.open("train"))
     options = replace(options, data=options.data.settled(train))
     val = with_masks(options.data.open("val"))
-    loss = make_loss(options, terms, train.classes)
+    balanced = options.class_weights == "auto" or options.sampling == "rarity"
+    pixels = counted(train) if balanced else None
+    loss = make_loss(options, terms, train.classes, pixels)
+    odds = rarity(pixels) if pixels is not None and options.sampling == "rarity" else None
     seen = seen_by_probes(options.probe_images, val)
     looks = plan_looks(options.probe, subjects(sketch), seen)
     run.expect({"train": fingerprint(train), "val": fingerprint(val)})
@@ -102,7 +110,9 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
-    return SegmentPlan("segment", options, run, machine, looks, seen, ended, complete, train, val, loss, inference)
+    return SegmentPlan(
+        "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
+    )
 
 
 def loss_terms(options: Segment) -> Mapping[str, float]:
@@ -115,8 +125,24 @@ def loss_terms(options: Segment) -> Mapping[str, float]:
     return terms
 
 
-def make_loss(options: Segment, terms: Mapping[str, float], classes: Sequence[str]) -> SegmentationLoss:
+def counted(train: Dataset) -> np.ndarray:
+    """(N, C) pixels of each class in each training mask. Raises UserError if no mask holds any class."""
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
+        task = progress.add_task("counting classes", total=len(train))
+        pixels = class_pixels(train, lambda done: progress.update(task, completed=done))
+    if not pixels.any():
+        raise UserError("--data: no training mask holds a pixel of any class, so nothing can be balanced")
+    return pixels
+
+
+def make_loss(
+    options: Segment, terms: Mapping[str, float], classes: Sequence[str], pixels: np.ndarray | None
+) -> SegmentationLoss:
+    """pixels: (N, C), as `counted` returns them, where the class weights follow from them."""
     weights = options.class_weights
+    if weights == "auto":
+        weights = tuple(median_frequency(cast(np.ndarray, pixels)).tolist())
+        tell(f"--class-weights: {', '.join(f'{name} {weight:.2g}' for name, weight in zip(classes, weights))}")
     if weights is not None and len(weights) != len(classes):
         raise UserError(f"--class-weights: {len(weights)} given, but the data set has {len(classes)} classes")
     return SegmentationLoss(
@@ -152,7 +178,7 @@ def build_parts(plan: SegmentPlan) -> SegmentParts:
             options, batch_size=step.largest_batch(len(plan.train), machine.device), find_batch_size=False
         )
     validation = planning.validation_memory(step, plan.inference, plan.val, machine.device)
-    samples = Pairs(plan.train, augmentation, options.seed)
+    samples = Pairs(plan.train, augmentation, options.seed, plan.odds)
     loader = train_loader(samples, options.batch_size, machine.workers)
     watching = [
         ClassScores(classes),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_images, no_images
-from twinsight.data.splits import choose, counts, folder_of, position
+from twinsight.data.splits import choose, divide, folder_of, group_of, refuse_torn
 from twinsight.errors import UserError
 
 
@@ -24,7 +24,7 @@ class ClassFolder(Dataset):
     than 2 classes.
     """
 
-    def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2):
+    def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2, group: str | None = None):
         if not root.is_dir():
             raise UserError(f"{root}: there is no such folder; check the path")
         train = folder_of(root, "train")
@@ -33,11 +33,14 @@ class ClassFolder(Dataset):
             others = {name: folder for name in ("val", "test") if (folder := folder_of(root, name)) is not None}
             sizes = {"train": len(known)} | {name: len(find_images(folder)) for name, folder in others.items()}
             self.split_note = ", ".join(f"{size} {name}" for name, size in sizes.items()) + ", as the folders say"
+            if group is not None:
+                every = {"train": known} | {name: read(folder) for name, folder in others.items()}
+                torn = [(group_of(entry, group), role) for role, inside in every.items() for entry in inside]
+                refuse_torn(torn, group)
         elif split in ("train", "val", "all"):
             known = read(root)
-            roles = ["val" if position(entry.id) < val_fraction else "train" for entry in known]
+            roles, self.split_note = divide(known, val_fraction, group)
             entries = choose(known, roles, split)
-            self.split_note = f"{counts(roles)}: {100 * val_fraction:g} % held out by a hash of names"
         else:
             raise UserError(f"split {split}: there is no such split; choose train, val or all")
         self.names: tuple[str, ...] = tuple(sorted({category(entry) for entry in known}))
@@ -49,8 +52,12 @@ class ClassFolder(Dataset):
                 f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks; rename its folder"
             )
         self.relatives = [entry.image for entry in known]
-        self.labels = tuple(self.names.index(category(entry)) for entry in entries)
         super().__init__(entries)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The category of each image, as its place in `names`."""
+        return tuple(self.names.index(category(entry)) for entry in self.entries)
 
 
 def category(entry: Entry) -> str:

@@ -32,7 +32,7 @@ class Folder(Dataset):
     split: "train", "val", "all", which is both, or "test" where it is stated.
     masks: the folder of masks, single-channel images of class indices with 255 for void.
     classes: the names of the classes, or a file with one per line; by default classes.txt in root or in masks.
-    val_fraction: 0 to 1.
+    val_fraction: 0 to 1. group: what keeps images on one side of that split (see `splits.group_of`).
     values, void: what masks hold in place of 0, 1, 2, ... and 255 (see `Values`).
 
     Raises UserError if a folder is missing or empty, an image lacks its mask or a mask its image, the split
@@ -50,6 +50,7 @@ class Folder(Dataset):
         val_fraction: float = 0.2,
         values: Sequence[int] | None = None,
         void: Sequence[int] | None = None,
+        group: str | None = None,
     ):
         if split not in ("all", *ROLES.values()):
             raise UserError(f"split {split}: there is no such split; choose train, val or all")
@@ -60,7 +61,7 @@ class Folder(Dataset):
         folders = [] if masks is None and is_layout(root) else paired_folders(root, masks)
         if folders:
             pairs = pair(folders)
-            roles, self.split_note = divide(pairs, val_fraction)
+            roles, self.split_note = divide(pairs, val_fraction, group)
             entries = choose(pairs, roles, split)
             self.relatives = [entry.image for entry in pairs]
             if not entries:
@@ -74,6 +75,8 @@ class Folder(Dataset):
             lengths = (f"{len(read_lines(split_file(root, name)))} {name}" for name in named)
             self.split_note = f"{', '.join(lengths)}, as the lists of ImageSets/Segmentation say"
         else:
+            if group is not None:
+                raise UserError(f"--data.group {group}: {root} has no masks, so nothing is held out; leave it out")
             entries, self.split_note, self.relatives = unlabeled(root, split)
             super().__init__(entries)
             return

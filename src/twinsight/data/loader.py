@@ -5,20 +5,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from twinsight.data.pairs import PairAugmentation
 from twinsight.data.pipes import Piped, unpiped
+from twinsight.data.sampler import EpochSampler, Key
 from twinsight.data.samples import VOID, Dataset, Sample
 from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
 from twinsight.data.workers import kill_workers_at_exit, start_worker
 from twinsight.errors import UserError
-
-Key = tuple[int, int]
-"""(epoch, index): what a sample's randomness follows from, together with the seed."""
 
 
 class Batch(NamedTuple):
@@ -90,10 +87,19 @@ class Views(TorchDataset[Any]):
 
 
 class Pairs(TorchDataset[Sample]):
-    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample; gives `Batch`es."""
+    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample; gives `Batch`es.
 
-    def __init__(self, dataset: Dataset, augmentation: PairAugmentation | None = None, seed: int = 0):
-        self.dataset, self.augmentation, self.seed = dataset, augmentation, seed
+    odds: (N,), summing to 1: the probability with which a training draws each sample; None: each once an epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        augmentation: PairAugmentation | None = None,
+        seed: int = 0,
+        odds: np.ndarray | None = None,
+    ):
+        self.dataset, self.augmentation, self.seed, self.odds = dataset, augmentation, seed, odds
         # Not of unlabeled images that are only looked at: others know their labels by their places.
         self.tolerance = Tolerance(len(dataset), dataset.tolerate if augmentation or dataset.classes else 0)
 
@@ -121,43 +127,6 @@ class Pairs(TorchDataset[Sample]):
                 mask[:h, :w] = sample.mask
         labeled = all(sample.mask is not None for sample in samples)
         return Batch(images.permute(0, 3, 1, 2), masks if labeled else None, sizes, [s.id for s in samples])
-
-
-class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): so the epoch reaches workers that persist, without a word to them.
-
-    Shuffled, every process gets an equal share, and the few indices left over wait for another epoch; in
-    order, every index comes exactly once, and shares may differ by one.
-
-    rank, world: this process among how many; by default those of torch.distributed when iteration begins.
-    skip: how many of its indices of the current epoch this process leaves out, because a run had done them
-        before it was interrupted; the next epoch sets it back to 0.
-    """
-
-    def __init__(self, length: int, shuffle: bool, seed: int = 0, rank: int | None = None, world: int | None = None):
-        self.length, self.shuffle, self.seed = length, shuffle, seed
-        self.place = None if rank is None or world is None else (rank, world)
-        self.epoch = self.skip = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        if epoch != self.epoch:
-            self.epoch, self.skip = epoch, 0
-
-    def __len__(self) -> int:
-        """The indices of a whole epoch, skipped or not."""
-        return len(self._share())
-
-    def __iter__(self) -> Iterator[Key]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        for index in order[self._share()][self.skip :].tolist():
-            yield self.epoch, index
-
-    def _share(self) -> range:  # the places in the epoch's order that belong to this process
-        parallel = dist.is_available() and dist.is_initialized()
-        rank, world = self.place or ((dist.get_rank(), dist.get_world_size()) if parallel else (0, 1))
-        return range(rank, self.length - self.length % world if self.shuffle else self.length, world)
 
 
 class Loader(DataLoader[Any]):
@@ -204,7 +173,8 @@ def train_loader(
 
     rank, world: as in `EpochSampler`. Raises UserError if there is not one whole batch.
     """
-    loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world), batch_size, workers)
+    odds = samples.odds if isinstance(samples, Pairs) else None
+    loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world, odds), batch_size, workers)
     enough_images(len(loader.sampler), batch_size)
     return loader
 

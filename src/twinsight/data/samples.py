@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,6 +82,18 @@ class Dataset:
         files = self.relatives or [entry.image for entry in self.entries]
         self._reading = decide(files, bits, max_megapixels)
         return self._reading.bits
+
+    def keep(self, fraction: float, seed: int = 0) -> None:
+        """Keep a fraction of the samples, at least one: the same ones each time, and all that a smaller one keeps.
+
+        fraction: above 0, up to 1. seed: which samples those are.
+        """
+        if fraction == 1:
+            return
+        ranked = sorted(self.entries, key=lambda entry: blake2b(f"{seed} {entry.id}".encode(errors="replace")).digest())
+        kept = {entry.id for entry in ranked[: max(1, round(fraction * len(ranked)))]}
+        self.split_note += f"{'; ' if self.split_note else ''}{len(kept)} of {len(ranked)} train ({100 * fraction:g} %)"
+        self.entries = [entry for entry in self.entries if entry.id in kept]
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -1,7 +1,8 @@
 """Splits: those that folders state by their names, and a hash of names where there are none."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from twinsight.data.samples import Entry
@@ -41,23 +42,54 @@ def stated(files: Mapping[str, Path]) -> list[str] | None:
     return [str(each) for each in roles.values()]
 
 
-def divide(entries: Sequence[Entry], val_fraction: float) -> tuple[list[str], str]:
-    """The split of each entry, and how it came to it, with counts, in words.
+def divide(entries: Sequence[Entry], val_fraction: float, group: str | None = None) -> tuple[list[str], str]:
+    """The split of each entry, and how the splits came about, with counts, in words.
 
     Where folders state no val, a stable hash of each name holds `val_fraction` of train out, so that adding images
     moves none of the others. What is stated as test is in no other split.
+
+    group: a regular expression; entries whose ids it matches alike stay on one side (see `group_of`).
     """
     if not 0 <= val_fraction <= 1:
         raise UserError(f"val_fraction {val_fraction}: is no fraction; choose one from 0 to 1")
+    groups = [entry.id for entry in entries] if group is None else [group_of(entry, group) for entry in entries]
     roles = stated({entry.id: entry.image for entry in entries})
     if roles is not None and "val" in roles:
+        if group is not None:
+            refuse_torn(zip(groups, roles), group)
         return roles, f"{counts(roles)}, as the folders say"
     whole = roles or ["train"] * len(entries)
-    roles = [
-        "val" if each == "train" and position(entry.id) < val_fraction else each for entry, each in zip(entries, whole)
-    ]
-    share = f"{counts(roles)}: {100 * val_fraction:g} % of train held out by a hash of names"
+    roles = ["val" if each == "train" and position(name) < val_fraction else each for name, each in zip(groups, whole)]
+    of = "names" if group is None else f"{len(set(groups))} groups"
+    share = f"{counts(roles)}: {100 * val_fraction:g} % of train held out by a hash of {of}"
     return roles, share + (", test as the folders say" if "test" in roles else "")
+
+
+def group_of(entry: Entry, group: str) -> str:
+    """What a pattern finds in an id: its parentheses, or all that it matches. "(.*)_" -> the drive of "drive7_001".
+
+    Raises UserError for an id in which it finds nothing, or a pattern that is none.
+    """
+    try:
+        found = re.search(group, entry.id)
+    except re.error as error:
+        raise UserError(f"--data.group {group}: is not a regular expression ({error}); correct it") from error
+    if found is None:
+        raise UserError(
+            f"--data.group {group}: does not match {entry.id}; write a pattern that finds the group in every name"
+        )
+    return "/".join(each or "" for each in found.groups()) if found.groups() else found[0]
+
+
+def refuse_torn(groups: Iterable[tuple[str, str]], group: str) -> None:
+    """Raises UserError if a group, of pairs of group and split, lies in more than one split."""
+    known: dict[str, str] = {}
+    for name, each in groups:
+        if known.setdefault(name, each) != each:
+            raise UserError(
+                f"--data.group {group}: group {name} is in {known[name]} and in {each}, as the folders or lists say; "
+                "move its images to one of them, or leave the option out"
+            )
 
 
 def counts(roles: Sequence[str]) -> str:

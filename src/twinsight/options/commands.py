@@ -79,14 +79,17 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     weight_decay: NotNegative | tuple[NotNegative, NotNegative] = 0.01
     loss: Annotated[str, FIRST, Heading("Training")] = "cross-entropy"
     """Sum of cross-entropy, dice, focal, jaccard, lovasz, such as cross-entropy+0.5*dice."""
-    class_weights: Annotated[tuple[NotNegative, ...] | None, Heading("Loss")] = None
-    """Weight of each class in the cross-entropy and focal losses. Default: 1 for each."""
+    class_weights: Annotated[tuple[NotNegative, ...] | Literal["auto"] | None, Heading("Loss")] = None
+    """Weight of each class in the cross-entropy and focal losses; auto: the median class frequency over each class's
+    own. Default: 1 for each."""
     label_smoothing: Annotated[BelowOne, Heading("Loss")] = 0.0
     """Label smoothing of the cross-entropy."""
     focal_gamma: Annotated[NotNegative, Heading("Loss")] = 2.0
     """Exponent of the focal loss."""
     aux_weight: Annotated[NotNegative, Heading("Loss")] = 0.0
     """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
+    sampling: Annotated[Literal["uniform", "rarity"], Heading("Training")] = "uniform"
+    """rarity: draw a class first, rare ones most often, then one of its images, as DAFormer does."""
     augment: PairOptions = field(default_factory=PairOptions)
 
 

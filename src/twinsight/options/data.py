@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from twinsight.options.build import Buildable, build
 from twinsight.options.choices import table
 from twinsight.options.exports import Exports
-from twinsight.options.files import DataOptions, FileOptions
+from twinsight.options.files import DataOptions, SplitOptions
 from twinsight.options.marks import RISING
 from twinsight.options.public import Public
 from twinsight.options.ranges import Factor, Images, NotNegative, Pixels, Range, Seed, Share
@@ -46,7 +46,7 @@ class ShapesOptions(DataOptions):
 
 
 @dataclass(frozen=True)
-class FolderOptions(FileOptions):
+class FolderOptions(SplitOptions):
     """Your own images, with masks in a second folder or in VOC layout."""
 
     target: ClassVar = "twinsight.data.folder:Folder"
@@ -58,8 +58,6 @@ class FolderOptions(FileOptions):
     """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
     classes: Path | None = None
     """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
-    val_fraction: Share = 0.2
-    """Fraction of the images to hold out for validation if neither folders nor lists name a validation split."""
     values: tuple[Byte, ...] | None = None
     """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: tuple[Byte, ...] | None = None
@@ -67,15 +65,13 @@ class FolderOptions(FileOptions):
 
 
 @dataclass(frozen=True)
-class ClassFolderOptions(FileOptions):
+class ClassFolderOptions(SplitOptions):
     """Your own images without masks, in one folder per class."""
 
     target: ClassVar = "twinsight.data.class_folder:ClassFolder"
     name: Literal["class-folder"] = "class-folder"
     root: Path = Path(".")
     """Folder that contains train/CLASS and val/CLASS, or only CLASS, with images in each."""
-    val_fraction: Share = 0.2
-    """Fraction of the images to hold out for validation if there is no folder named train."""
 
 
 Data = ShapesOptions | FolderOptions | ClassFolderOptions | Exports | Public

@@ -4,18 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from twinsight.options.files import FileOptions
-from twinsight.options.ranges import Share
+from twinsight.options.files import SplitOptions
 
 
 @dataclass(frozen=True)
-class ExportOptions(FileOptions):
+class ExportOptions(SplitOptions):
     """What every export of an annotation tool takes."""
 
     root: Path = Path(".")
     """Folder that holds the unpacked export and its images."""
-    val_fraction: Share = 0.2
-    """Fraction of the training images to hold out for validation if the export names no validation split."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def convert_to(value: Any, kind: Any) -> Any:
         return Path(os.fspath(cast(str | os.PathLike[str], value)))
     if isinstance(value, bool) and kind is not bool:
         raise ValueError
+    if kind is float and isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
     if kind is float and isinstance(value, Real | str):
         return float(value)  # 1e-3 is text to YAML, which wants 1.0e-3
     if kind is int and isinstance(value, SupportsIndex):

@@ -9,7 +9,7 @@ import numpy as np
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_images
-from twinsight.data.splits import choose, counts, divide
+from twinsight.data.splits import choose, counts, divide, group_of, refuse_torn
 from twinsight.errors import UserError
 
 BACKGROUND = "background"
@@ -41,6 +41,7 @@ class Export(Dataset):
     root: the folder that was exported, unpacked.
     split: "train", "val", "test", or "all", which is train and val.
     val_fraction: how much of train, from 0 to 1, is held out by a hash of names where the export states no val.
+    group: what keeps images on one side of that split (see `splits.group_of`).
 
     Raises UserError if the folder is missing, is not of this format, contradicts itself, or the split is empty.
     """
@@ -57,14 +58,16 @@ class Export(Dataset):
         """What the folder holds; called once, before anything else. Raises UserError if it contradicts itself."""
         raise NotImplementedError
 
-    def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2):
+    def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2, group: str | None = None):
         if not root.is_dir():
             raise UserError(f"{root}: there is no such folder; check the path")
         found = self.read(root)
         if found.roles is None:
-            roles, self.split_note = divide(found.entries, val_fraction)
+            roles, self.split_note = divide(found.entries, val_fraction, group)
         else:
             roles, self.split_note = found.roles, f"{counts(found.roles)}, as the lists say"
+            if group is not None:
+                refuse_torn(((group_of(entry, group), role) for entry, role in zip(found.entries, roles)), group)
         self.split_note += f"; {found.note}" if found.note else ""
         entries = choose(found.entries, roles, split)
         if not entries:
