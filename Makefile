@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINIMUM ?= tests/data tests/methods tests/heads tests/test_imports.py tests/commands/test_pretrain.py
 READY := .venv/.ready
+TOOLS := .venv-tools/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test test-slow test-minimum coverage soak hostile bench docs lint types format constraints stubs clean
@@ -19,7 +20,7 @@ hooks: $(READY)  ## Check style at each commit and types at each push, by pre-co
 demo: $(READY)  ## Pretrain, segment and report on the embedded data set, in minutes: runs/demo/index.html
 	$(BIN)/twinsight demo
 
-test: $(READY)  ## Run the tests
+test: $(READY) $(TOOLS)  ## Run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)  ## Run the slow tests
@@ -31,7 +32,7 @@ test-minimum: $(READY)  ## Run tests against the lowest versions that pyproject.
 	  --no-binary twinsight -e '.[dev]'
 	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest $(MINIMUM)
 
-coverage: $(READY)  ## Run the tests and say which lines of src they miss; COVERAGE="tests/data" for some
+coverage: $(READY) $(TOOLS)  ## Run the tests and say which lines of src they miss; COVERAGE="tests/data" for some
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered $(COVERAGE)
 
 soak: $(READY)  ## Kill 100 trainings, resume them, compare them with some left alone; SOAK="--seed 1 --kills 20"
@@ -67,7 +68,7 @@ constraints: $(READY)  ## Pin what pyproject.toml asks for: constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --quiet -o constraints.txt
 
 clean:  ## Remove .venv and all caches, not runs or data
-	rm -rf .venv .venv-minimum .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist site
+	rm -rf .venv .venv-minimum .venv-tools .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the way out where uv has no wheel or cannot install.
@@ -80,4 +81,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
 	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' || \
 	  $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Annotation tools write the exports that tests read. They cannot share .venv: they require older versions of what we do.
+$(TOOLS): tests/data/exports/tools.txt | $(READY)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps -r $< || \
+	  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@

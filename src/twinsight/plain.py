@@ -48,16 +48,21 @@ def read_lines(file: Path) -> list[str]:
 
 def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
     """A JSON object. Raises UserError if the file holds none, or lacks one of the keys."""
-    text = read_text(file)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is no valid JSON ({error}); restore the file, or write it anew") from error
+    content = load_json(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no JSON object; restore the file, or write it anew")
     if missing := [key for key in keys if key not in content]:
         raise UserError(f"{file}: lacks {', '.join(missing)}; restore the file, or write it anew")
     return cast(dict[str, Any], content)
+
+
+def load_json(file: Path, most: int = TEXT) -> Any:
+    """What a JSON file of at most so many bytes holds, of whatever type. Raises UserError if it is no valid JSON."""
+    text = read_text(file, most=most)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: is no valid JSON ({error}); restore the file, or write it anew") from error
 
 
 def read_yaml(file: Path, source: str | None = None) -> Any:

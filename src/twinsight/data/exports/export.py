@@ -124,3 +124,15 @@ def numbered(names: Sequence[str], source: Path) -> Mapping[str, int]:
     if len(set(names)) < len(names) or not 0 < len(names) < 256:
         raise UserError(f"{source}: names {len(names)} classes, {len(set(names))} of them different; correct its list")
     return {name: label for label, name in enumerate(names)}
+
+
+def once(entries: Sequence[Entry]) -> None:
+    """Raises UserError if two annotations are of one image, or two images differ in nothing but their extension."""
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        if other := seen.get(entry.id):
+            raise UserError(
+                f"{entry.mask}: annotates {entry.image}, as {other.mask} annotates {other.image}; "
+                "remove one, or rename the image"
+            )
+        seen[entry.id] = entry

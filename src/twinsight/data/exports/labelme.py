@@ -3,24 +3,29 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from twinsight.data.exports.export import BACKGROUND, Contents, Export, Images, numbered
+from twinsight.data.decode import image_size
+from twinsight.data.exports.export import BACKGROUND, Contents, Export, Images, numbered, once
+from twinsight.data.exports.parsing import parsing
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import VOID, Entry
 from twinsight.errors import UserError
-from twinsight.plain import read_json, read_lines
+from twinsight.plain import load_json, read_json, read_lines
 
 UNLABELED, IGNORED = "_background_", "__ignore__"
 """What labelme's examples call the pixels of no shape, and void, in their labels.txt."""
 
 LINE, RADIUS = 10, 5
 """The width of a line and the radius of a point, in pixels, that labelme draws."""
+
+LEAST = {"polygon": 3, "oriented_rectangle": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2}
+"""The fewest points of each shape; of others, one."""
 
 
 class Labelme(Export):
@@ -40,15 +45,18 @@ class Labelme(Export):
     def read(self, root: Path) -> Contents:
         images = Images(root)
         entries: list[Entry] = []
-        used: set[str] = set()
+        used: dict[str, list[Path]] = {}
         for file in sorted(root.rglob("*.json")):
-            content = read_json(file)
-            if "shapes" in content and "imagePath" in content:
-                image = images.find(str(content["imagePath"]), file)
+            content = load_json(file)
+            if isinstance(content, dict) and "shapes" in content and "imagePath" in content:
+                with parsing(file):
+                    image = images.find(content["imagePath"], file)
+                    for shape in content["shapes"]:
+                        used.setdefault(str(shape["label"]), []).append(file)
                 entries.append(Entry(images.id(image), image, file))
-                used |= {str(shape["label"]) for shape in content["shapes"]}
         if not entries:
             raise UserError(f"{root}: holds no labelme annotations (.json beside the images); check the path")
+        once(entries)
         names = classes(root, used)
         self.labels = {**numbered(names, root), UNLABELED: 0, IGNORED: VOID}
         rest = len(images) - len(entries)
@@ -56,26 +64,34 @@ class Labelme(Export):
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
         assert entry.mask is not None
-        content = read_json(entry.mask, ("shapes", "imageHeight", "imageWidth"))
-        mask = Image.new("L", (content["imageWidth"], content["imageHeight"]))
-        for shape in content["shapes"]:
-            paint(mask, shape, self.labels[shape["label"]], entry.mask)
+        height, width = image_size(entry.image, self.reading)
+        content = read_json(entry.mask)
+        with parsing(entry.mask):
+            size = content.get("imageHeight") or height, content.get("imageWidth") or width
+            if size != (height, width):
+                raise ValueError(f"they are for {size[1]} x {size[0]} pixels, the image has {width} x {height}")
+            mask = Image.new("L", (width, height))
+            for shape in content["shapes"]:
+                paint(mask, shape, self.labels[str(shape["label"])])
         return np.array(mask)
 
 
-def classes(root: Path, used: set[str]) -> list[str]:
+def classes(root: Path, used: Mapping[str, Sequence[Path]]) -> list[str]:
     """Background, then the labels of labels.txt, or those that are used. Raises UserError for one that it lacks."""
     file = root / "labels.txt"
     listed = read_lines(file) if file.is_file() else sorted(used)
-    if strange := sorted(used - {*listed, UNLABELED, IGNORED}):
-        raise UserError(f"{file}: lacks {strange[0]}, which annotations use; add it")
+    if strange := sorted(used.keys() - {*listed, UNLABELED, IGNORED}):
+        where = used[strange[0]]
+        raise UserError(f"{file}: lacks {strange[0]}, the label of {len(where)} shapes, one in {where[0]}; add it")
     return [BACKGROUND, *(name for name in listed if name not in (UNLABELED, IGNORED, BACKGROUND))]
 
 
-def paint(mask: Image.Image, shape: dict[str, Any], label: int, file: Path) -> None:
-    """Draw one shape into an image of labels, as labelme's `shape_to_mask` draws it."""
+def paint(mask: Image.Image, shape: Mapping[str, Any], label: int) -> None:
+    """Draw one shape into an image of labels, as labelme's `shape_to_mask` draws it. Raises ValueError if it cannot."""
     kind, draw = shape.get("shape_type") or "polygon", ImageDraw.Draw(mask)
-    points: Sequence[tuple[float, float]] = [(x, y) for x, y in shape["points"]]
+    points = [(float(x), float(y)) for x, y in shape["points"]]
+    if len(points) < LEAST.get(kind, 1) or not np.isfinite(points).all():
+        raise ValueError(f"a {kind} of {len(points)} points, or of points that are no numbers")
     if kind in ("polygon", "oriented_rectangle"):
         draw.polygon(points, fill=label, outline=label)
     elif kind == "rectangle":
@@ -89,6 +105,7 @@ def paint(mask: Image.Image, shape: dict[str, Any], label: int, file: Path) -> N
         draw.line(points, fill=label, width=LINE)
     elif kind == "mask":
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=("PNG",)) as drawn:
-            mask.paste(label, (int(points[0][0]), int(points[0][1])), drawn.convert("1"))
+            stencil = Image.fromarray(np.array(drawn) != 0)  # labelme stores 0 and 1, which `convert` takes for black
+        mask.paste(label, (int(points[0][0]), int(points[0][1])), stencil)
     else:
-        raise UserError(f"{file}: holds a shape of type {kind}, which covers no pixels; remove it")
+        raise ValueError(f"a shape of type {kind}, which covers no pixels")

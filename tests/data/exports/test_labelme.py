@@ -1,0 +1,65 @@
+"""labelme 6.3.1 saves shapes of every kind; what it draws from its own file is what is read, pixel for pixel."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinsight.data.exports.labelme import Labelme
+from twinsight.errors import UserError
+
+
+def test_every_shape_is_drawn_as_labelme_draws_it(tool, tmp_path):
+    tool("write_labelme.py", tmp_path)
+    dataset = Labelme(tmp_path, split="all")
+    assert dataset.classes == ("background", "road", "car", "tree")
+    assert Counter(entry.id.partition("/")[0] for entry in dataset.entries) == {"field": 9, "street": 9}
+    labels = set()
+    for entry, (_, mask, _) in zip(dataset.entries, dataset):
+        np.testing.assert_array_equal(mask, np.load(entry.image.with_suffix(".npy")), err_msg=entry.id)
+        labels |= set(np.unique(mask).tolist())
+    assert labels == {0, 1, 2, 3, 255}
+
+
+def annotate(root, *shapes, **changes):
+    Image.new("RGB", (8, 6)).save(root / "a.png")
+    content = {"imagePath": "a.png", "imageData": None, "imageHeight": 6, "imageWidth": 8, "shapes": shapes}
+    (root / "a.json").write_text(json.dumps(content | changes))
+
+
+SQUARE = {"label": "cat", "points": [[1, 1], [4, 1], [4, 3], [1, 3]], "shape_type": "polygon"}
+BAD = {
+    "a video's track": ({"label": "cat", "points": [[1, 1]], "shape_type": "points"}, "of type points"),
+    "two points": ({"label": "cat", "points": [[1, 1], [2, 2]], "shape_type": "polygon"}, "a polygon of 2 points"),
+    "no points": ({"label": "cat", "shape_type": "polygon"}, "it lacks 'points'"),
+    "infinite": ({"label": "cat", "points": [[1e999, 1]] * 3, "shape_type": "polygon"}, "no numbers"),
+    "no PNG": ({"label": "cat", "points": [[0, 0], [1, 1]], "shape_type": "mask", "mask": "AAAA"}, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_shape_that_cannot_be_drawn_is_named(tmp_path, case):
+    shape, message = BAD[case]
+    annotate(tmp_path, shape)
+    with pytest.raises(UserError, match=f"a.json: .*{message}"):
+        Labelme(tmp_path, split="all").mask(0)
+
+
+def test_what_contradicts_itself_is_named(tmp_path):
+    annotate(tmp_path, SQUARE, imageHeight=7)
+    with pytest.raises(UserError, match="for 8 x 7 pixels, the image has 8 x 6"):
+        Labelme(tmp_path, split="all").mask(0)
+    annotate(tmp_path, SQUARE, SQUARE)
+    (tmp_path / "labels.txt").write_text("dog\n")
+    with pytest.raises(UserError, match=r"labels.txt: lacks cat, the label of 2 shapes, one in .*a.json; add it"):
+        Labelme(tmp_path)
+    (tmp_path / "labels.txt").unlink()
+    (tmp_path / "b.json").write_text((tmp_path / "a.json").read_text())
+    with pytest.raises(UserError, match=r"b.json: annotates .*a.png, as .*a.json"):
+        Labelme(tmp_path)
+    (tmp_path / "b.json").unlink()
+    annotate(tmp_path, SQUARE, imagePath="gone.png", imageData="AAAA")
+    with pytest.raises(UserError, match=r"a.json: its image gone.png is not below"):
+        Labelme(tmp_path)
