@@ -337,5 +337,9 @@ class DataKeywords(TypedDict, total=False):
     """Pixels along edges whose color mixes two classes': refuse the mask, or count them as void."""
     download: bool
     """Download it into root (2 GB) if it is missing."""
-    version: Literal["164k", "10k"]
+    voc: File | None
+    """Folder of VOC 2012. Default: in root or beside it."""
+    version: Literal["164k", "10k"] | Literal["1.2", "2.0"]
     """Release: 164k (stuffthingmaps) or 10k (.mat files)."""
+    scene: Literal["urban", "rural"] | None
+    """Towns or country only. Default: both."""

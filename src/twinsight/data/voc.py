@@ -64,6 +64,8 @@ def split_file(folder: Path, split: str) -> Path:
 def read_layout(folder: Path, split: str) -> list[Entry]:
     """The entries of `ImageSets/Segmentation/<split>.txt`, from `JPEGImages` and `SegmentationClass`.
 
+    Those of trainaug, which others made of SBD's masks, are from `SegmentationClassAug`.
+
     Images and masks may have any extension we read. Without a trainval.txt, trainval is train, then val.
     Raises UserError, naming both files, if the split names an image or a mask that is not there.
     """
@@ -77,9 +79,10 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     names = read_lines(file)
     if not names:
         raise UserError(f"{file}: names no image; write one name per line, without extension")
-    images, masks = (find_by_name(folder / kind) for kind in ("JPEGImages", "SegmentationClass"))
+    kinds = ("JPEGImages", "SegmentationClassAug" if split.endswith("aug") else "SegmentationClass")
+    images, masks = (find_by_name(folder / kind) for kind in kinds)
     for name in names:
-        for kind, found in (("JPEGImages", images), ("SegmentationClass", masks)):
+        for kind, found in zip(kinds, (images, masks)):
             if name not in found:
                 raise UserError(
                     f"{file}: names {name}, but there is no {folder / kind / name}.jpg, .png or the like; "

@@ -7,6 +7,7 @@ from twinsight.errors import UserError
 from twinsight.options.build import target_of
 from twinsight.options.choices import table
 from twinsight.options.exports import Exports
+from twinsight.options.public import Public
 
 PLACES = ("root", "masks", "classes")
 """Options of data that say where they lie."""
@@ -32,11 +33,11 @@ def detect(folder: Path, flag: str = "--data") -> str:
 def readings(folder: Path) -> dict[str, str]:
     """The data sets that could be meant, by name, each with what it would be read as; none for images alone."""
     survey = Survey(folder)
-    exports = {name: target_of(options) for name, options in table(Exports).items()}
+    known = {name: target_of(options) for name, options in table(Exports | Public).items()}
     found = {
         **({"voc": "PASCAL VOC 2012"} if is_voc(folder) else {}),
         **({"coco-stuff": "COCO-Stuff"} if is_coco_stuff(folder) else {}),
-        **{name: export.title for name, export in exports.items() if export.recognizes(survey)},
+        **{name: cls.title for name, cls in known.items() if hasattr(cls, "recognizes") and cls.recognizes(survey)},
     }
     if found and (folder / "classes.txt").is_file():
         found["folder"] = "images and masks with a classes.txt"

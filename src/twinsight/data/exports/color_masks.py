@@ -35,9 +35,16 @@ class ColorMasks(Export):
     def recognizes(cls, survey: Survey) -> bool:
         return any(is_table(file, head(file)) for file in survey.named(*KINDS))
 
-    def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2, edges: str = "refuse"):
+    def __init__(
+        self,
+        root: Path,
+        split: str = "train",
+        val_fraction: float = 0.2,
+        group: str | None = None,
+        edges: str = "refuse",
+    ):
         self.edges = edges
-        super().__init__(root, split, val_fraction)
+        super().__init__(root, split, val_fraction, group)
 
     def read(self, root: Path) -> Contents:
         table = find_table(root)
