@@ -105,7 +105,7 @@ def test_what_lies_outside_of_stated_splits_is_named(tmp_path):
     with pytest.raises(UserError, match=r"b/test/1\.jpg: belongs to test or val, and no folder is called train"):
         Folder(tmp_path / "b")
     labeled(tmp_path / "c", {"train": 2, "val": 2}, "{}/masks", "{}/images", ["val"])
-    with pytest.raises(UserError, match=r"c/val: holds images, and no masks beside them"):
+    with pytest.raises(UserError, match=r"c/val/images/00\.jpg: has no mask of the same name in .*, as 2 of 4 images"):
         Folder(tmp_path / "c")
 
 

@@ -325,9 +325,11 @@ class DataKeywords(TypedDict, total=False):
     """Regular expression that finds a name in each image's name, such as "(.*)_" for the drive of drive7_001:
     images of one patient, drive or video then stay on one side of the split."""
     masks: File | None
-    """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
+    """Folder of masks: for each image a PNG, TIFF or .npy of the same name with a class index per pixel; 255 is
+    void."""
     classes: File | None
-    """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
+    """File with one class name per line. Default: classes.txt in root or in the folder of masks; masks of 0 and
+    255, or of 0 and 1, need none."""
     values: Sequence[int] | None
     """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: Sequence[int] | None

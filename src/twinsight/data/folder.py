@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from twinsight.data.label_images import masks_beside
+from twinsight.data.pairing import ARRAYS, Paired, pair_up
 from twinsight.data.palettes import class_colors
 from twinsight.data.samples import VOID, Dataset, Entry
-from twinsight.data.search import find_by_name, find_images, no_images
+from twinsight.data.search import find_images, no_images
 from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
+from twinsight.data.unnamed import BINARY, binary_values
 from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
 from twinsight.errors import UserError
@@ -19,10 +21,10 @@ from twinsight.plain import read_lines
 class Folder(Dataset):
     """Images of any folder, with masks where there are some.
 
-    With `masks`, images and masks pair up by their path below the two folders, extensions aside. Without, a root that
-    holds images and masks, or train/images, train/masks, val/images and so on, brings its own masks; so does one in
-    VOC layout (ImageSets/Segmentation/*.txt). Any other root is images without labels, read recursively, but for masks
-    called NAME_mask or the like beside their image.
+    Images and masks pair up by their paths, extensions aside: below root and `masks`, or without `masks` below folders
+    called images, img or the like and masks, labels, annotations, gt or the like, at any depth, or beside each other.
+    Masks may be called NAME_mask or the like (`pairing.pair_up`). A root in VOC layout (ImageSets/Segmentation/*.txt)
+    brings its own masks too. Any other root is images without labels, read recursively.
 
     Splits are those of VOC's lists, or those that folders state: images/train with masks/train, train/images, or train
     alone, and likewise val, valid, validation and test. Else a stable hash of each path holds `val_fraction` of the
@@ -30,8 +32,9 @@ class Folder(Dataset):
 
     root: the folder of images, or one of those above.
     split: "train", "val", "all", which is both, or "test" where it is stated.
-    masks: the folder of masks, single-channel images of class indices with 255 for void.
-    classes: the names of the classes, or a file with one per line; by default classes.txt in root or in masks.
+    masks: the folder of masks, single-channel images or (H, W) arrays of class indices with 255 for void.
+    classes: the names of the classes, or a file with one per line; by default classes.txt in root or in masks. Masks
+    of 0 and 255, or of 0 and 1, need none: they hold background and foreground.
     val_fraction: 0 to 1. group: what keeps images on one side of that split (see `splits.group_of`).
     values, void: what masks hold in place of 0, 1, 2, ... and 255 (see `Values`).
 
@@ -57,10 +60,17 @@ class Folder(Dataset):
         for folder in (root, masks):
             if folder is not None and not folder.is_dir():
                 raise UserError(f"{folder}: there is no such folder; check the path")
+        if masks is not None and root.resolve() == masks.resolve():
+            raise UserError(f"--data.masks {masks}: is the folder of images too; give masks a folder of their own")
         self.values: Values | None = None
-        folders = [] if masks is None and is_layout(root) else paired_folders(root, masks)
-        if folders:
-            pairs = pair(folders)
+        if masks is None and is_layout(root):
+            pairs = entries = read_layout(root, "trainval" if split == "all" else split)
+            self.relatives = find_images(root / "JPEGImages")
+            named = [name for name in ("train", "val") if split_file(root, name).is_file()]
+            lengths = (f"{len(read_lines(split_file(root, name)))} {name}" for name in named)
+            self.split_note = f"{', '.join(lengths)}, as the lists of ImageSets/Segmentation say"
+        elif (paired := pair_up(root, files := find_images(root, ARRAYS), masks)) is not None:
+            pairs = pair(paired, root, masks or root)
             roles, self.split_note = divide(pairs, val_fraction, group)
             entries = choose(pairs, roles, split)
             self.relatives = [entry.image for entry in pairs]
@@ -68,19 +78,21 @@ class Folder(Dataset):
                 raise UserError(
                     f"val_fraction {val_fraction}: leaves none of {len(pairs)} pairs for {split}; choose another"
                 )
-        elif is_layout(root):
-            entries = read_layout(root, "trainval" if split == "all" else split)
-            self.relatives = find_images(root / "JPEGImages")
-            named = [name for name in ("train", "val") if split_file(root, name).is_file()]
-            lengths = (f"{len(read_lines(split_file(root, name)))} {name}" for name in named)
-            self.split_note = f"{', '.join(lengths)}, as the lists of ImageSets/Segmentation say"
         else:
             if group is not None:
                 raise UserError(f"--data.group {group}: {root} has no masks, so nothing is held out; leave it out")
-            entries, self.split_note, self.relatives = unlabeled(root, split)
+            entries, self.split_note, self.relatives = unlabeled(root, files, split)
             super().__init__(entries)
             return
-        names = find_classes(root, [there for _, there, _ in folders], classes)
+        names = find_classes(root, masks_of(pairs, masks or root), classes)
+        if names is None and values is None and void is None:
+            values = binary_values(pairs, root / "classes.txt")
+            self.split_note += f"; masks of {values[0]} and {values[1]}, read as {' and '.join(BINARY)}"
+        if names is None and (values is None or len(values) != 2):
+            raise UserError(
+                f"{root / 'classes.txt'}: is missing; write the names of the classes there, one per line, class 0 first"
+            )
+        names = BINARY if names is None else names
         if values is not None or void is not None:
             self.values = Values(len(names), values, void)
             self.coding = (str(self.values),)
@@ -92,9 +104,9 @@ class Folder(Dataset):
         return stored if self.values is None or entry.mask is None else self.values(stored, entry.mask)
 
 
-def unlabeled(root: Path, split: str) -> tuple[list[Entry], str, list[Path]]:
+def unlabeled(root: Path, found: list[Path], split: str) -> tuple[list[Entry], str, list[Path]]:
     """The entries of a split, a sentence on the splits, and the images of all of them."""
-    files = find_images(root)
+    files = [file for file in found if file.suffix.lower() not in ARRAYS]
     masks = masks_beside(files)
     entries = [Entry(path.relative_to(root).as_posix(), path) for path in files if path not in masks]
     if not entries:
@@ -109,39 +121,14 @@ def unlabeled(root: Path, split: str) -> tuple[list[Entry], str, list[Path]]:
     return chosen, note, [entry.image for entry in entries]
 
 
-def paired_folders(root: Path, masks: Path | None) -> list[tuple[Path, Path, str]]:
-    """Folders of images, the folders of their masks, and what stands before the names of both; none without masks."""
-    if masks is not None:
-        return [(root, masks, "")]
-    if (root / "images").is_dir() and (root / "masks").is_dir():
-        return [(root / "images", root / "masks", "")]
-    splits = sorted(child for child in root.iterdir() if child.name.lower() in ROLES and (child / "images").is_dir())
-    labeled = [child for child in splits if (child / "masks").is_dir()]
-    for child in splits if labeled else []:
-        if child not in labeled and ROLES[child.name.lower()] != "test":
-            raise UserError(f"{child}: holds images, and no masks beside them as {labeled[0]} does; add a folder masks")
-    return [(child / "images", child / "masks", f"{child.name}/") for child in labeled]
-
-
-def pair(folders: list[tuple[Path, Path, str]]) -> list[Entry]:
-    """Entries of folders with the same names in them; raises UserError for a name that only one of two has.
+def pair(paired: Paired, root: Path, masks: Path) -> list[Entry]:
+    """Entries of images and masks; raises UserError if one lacks the other.
 
     Images that folders state to be of test may all be without masks, and are then left out.
     """
-    entries: list[Entry] = []
-    for root, masks, prefix in folders:
-        if root.resolve() == masks.resolve():
-            raise UserError(f"--data.masks {masks}: is the folder of images too; give masks a folder of their own")
-        images = {name: file for name, file in find_by_name(root).items() if masks not in file.parents}
-        labels = find_by_name(masks)
-        if not any(role(name) == "test" for name in labels) and stated(images):
-            images = {name: file for name, file in images.items() if role(name) != "test"}
-        compare(root, images, masks, labels)
-        entries += [Entry(prefix + name, image, labels[name]) for name, image in images.items()]
-    return entries
-
-
-def compare(root: Path, images: dict[str, Path], masks: Path, labels: dict[str, Path]) -> None:
+    images, labels = paired
+    if not any(role(name) == "test" for name in labels) and stated(images):
+        images = {name: file for name, file in images.items() if role(name) != "test"}
     for folder, found, other, others, kind, lacks in (
         (root, images, masks, labels, "image", "mask"),
         (masks, labels, root, images, "mask", "image"),
@@ -154,16 +141,23 @@ def compare(root: Path, images: dict[str, Path], masks: Path, labels: dict[str, 
                 f"{found[alone[0]]}: has no {lacks} of the same name in {other}, as {len(alone)} of "
                 f"{len(found)} {kind}s; add what is missing, or move them away"
             )
+    return [Entry(name, image, labels[name]) for name, image in images.items()]
 
 
-def find_classes(root: Path, masks: Sequence[Path], classes: Path | Sequence[str] | None) -> tuple[str, ...]:
+def masks_of(pairs: Sequence[Entry], base: Path) -> list[Path]:
+    """The folders that masks lie in, and those above them up to `base`, the outermost first."""
+    inner = {entry.mask.parent for entry in pairs if entry.mask is not None}
+    found = {folder for each in inner for folder in (each, *each.parents) if folder.is_relative_to(base)}
+    return sorted(found, key=lambda folder: (len(folder.parts), folder))
+
+
+def find_classes(root: Path, masks: Sequence[Path], classes: Path | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The names of the classes; None without a list of them."""
     if classes is None:
         files = [folder / "classes.txt" for folder in (root, *masks)]
         classes = next((file for file in files if file.is_file()), None)
         if classes is None:
-            raise UserError(
-                f"{files[0]}: is missing; write the names of the classes there, one per line, class 0 first"
-            )
+            return None
     return read_classes(classes) if isinstance(classes, Path) else tuple(classes)
 
 

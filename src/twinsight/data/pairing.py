@@ -1,5 +1,6 @@
 """Images and masks paired by their paths, whatever the folders of both are called and wherever their splits stand."""
 
+import os
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -43,15 +44,15 @@ class Paired(NamedTuple):
     masks: dict[str, Path]
 
 
-def pair_up(root: Path, masks: Path | None = None) -> Paired | None:
+def pair_up(root: Path, files: list[Path], masks: Path | None = None) -> Paired | None:
     """The images and masks below a folder; None if nothing in it looks like masks.
 
+    files: what lies below root, as `find_images(root, ARRAYS)` finds it.
     masks: where the masks lie; by default in folders called masks, labels, annotations, gt or the like, or else beside
-    their images as NAME_mask or the like, if every image has exactly one. Either side may lack some: see `compare`.
+    their images as NAME_mask or the like, if every image has exactly one. Either side may lack some.
 
     Raises UserError if an image has two masks, or two images share a name.
     """
-    files = find_images(root, ARRAYS)
     if masks is not None:
         elsewhere = [] if masks.is_relative_to(root) else find_images(masks, ARRAYS)
         inside = [file for file in (*files, *elsewhere) if file.is_relative_to(masks)]
@@ -96,6 +97,8 @@ def matched(pictures: list[Path], inside: Iterable[Path], root: Path, masks: Pat
 
 def beside(files: list[Path], root: Path) -> Paired | None:
     """Masks in the folders of their images; None if not each image has one, and one only."""
+    if not any(NAME.fullmatch(file.stem) for file in files):
+        return None
     names = {key(file, root) for file in files if file.suffix.lower() not in ARRAYS}
     bare = {bare_name(name, IMAGE_NAME) for name in names}
     masks = [file for file in files if (short := bare_name(key(file, root), NAME)) != key(file, root) and short in bare]
@@ -131,12 +134,12 @@ def bare_name(name: str, suffix: re.Pattern[str]) -> str:
 
 
 def place(file: Path, base: Path) -> Place:
-    return read_place(file.parent.relative_to(base).as_posix())
+    return read_place(os.path.dirname(file), base)
 
 
 @lru_cache(maxsize=1 << 16)
-def read_place(folder: str) -> Place:
-    rest = [] if folder == "." else folder.split("/")
+def read_place(folder: str, base: Path) -> Place:
+    rest = [*Path(folder).relative_to(base).parts]
     objects = any(part.lower() == OBJECTS for part in rest)
     mask = without(rest, MASK_FOLDER)
     image = without(rest, IMAGE_FOLDER)

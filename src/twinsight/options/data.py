@@ -1,8 +1,8 @@
 """Data sets, and how their images are augmented with their masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from twinsight.options.build import Buildable, build
 from twinsight.options.choices import table
@@ -52,16 +52,24 @@ class FolderOptions(SplitOptions):
     target: ClassVar = "twinsight.data.folder:Folder"
     name: Literal["folder"] = "folder"
     root: Path = Path(".")
-    """Folder of images, searched recursively; or a folder that contains images and masks, or train/images,
-    train/masks, val/images and val/masks; or one in VOC layout (ImageSets, JPEGImages, SegmentationClass)."""
+    """Folder of images, searched recursively; or one that contains folders images and masks (labels, annotations, gt,
+    ...) at any depth, or masks beside images as NAME_mask.png; or one in VOC layout (ImageSets, JPEGImages,
+    SegmentationClass)."""
     masks: Path | None = None
-    """Folder of masks: for each image a PNG of the same name with a class index per pixel; 255 is void."""
+    """Folder of masks: for each image a PNG, TIFF or .npy of the same name with a class index per pixel; 255 is
+    void."""
     classes: Path | None = None
-    """File with one class name per line. Default: classes.txt in root or in the folder of masks."""
+    """File with one class name per line. Default: classes.txt in root or in the folder of masks; masks of 0 and 255, or
+    of 0 and 1, need none."""
     values: tuple[Byte, ...] | None = None
     """Value of each class in the masks, class 0 first, such as 0 255 for binary masks. Default: 0 1 2 ..."""
     void: tuple[Byte, ...] | None = None
     """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has it."""
+
+    def settled(self, dataset: Any) -> Self:
+        """The values of binary masks are found once, and stay what they are if masks are added."""
+        options, found = super().settled(dataset), dataset.values
+        return options if found is None else replace(options, values=found.values, void=found.void)
 
 
 @dataclass(frozen=True)

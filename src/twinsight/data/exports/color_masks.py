@@ -11,8 +11,9 @@ from twinsight.data.exports.color_tables import KINDS, Table, is_table, read_tab
 from twinsight.data.exports.export import Contents, Export
 from twinsight.data.exports.survey import Survey, head
 from twinsight.data.masks import decode_mask
-from twinsight.data.pairing import Paired, key, pair_up
+from twinsight.data.pairing import ARRAYS, Paired, key, pair_up
 from twinsight.data.samples import VOID, Entry
+from twinsight.data.search import find_images
 from twinsight.data.splits import ROLES
 from twinsight.errors import UserError
 from twinsight.plain import read_lines
@@ -48,7 +49,7 @@ class ColorMasks(Export):
 
     def read(self, root: Path) -> Contents:
         table = find_table(root)
-        paired = pair_up(root)
+        paired = pair_up(root, find_images(root, ARRAYS))
         if paired is None:
             raise UserError(f"{root}: holds {table.file.name}, but no masks; put them into a folder called masks")
         entries = annotated(root, paired)

@@ -1,0 +1,81 @@
+"""Masks whose classes nobody named: what they hold, and what to write down. Binary ones need nothing written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from twinsight.data.colors import words as color_words
+from twinsight.data.decode import decode_image
+from twinsight.data.depth import evenly
+from twinsight.data.masks import decode_mask, is_colored
+from twinsight.data.samples import VOID, Entry
+from twinsight.data.values import words
+from twinsight.errors import UserError
+
+BINARY = ("background", "foreground")
+"""The classes of masks that hold two values only, 0 the first."""
+
+SAMPLE = 48
+"""Masks that are looked at, evenly chosen."""
+
+FEW = 5
+"""Masks, and objects in one, from which on numbers of objects can be told from classes."""
+
+
+def binary_values(entries: Sequence[Entry], file: Path) -> tuple[int, int]:
+    """The values of background and foreground: 0 and 255, or 0 and 1, where masks hold no others but void 255.
+
+    file: where names of classes belong. Raises UserError, saying what to write there, for any other masks.
+    """
+    files = [entry.mask for entry in evenly(entries, SAMPLE) if entry.mask is not None]
+    if is_colored(files[0]):
+        raise uncolored(files, file)
+    masks = [decode_mask(mask) for mask in files]
+    held = sorted({int(value) for mask in masks for value in np.flatnonzero(np.bincount(mask.ravel()))})
+    if held == [0, VOID]:
+        return 0, VOID
+    if held in ([0, 1], [0, 1, VOID]):
+        return 0, 1
+    counted = [value for value in held if value != VOID]
+    looked = f"the {len(files)} of {len(entries)} masks looked at" if len(files) < len(entries) else "its masks"
+    if numbered_objects(masks):
+        raise UserError(
+            f"{files[0]}: numbers its objects from 1 to {masks[0].max()}, as {looked} do, so values are no classes; "
+            "save masks of classes instead (all objects of one kind: mask > 0, as 0 and 1), or give --data.root the "
+            "folder of images to go without"
+        )
+    lines = "1 line" if len(counted) == 1 else f"{len(counted)} lines"
+    values = "" if counted == [*range(len(counted))] else f", and give --data.values {words(counted)}"
+    raise UserError(
+        f"{file}: is missing; write the names of the classes there, {lines} for the values {words(counted)} in this "
+        f"order, which {looked} hold{values}"
+    )
+
+
+def numbered_objects(masks: Sequence[np.ndarray]) -> bool:
+    """Whether masks number objects: 1, 2, ... without gaps, each value one region, and not as many in each mask."""
+    tops = {int(mask.max()) for mask in masks}
+    if len(masks) < FEW or len(tops) < 2 or max(tops) < FEW:
+        return False
+    regions = values = 0
+    for mask in masks:
+        held = np.flatnonzero(np.bincount(mask.ravel()))
+        held = held[held > 0]
+        if not np.array_equal(held, np.arange(1, len(held) + 1)):
+            return False
+        values += len(held)
+        regions += sum(cv2.connectedComponents((mask == value).astype(np.uint8))[0] - 1 for value in held)
+    return regions <= 1.2 * values
+
+
+def uncolored(files: Sequence[Path], file: Path) -> UserError:
+    """What to write down for color masks without a table of colors."""
+    colors = np.unique(np.concatenate([np.unique(decode_image(mask).reshape(-1, 3), axis=0) for mask in files]), axis=0)
+    shown = ", ".join(f"NAME,{color_words(color)}" for color in colors[:20])
+    more = f" and {len(colors) - 20} more" if len(colors) > 20 else ""
+    return UserError(
+        f"{files[0]}: shows classes in colors, and nothing says which is which; write {file.with_name('classes.csv')}, "
+        f"with the lines name,r,g,b, {shown}{more}, and a class in place of each NAME"
+    )
