@@ -335,6 +335,10 @@ class DataKeywords(TypedDict, total=False):
     void: Sequence[int] | None
     """Values in the masks to ignore, such as 0 if classes are numbered from 1. Default: 255, unless a class has
     it."""
+    overlaps: Literal["area", "order"]
+    """Where regions overlap: "area" draws the smaller one on top, "order" the later one."""
+    kind: Literal["instances", "stuff", "panoptic"] | None
+    """Files to read, by the beginnings of their names, if the folder holds several kinds."""
     edges: Literal["refuse", "void"]
     """Pixels along edges whose color mixes two classes': refuse the mask, or count them as void."""
     download: bool

@@ -41,5 +41,17 @@ class RoboflowOptions(ExportOptions):
     name: Literal["roboflow"] = "roboflow"
 
 
-Exports = LabelmeOptions | ColorMasksOptions | RoboflowOptions
+@dataclass(frozen=True)
+class CocoOptions(ExportOptions):
+    """COCO's JSON files: instances, stuff or panoptic, also as Roboflow and datumaro write them."""
+
+    target: ClassVar = "twinsight.data.exports.coco:Coco"
+    name: Literal["coco"] = "coco"
+    overlaps: Literal["area", "order"] = "area"
+    """Where regions overlap: "area" draws the smaller one on top, "order" the later one."""
+    kind: Literal["instances", "stuff", "panoptic"] | None = None
+    """Files to read, by the beginnings of their names, if the folder holds several kinds."""
+
+
+Exports = LabelmeOptions | CocoOptions | ColorMasksOptions | RoboflowOptions
 """Every format that is here; a new one is added to this list."""

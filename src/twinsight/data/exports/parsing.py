@@ -21,4 +21,5 @@ def parsing(file: Path) -> Generator[None]:
 
 def counted(left_out: Mapping[str, int]) -> str:
     """What was left out, in words: {"polylines": 3} -> "left out: 3 polylines"; "" for nothing."""
-    return "left out: " + ", ".join(f"{count} {what}" for what, count in left_out.items()) if left_out else ""
+    words = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+    return f"left out: {words}" if words else ""

@@ -1,0 +1,97 @@
+"""COCO's JSON by datumaro 1.13.12 and by hand, against what went in and what pycocotools 2.0.11 draws."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinsight.data.exports.coco import Coco
+from twinsight.errors import UserError
+from twinsight.options.detect import detect
+
+
+def compare(dataset, truth, prefix=""):
+    for entry, (_, mask, _) in zip(dataset.entries, dataset):
+        np.testing.assert_array_equal(mask, np.load(truth / f"{prefix}{entry.image.stem}.npy"), err_msg=entry.id)
+
+
+@pytest.mark.parametrize("kind", ["instances", "panoptic"])
+def test_masks_that_datumaro_exports_come_back(tool, tmp_path, kind):
+    root = tmp_path / "export"
+    tool("write_coco.py", root, kind)
+    assert detect(root) == "coco"
+    train, val = (Coco(root, split=split) for split in ("train", "val"))
+    assert train.classes == (("road", "car", "tree") if kind == "panoptic" else ("background", "road", "car", "tree"))
+    assert (len(train), len(val)) == (6 - (kind == "panoptic"), 2)  # datumaro writes no PNG for an image of nothing
+    compare(train, root / "truth")
+    compare(val, root / "truth")
+
+
+def test_regions_are_drawn_as_pycocotools_draws_them(tool, tmp_path):
+    tool("write_coco.py", tmp_path, "overlapping")
+    for overlaps in ("area", "order"):
+        dataset = Coco(tmp_path, split="all", overlaps=overlaps)
+        assert len(dataset) == 8
+        assert dataset.classes == ("background", "car", "tree", "road")
+        compare(dataset, tmp_path / "truth", f"{overlaps}-")
+
+
+CATEGORIES = ({"id": 1, "name": "cat"},)
+SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]
+
+
+def write(root, annotations, categories=CATEGORIES, name="_annotations.coco.json"):
+    root.mkdir(exist_ok=True, parents=True)
+    Image.new("RGB", (8, 6)).save(root / "a.jpg")
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": annotations, "categories": categories}
+    (root / name).write_text(json.dumps(content))
+
+
+def one(**changes):
+    return {"id": 1, "image_id": 1, "category_id": 1, "segmentation": SQUARE} | changes
+
+
+def test_roboflow_states_splits_and_a_group_of_all_classes(tmp_path):
+    categories = [
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 1, "name": "cat", "supercategory": "pets"},
+    ]
+    for split in ("train", "valid", "test"):
+        write(tmp_path / split, [one(), one(segmentation=[], bbox=[0, 0, 1, 1])], categories)
+    dataset = Coco(tmp_path, split="val")
+    assert dataset.classes == ("background", "cat")
+    assert [entry.id for entry in dataset.entries] == ["valid/a"]
+    assert dataset.split_note.startswith("1 train, 1 val, 1 test")
+    assert dataset.split_note.endswith("left out: 3 annotations without a mask")
+
+
+BAD = {
+    "a missing category": ([one(), one(category_id=7)], "lacks category 7, which 1 annotations use, one of a"),
+    "boxes alone": ([one(segmentation=[])], "holds no masks, only boxes or points"),
+    "no list": ({"a": 1}, "annotations that cannot be read"),
+    "text": ([one(segmentation=[["x"] * 6])], "annotations that cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_annotations_are_named(tmp_path, case):
+    annotations, message = BAD[case]
+    write(tmp_path, annotations)
+    with pytest.raises(UserError, match=message):
+        Coco(tmp_path)
+
+
+@pytest.mark.parametrize("counts", ["~~", "", [1, 2], [-5, 53], "0" * 40])
+def test_runs_that_do_not_fill_the_image_are_named(tmp_path, counts):
+    write(tmp_path, [one(segmentation={"size": [6, 8], "counts": counts})])
+    with pytest.raises(UserError, match=r"_annotations.coco.json: holds annotations that cannot be read"):
+        Coco(tmp_path, split="all").mask(0)
+
+
+def test_several_kinds_are_a_choice(tmp_path):
+    for kind in ("instances", "stuff"):
+        write(tmp_path, [one()], name=f"{kind}_train2017.json")
+    with pytest.raises(UserError, match=r"choose by --data.kind instances or --data.kind stuff"):
+        Coco(tmp_path)
+    assert len(Coco(tmp_path, split="all", kind="stuff")) == 1
