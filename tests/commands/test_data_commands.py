@@ -42,7 +42,7 @@ def test_check_names_each_broken_file(tmp_path, capfd):
     images = sorted((tmp_path / "shapes/JPEGImages").glob("train*"))
     images[0].write_bytes(images[0].read_bytes()[:200])
     images[1].write_text("no image")
-    with pytest.raises(UserError, match="2 broken samples"):
+    with pytest.raises(UserError, match="2 broken"):
         data.check_data(DataCheck(data=FolderOptions(root=tmp_path / "shapes"), split="train"))
     out = capfd.readouterr().out.replace("\n", "")
     assert images[0].name in out

@@ -179,7 +179,7 @@ def test_val_that_overlaps_with_train(tmp_path, capfd):
     assert run("data", "check", "--data", "folder", "--data.root", tmp_path / "data") == 2
     output = capfd.readouterr()
     assert "1 of 6 images of val are images of train too" in output.out.replace("\n", " ")
-    assert "train and val" in output.err
+    assert "1 in both splits" in output.err
 
 
 def test_names_in_both_lists_of_a_voc_layout(tmp_path, capfd):

@@ -6,13 +6,18 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from twinsight.data.check import check, render
+from twinsight.data.check import check
+from twinsight.data.checkup.tables import render
 from twinsight.data.folder import Folder
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.shapes import Shapes
 
 RNG = np.random.default_rng(0)
 CLASSES = ("sky", "road", "[car]", "never")
+
+
+def kinds(verdict):
+    return [finding.kind for finding in verdict.findings]
 
 
 def text(verdict):
@@ -39,13 +44,13 @@ def pairs(tmp_path):
 def test_classes_are_counted_as_numpy_counts_them(pairs):
     dataset, masks = pairs
     verdict = check(dataset)
-    assert verdict.ok
+    tally = verdict.facts.tally
     for label in (0, 1, 2, 3, 255):
-        assert verdict.pixels[label] == sum((mask == label).sum() for mask in masks)
-        assert verdict.images[label] == sum((mask == label).any() for mask in masks)
-    assert verdict.pixels.sum() == sum(mask.size for mask in masks)
-    assert verdict.images[2] == 2
-    assert verdict.absent == ["never"]
+        assert tally.pixels[label] == sum((mask == label).sum() for mask in masks)
+        assert tally.images[label] == sum((mask == label).any() for mask in masks)
+    assert tally.pixels.sum() == sum(mask.size for mask in masks)
+    assert tally.images[2] == 2
+    assert kinds(verdict) == ["tiny", "absent class"]
     np.testing.assert_array_equal(verdict.sizes, [mask.shape for mask in masks])
 
 
@@ -56,7 +61,9 @@ def test_each_broken_file_is_named_and_the_rest_is_read(pairs, tmp_path):
     Image.new("L", (3, 3)).save(tmp_path / "masks/3.png")
     Image.new("L", (16, 14), 4).save(tmp_path / "masks/4.png")
     verdict = check(dataset)
-    assert not verdict.ok
+    broken = verdict.findings[0]
+    assert verdict.verdict == "unsound"
+    assert (broken.kind, broken.count) == ("broken", 4)
     assert len(verdict.sizes) == 2
     reasons = (
         "images/1.png: cannot be read",
@@ -64,35 +71,35 @@ def test_each_broken_file_is_named_and_the_rest_is_read(pairs, tmp_path):
         "masks/3.png: has 3 x 3",
         "masks/4.png: holds class id 4",
     )
-    assert len(verdict.broken) == len(reasons)
-    for sentence, reason in zip(verdict.broken, reasons):
+    assert len(broken.more) == len(reasons)
+    for sentence, reason in zip(broken.more, reasons):
         assert reason in sentence
         assert sentence in text(verdict)
 
 
 def test_ids_that_occur_twice_and_equal_images(tmp_path):
-    for name, color in (("a", 1), ("b", 2), ("c", 1)):
-        Image.new("L", (4, 6), color).save(tmp_path / f"{name}.png")
-    Image.new("L", (6, 4), 1).save(tmp_path / "turned.png")  # as many equal pixels, another shape
+    first, second = RNG.integers(0, 256, (2, 60, 40), np.uint8)
+    for name, pixels in (("a", first), ("b", second), ("c", first), ("turned", first.reshape(40, 60))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     entries = [Entry(name, tmp_path / f"{name}.png") for name in ("a", "b", "c", "turned")]
     verdict = check(Dataset(entries))
-    assert verdict.ok
-    assert verdict.twins == [["a", "c"]]
-    assert "the same image: a, c" in text(verdict)
+    assert verdict.verdict == "sound"
+    assert [(each.kind, [entry.id for entry in each.entries]) for each in verdict.findings] == [("same image", ["c"])]
     verdict = check(Dataset([*entries, Entry("b", tmp_path / "b.png")]))
-    assert verdict.broken == ["b: is the id of 2 samples; rename them"]
+    assert verdict.findings[0].text == "b: is the id of 2 samples; rename them"
 
 
 def test_images_without_masks(tmp_path):
     Image.new("RGB", (7, 5)).save(tmp_path / "a.jpg")
     verdict = check(Folder(tmp_path))
-    assert verdict.ok
-    assert verdict.pixels.sum() == 0
+    assert verdict.facts.tally.pixels.sum() == 0
     lines = [line.strip() for line in text(verdict).splitlines()]
     assert lines == [
         "height: 5 to 5 pixels, median 5",
         "width: 7 to 7 pixels, median 7",
-        "sound: 1 samples read",
+        "pixels: 1 RGB",
+        f"check: {tmp_path}/a.jpg: is blank or of one color, as 1 of 1 images of train; remove it",
+        "usable: 1 samples read; it can be trained on; look at the findings first",
     ]
 
 
@@ -100,16 +107,15 @@ def test_masks_that_are_drawn_are_counted():
     shapes = Shapes(count=5, size=33)
     expected = sum(np.bincount(sample.mask.ravel(), minlength=256) for sample in shapes)
     verdict = check(shapes)
-    assert verdict.ok
-    assert np.array_equal(verdict.pixels, expected)
-    assert verdict.pixels.sum() == 5 * 33 * 33
+    assert np.array_equal(verdict.facts.tally.pixels, expected)
+    assert verdict.facts.tally.pixels.sum() == 5 * 33 * 33
 
 
 def test_nothing_but_broken_files(tmp_path):
     (tmp_path / "a.jpg").write_text("no image")
     verdict = check(Folder(tmp_path))
     assert verdict.sizes.shape == (0, 2)
-    assert "1 broken: 0 samples read" in text(verdict)
+    assert "unsound: 0 samples read" in text(verdict)
 
 
 def test_progress_is_reported_after_each_sample_in_the_calling_thread(pairs):
@@ -138,4 +144,4 @@ def test_the_table_shows_shares_and_void(pairs):
         count = sum(int((mask == label).sum()) for mask in masks)
         assert str(count) in row
         assert f"{100 * count / total:.2f}%" in row
-    assert "without a pixel: never" in shown
+    assert "no mask of train holds a pixel of never" in shown

@@ -1,19 +1,20 @@
 """twinsight data: list, check, show and make data sets."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from twinsight.commands.check_files import write_json
+from twinsight.commands.check_page import write_check_page
 from twinsight.console import console, notes, tell
-from twinsight.data.check import Verdict, check, equal_pictures, render
+from twinsight.data.check import Checkup, check, verdict
+from twinsight.data.checkup.shared import shared_findings
+from twinsight.data.checkup.tables import lines_of, render
 from twinsight.data.class_folder import ClassFolder
-from twinsight.data.glance import sentences
-from twinsight.data.overlap import overlap
 from twinsight.data.samples import Dataset
-from twinsight.data.shapes import Shapes, write
+from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.options.build import called
 from twinsight.options.commands import DataCheck, DataList, DataMake, DataShow
@@ -34,51 +35,36 @@ def list_data(options: DataList) -> None:
 
 
 def check_data(options: DataCheck) -> None:
-    """Raises UserError at the end if any sample is broken, masks mean nothing, or val is not apart from train."""
+    """Raises UserError at the end if the data set is unsound."""
     check_ranges(options)
-    verdicts: dict[str, tuple[Dataset, Verdict]] = {}
+    for output, file in (("html", options.html), ("json", options.json)):
+        if file is not None:
+            check_file(output, file, options, options.overwrite)
+    checkups: dict[str, Checkup] = {}
     for split in ("train", "val") if options.split is None else (options.split,):
         dataset = options.data.open(split)
-        verdict = read(dataset, split)
-        verdicts[split] = dataset, verdict
+        checkups[split] = read(dataset, split)
         console.print(f"[bold]{called(options.data)}, {split}[/bold]")
-        console.print(render(verdict))
+        console.print(render(checkups[split]))
         if isinstance(dataset, ClassFolder):
             counts = np.bincount(dataset.labels, minlength=len(dataset.names))
             console.print(f"{len(counts)} classes, of {counts.min()} to {counts.max()} images")
         elif options.split is None and not dataset.classes:
             break  # images without masks have nothing to validate on
-    shared = overlapping(*verdicts.values()) if len(verdicts) == 2 else []
-    broken = sum(len(verdict.broken) for _, verdict in verdicts.values())
-    if broken:
-        raise UserError(
-            f"--data {options.data.name}: {broken} broken sample{'' if broken == 1 else 's'}, named above; "
-            "repair or remove them"
-        )
-    if shared or not all(verdict.ok for _, verdict in verdicts.values()):
-        what = "train and val share images" if shared else "masks mean nothing"
-        raise UserError(f"--data {options.data.name}: is unsound, since {what}, as said above; correct the data")
+    shared = shared_findings(*(each.facts for each in checkups.values())) if len(checkups) == 2 else []
+    for line in (line for finding in shared for line in lines_of(finding)):
+        console.print(line)
+    if options.json is not None:
+        write_json(options.json, checkups, shared)
+    if options.html is not None:
+        write_check_page(options.html, called(options.data), checkups, shared)
+    findings = [finding for each in checkups.values() for finding in each.findings] + shared
+    if verdict(findings) == "unsound":
+        grave = ", ".join(f"{each.count} {each.kind}" for each in findings if each.weight == "unsound")
+        raise UserError(f"--data {options.data.name}: is unsound, as said above ({grave}); correct it before you train")
 
 
-def overlapping(train: tuple[Dataset, Verdict], val: tuple[Dataset, Verdict]) -> list[str]:
-    """A sentence for each way in which images are in train and in val, which is printed too.
-
-    Pictures that are merely alike are said, but make nothing unsound: a fixed camera's all are.
-    """
-    if isinstance(train[0], Shapes):
-        return []
-    looked = overlap(train[0].entries, val[0].entries)
-    same = equal_pictures(train[1], val[1])
-    alike = [pair for pair in looked.alike if pair[1] not in {image for _, image in same}]
-    found = replace(looked, same=same, alike=[], namesakes=[])
-    for sentence in sentences(found):
-        console.print(f"[red]unsound[/]: {escape(sentence)}")
-    for sentence in sentences(replace(looked, same=[], alike=alike)):
-        console.print(f"[yellow]check[/]: {escape(sentence)}")
-    return sentences(found)
-
-
-def read(dataset: Dataset, split: str) -> Verdict:
+def read(dataset: Dataset, split: str) -> Checkup:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         task = progress.add_task(f"reading {split}", total=len(dataset))
         return check(dataset, lambda done, total: progress.update(task, completed=done), split)

@@ -1,6 +1,5 @@
 """A quick look at data before a training: it stops what cannot mean anything and remarks what is likely a mistake."""
 
-import filecmp
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from twinsight.data.checkup.mask_facts import is_own_mask
 from twinsight.data.decode import image_size
 from twinsight.data.depth import evenly
 from twinsight.data.label_images import in_mask_folder, looks_labeled
@@ -87,11 +87,6 @@ def count(dataset: Dataset, entry: Entry) -> np.ndarray:
     """(256,) pixels of each label, also of those that are no class."""
     labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry)
     return np.bincount(labels.ravel(), minlength=256)
-
-
-def is_own_mask(entry: Entry) -> bool:
-    """Whether image and mask are one file, or equal ones."""
-    return entry.mask is not None and entry.image.is_file() and filecmp.cmp(entry.image, entry.mask, shallow=False)
 
 
 def compare(train: Sequence[Entry], val: Sequence[Entry]) -> list[str]:

@@ -10,7 +10,10 @@ def read_palette(mask: Path) -> np.ndarray | None:
     """(N, 3) uint8, N at most 256: the colors of a palette image; None for any other."""
     try:
         with Image.open(mask) as file:
-            colors = file.getpalette() if file.mode == "P" else None
+            if file.mode != "P" or file.palette is None:
+                return None
+            order, stored = file.palette.getdata()  # getpalette() would decode the whole image
+            colors = list(stored) if order == "RGB" else file.getpalette()
     except (OSError, ValueError, SyntaxError):  # reading the sample will name the broken file
         return None
     return None if colors is None else np.array(colors, np.uint8).reshape(-1, 3)

@@ -16,15 +16,21 @@ class DataList:
 
 @dataclass(frozen=True, kw_only=True)
 class DataCheck:
-    """Read every image and mask, count classes and pixels, name what is broken, and end with a verdict.
+    """Read every image and mask, count classes and regions, name what is wrong, and end with a verdict.
 
-    twinsight data check street
+    twinsight data check street --html check.html
     """
 
     data: Data = field(default_factory=ShapesOptions)
     """Folder of images, or a data set by name."""
     split: Literal["train", "val"] | None = None
     """Split to check. Default: both."""
+    html: Path | None = None
+    """HTML page to write: the findings, with pictures of the worst samples."""
+    json: Path | None = None
+    """JSON file to write: counts, regions, and every file that a finding is about."""
+    overwrite: bool = False
+    """Replace these files if they exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
