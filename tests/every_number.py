@@ -20,6 +20,7 @@ NEEDED = {
     "evaluate": "run",
     "predict": "run images",
     "report": "run",
+    "data detect": "folder",
     "data make": "shapes folder",
     "completion": "bash",
 }

@@ -71,14 +71,14 @@ def test_without_val_it_is_held_out_of_train_and_never_of_test(tmp_path):
     assert all(name.startswith("train/") for name in ids(both))
     assert sorted(ids(train) + ids(val)) == ids(both)
     assert 3 <= len(val) <= 14
-    share = "20 % of train held out by a hash of names, test as the folders say"
-    assert train.split_note == f"{len(train)} train, {len(val)} val, 5 test: {share}"
+    share = "(20 % of train held out by a hash of names, test as the folders say)"
+    assert train.split_note == f"{len(train)} train, {len(val)} val, 5 test {share}"
 
 
 def test_train_alone_states_no_split(tmp_path):
     labeled(tmp_path, {"train": 40})
     train, val = (Folder(tmp_path, split) for split in ("train", "val"))
-    assert train.split_note == f"{len(train)} train, {len(val)} val: 20 % of train held out by a hash of names"
+    assert train.split_note == f"{len(train)} train, {len(val)} val (20 % of train held out by a hash of names)"
     assert len(train) + len(val) == 40
 
 
@@ -127,7 +127,7 @@ def test_class_folders(tmp_path):
     assert train.split_note == "6 train, 4 val, 2 test, as the folders say"
     write(tmp_path / "flat", *numbered("cat", 20), *numbered("dog", 20))
     flat = ClassFolder(tmp_path / "flat")
-    assert flat.split_note == f"{len(flat)} train, {40 - len(flat)} val: 20 % of train held out by a hash of names"
+    assert flat.split_note == f"{len(flat)} train, {40 - len(flat)} val (20 % of train held out by a hash of names)"
 
 
 @pytest.mark.parametrize("options", [FolderOptions, ClassFolderOptions])

@@ -70,7 +70,7 @@ def test_groups_stay_on_one_side(drives, pattern):
     assert not of_train & of_val
     assert 1 <= len(of_val) < 10
     assert ids(train) | ids(val) == ids(Folder(drives, "all"))
-    assert train.split_note.endswith("20 % of train held out by a hash of 20 groups")
+    assert train.split_note.endswith("20 % of train held out by a hash of 20 groups)")
 
 
 def test_groups_of_class_folders(tmp_path):

@@ -94,7 +94,8 @@ class Dataset(Sequence[Sample]):
         return [name.removesuffix(suffix) if suffix else name for name, suffix in ids]
 
     def __repr__(self) -> str:
-        return f"<twinsight.Dataset {self.name}, {self.split}: {len(self)} images, {len(self.classes)} classes>"
+        name = self.data.title or self.name
+        return f"<twinsight.Dataset {name}, {self.split}: {len(self)} images, {len(self.classes)} classes>"
 
     @public()
     def show(self, count: int = SHOWN, seed: int = 0) -> Plot:

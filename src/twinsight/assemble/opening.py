@@ -16,17 +16,19 @@ def announce(command: str, *facts: str) -> None:
     tell(f"{command}: {' | '.join(fact for fact in facts if fact)}")
 
 
-def data_set(options: Any, counts: str) -> str:
-    """The data set by name and place; counts: how many images of which split, and where the splits are from."""
+def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
+    """The data set by layout and place, and its classes; counts: how many images of which split, and why."""
     if isinstance(options, ShapesOptions):
         return f"data shapes (the embedded toy scenes), {counts}"
-    return f"data {called(options)} {getattr(options, 'root', '')}".rstrip() + f", {counts}"
+    kind = f"{dataset.title} in" if dataset and dataset.title else called(options)
+    classes = f", {len(dataset.classes)} classes" if dataset and dataset.classes else ""
+    return f"data {kind} {getattr(options, 'root', '')}".rstrip() + f"{classes}, {counts}"
 
 
 def splits(train: Dataset, val: Dataset | None = None) -> str:
     """How many images there are to train on and to validate on, and who decided that."""
     if train.split_note:
-        return train.split_note
+        return (f"{images(len(train.relatives))}: " if train.classes and train.relatives else "") + train.split_note
     return f"{images(len(train))} to train" + ("" if val is None else f", {len(val)} to validate")
 
 

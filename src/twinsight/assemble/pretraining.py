@@ -96,7 +96,7 @@ def plan(options: Pretrain, run: Run) -> PretrainPlan:
         glance_at_images(data)
         announce(
             "pretrain",
-            data_set(options.data, splits(data)),
+            data_set(options.data, splits(data), data),
             f"{called(options.method)}, {network(options.backbone, options.weights, run.resumed)}",
             computing(machine.device, options.precision),
             f"run {run.folder}",

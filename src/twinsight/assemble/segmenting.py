@@ -105,7 +105,7 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
         glance(train, val)
         announce(
             "segment",
-            data_set(options.data, splits(train, val)),
+            data_set(options.data, splits(train, val), train),
             f"{called(options.head)} on {network(options.backbone, options.weights, run.resumed, options.freeze)}",
             computing(machine.device, options.precision),
             f"run {run.folder}",

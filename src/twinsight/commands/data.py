@@ -1,11 +1,13 @@
-"""twinsight data: list, check, show and make data sets."""
+"""twinsight data: list, detect, check, show and make data sets."""
 
+import json
 from dataclasses import fields
 
 import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
+from twinsight.assemble.explain import explain, in_lines
 from twinsight.commands.check_files import write_json
 from twinsight.commands.check_page import write_check_page
 from twinsight.console import console, notes, tell
@@ -17,7 +19,7 @@ from twinsight.data.samples import Dataset
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.options.build import called
-from twinsight.options.commands import DataCheck, DataList, DataMake, DataShow
+from twinsight.options.commands import DataCheck, DataDetect, DataList, DataMake, DataShow
 from twinsight.options.data import DATA
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file, check_folder
@@ -32,6 +34,11 @@ def list_data(options: DataList) -> None:
         flags = [f"--data.{field.replace('_', '-')}" for field in names]
         table.add_row(name, (cls.__doc__ or "").strip(), " ".join(flags))
     console.print(table)
+
+
+def detect_data(options: DataDetect) -> None:
+    answer = explain(options.folder)
+    print(json.dumps(answer, indent=2) if options.json else in_lines(answer))
 
 
 def check_data(options: DataCheck) -> None:

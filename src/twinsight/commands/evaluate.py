@@ -75,14 +75,14 @@ def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) 
     announce(
         "evaluate",
         f"{options.run}, {options.checkpoint} checkpoint",
-        data_set(options.data, counts),
+        data_set(options.data, counts, dataset),
         computing(device, predictor.precision, trained=options.precision is None),
     )
     glance(None, dataset)
     scores = measure(predictor, dataset, len(classes), choose_workers(options.workers, gpu=device.cuda))
     measured = {
         "checkpoint": options.checkpoint,
-        "data": data_set(options.data, counts).removeprefix("data "),
+        "data": data_set(options.data, counts, dataset).removeprefix("data "),
         "precision": device.precision(predictor.precision),
         **{
             field.name: str(getattr(inference, field.name))

@@ -42,6 +42,7 @@ class Folder(Dataset):
     is empty, or masks come without names of classes.
     """
 
+    title = "images and masks"
     remedy = "correct the mask or the list of classes, or say by --data.values which value each class has"
 
     def __init__(
@@ -82,6 +83,7 @@ class Folder(Dataset):
             if group is not None:
                 raise UserError(f"--data.group {group}: {root} has no masks, so nothing is held out; leave it out")
             entries, self.split_note, self.relatives = unlabeled(root, files, split)
+            self.title = "images"
             super().__init__(entries)
             return
         names = find_classes(root, masks_of(pairs, masks or root), classes)

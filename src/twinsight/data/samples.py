@@ -51,6 +51,7 @@ class Dataset:
     tolerate: how many broken samples a training puts up with, as `tolerance.Tolerance` takes it.
     relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
     split_note: how the splits came about, with counts, in words; "" where nobody would ask.
+    title: the layout in words, as in "CVAT segmentation masks"; "" where its name says it.
     coding: what else than its classes a cache of decoded masks must know a data set by.
     """
 
@@ -58,6 +59,7 @@ class Dataset:
     relatives: Sequence[Path] = ()
     _reading: Reading | None = None
     split_note: str = ""
+    title: str = ""
     coding: tuple[str, ...] = ()
     remedy = "correct the mask or the list of classes"
 

@@ -61,8 +61,8 @@ def divide(entries: Sequence[Entry], val_fraction: float, group: str | None = No
     whole = roles or ["train"] * len(entries)
     roles = ["val" if each == "train" and position(name) < val_fraction else each for name, each in zip(groups, whole)]
     of = "names" if group is None else f"{len(set(groups))} groups"
-    share = f"{counts(roles)}: {100 * val_fraction:g} % of train held out by a hash of {of}"
-    return roles, share + (", test as the folders say" if "test" in roles else "")
+    test = ", test as the folders say" if "test" in roles else ""
+    return roles, f"{counts(roles)} ({100 * val_fraction:g} % of train held out by a hash of {of}{test})"
 
 
 def group_of(entry: Entry, group: str) -> str:

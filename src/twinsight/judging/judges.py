@@ -65,7 +65,7 @@ def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]
         opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
     model: Any = opened.subjects["backbone"]
     announce(
-        "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val)),
+        "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val), train),
         f"fp32 on {model.mean.device.type}",
     )  # fmt: skip
     workers = choose_workers(options.workers)

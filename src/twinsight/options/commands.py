@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from twinsight.options.backbones import Backbone, TimmOptions
 from twinsight.options.data import Data, PairOptions, ShapesOptions
-from twinsight.options.data_commands import DataCheck, DataList, DataMake, DataShow
+from twinsight.options.data_commands import DataCheck, DataDetect, DataList, DataMake, DataShow
 from twinsight.options.files import Bits, Megapixels
 from twinsight.options.heads import Head, LinearOptions
 from twinsight.options.look import look
@@ -237,6 +237,7 @@ COMMANDS = {
     "weights": Weights,
     "report": Report,
     "data list": DataList,
+    "data detect": DataDetect,
     "data check": DataCheck,
     "data show": DataShow,
     "data make": DataMake,

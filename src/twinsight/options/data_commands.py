@@ -1,4 +1,4 @@
-"""Options of `twinsight data list|check|show|make`."""
+"""Options of `twinsight data list|detect|check|show|make`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,19 @@ from twinsight.options.ranges import Images, Seed
 @dataclass(frozen=True, kw_only=True)
 class DataList:
     """List the data sets and their options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDetect:
+    """Say how a folder is read, why, and how else it could be.
+
+    twinsight data detect street
+    """
+
+    folder: Annotated[Path, POSITIONAL]
+    """Folder of images."""
+    json: bool = False
+    """Print the answer as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)

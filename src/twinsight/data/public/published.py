@@ -20,7 +20,7 @@ class Published(Dataset):
     nowhere, as 255 does. colors: (classes, 3), the official palette, or None.
     """
 
-    title: ClassVar[str]
+    title: str
     patterns: ClassVar[Sequence[str]]
     remedy = "unpack the archives of the data set again"
 
