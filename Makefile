@@ -17,7 +17,7 @@ setup: $(READY)  ## Make .venv and install everything into it
 hooks: $(READY)  ## Check style at each commit and types at each push, by pre-commit
 	$(BIN)/pre-commit install
 
-demo: $(READY)  ## Pretrain, segment and report on the embedded data set, in minutes: runs/demo/index.html
+demo: $(READY)  ## Pretrain, segment and report on the built-in data set, in minutes: runs/demo/index.html
 	$(BIN)/twinsight demo
 
 test: $(READY) $(TOOLS)  ## Run the tests

@@ -91,7 +91,7 @@ def test_overview_of_what_is_below(capfd, argv):
         ("pretrain --data voc photos", "photos: one word too many; see --help"),
         ("pretrain nowhere", "--data nowhere: unknown, and there is no such folder"),
         ("evaluate", "RUN: is missing; see --help"),
-        ("look --weights a", "twinsight look --weights: first name one of attention, "),
+        ("look --weights a", "twinsight look --weights: an option before the name; put one of attention, "),
     ],
 )
 def test_bad_input_in_one_sentence(capfd, argv, sentence):

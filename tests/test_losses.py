@@ -241,13 +241,13 @@ def test_parse(spec, terms):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("cross-entropy+dise", "'dise' is no loss; did you mean 'dice'"),
-        ("", "'' is no loss; choose from cross-entropy, dice"),
-        ("dice+dice", "'dice' stands there twice"),
-        ("x*dice", "'x' is no positive number"),
-        ("-1*dice", "'-1' is no positive number"),
-        ("nan*dice", "'nan' is no positive number"),
-        ("dice*0.5", "'0.5' is no loss"),
+        ("cross-entropy+dise", "'dise' is not a loss; did you mean 'dice'"),
+        ("", "'' is not a loss; choose from cross-entropy, dice"),
+        ("dice+dice", "'dice' is given twice"),
+        ("x*dice", "'x' is not a positive number"),
+        ("-1*dice", "'-1' is not a positive number"),
+        ("nan*dice", "'nan' is not a positive number"),
+        ("dice*0.5", "'0.5' is not a loss"),
     ],
 )
 def test_parse_says_what_is_wrong(spec, message):

@@ -24,9 +24,9 @@ def run(tmp_path) -> Path:
         ("file/x", "file is a file, so nothing"),
         ("folder", "is a folder; name a file in it"),
         ("there.json", "exists; choose another --json or give --overwrite"),
-        ("x" * 300, "cannot be a path .file name too long"),
-        ("a\0b", "cannot be a path"),
-        ("loop/x", "cannot be a path|is a file"),
+        ("x" * 300, "is not a valid path .file name too long"),
+        ("a\0b", "is not a valid path"),
+        ("loop/x", "is not a valid path|is a file"),
         ("run/config.yaml", "belongs to the run"),
         ("run/classes.json", "belongs to the run"),
     ],
@@ -44,9 +44,9 @@ def test_files(tmp_path, run, path, sentence):
 
 def test_without_rights(tmp_path, run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match=r"cannot be written to; allow it"):
+    with pytest.raises(UserError, match=r"is not writable; change its permissions"):
         check_file("json", tmp_path / "scores.json", Evaluate(run=run), overwrite=False)
-    with pytest.raises(UserError, match=r"cannot be written to; allow it"):
+    with pytest.raises(UserError, match=r"is not writable; change its permissions"):
         check_folder("run", tmp_path / "new", Pretrain())
 
 
@@ -70,7 +70,7 @@ def test_each_command_looks_first(tmp_path, run, no_work):
     there.write_text("mine")
     with pytest.raises(UserError, match=r"--out .*exists"):
         data.show_data(DataShow(out=there))
-    with pytest.raises(UserError, match=r"unknown kind of figure"):
+    with pytest.raises(UserError, match=r"unknown figure format"):
         data.show_data(DataShow(out=tmp_path / "sheet.doc"))
     with pytest.raises(UserError, match=r"--folder: .* is a file"):
         data.make_data(DataMake(kind="shapes", folder=there / "x"))
@@ -81,7 +81,7 @@ def test_each_command_looks_first(tmp_path, run, no_work):
         report.run(Report(runs=(run,), out=there))
     with pytest.raises(UserError, match=r"--out .*is a file"):
         look.run(COMMANDS["look filters"](weights=("resnet18",), out=there))
-    with pytest.raises(UserError, match=r"is what --images reads"):
+    with pytest.raises(UserError, match=r"is also the input --images"):
         look.run(COMMANDS["look filters"](weights=("resnet18",), images=(tmp_path,), out=tmp_path))
     assert there.read_text() == "mine"
 

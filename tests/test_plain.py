@@ -13,15 +13,15 @@ REFUSED = {
     "a: &x 1": "line 1: anchors and aliases",
     "a: 1\nb: *x": "line 2: anchors and aliases",
     "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]": "line 1: anchors and aliases",
-    "a: !x 1": "line 1: tags such as !x are not read",
+    "a: !x 1": "line 1: tags such as !x are not supported",
     "a: !!int 1": "line 1: tags such as tag:yaml.org,2002:int",
     "? !!null x\n: 1": "tags such as",
     "a: 1\nb: {c: 1, c: 2}": "line 2: c occurs twice",
     "1: a\n1: b": "line 2: 1 occurs twice",
-    "a: 12:30": "12:30 is no plain whole number",
-    "a: 010": "010 is no plain whole number",
-    "a: 0x10": "0x10 is no plain whole number",
-    "a: " + "9" * 5000: "is no plain whole number",
+    "a: 12:30": "12:30 is not a decimal integer",
+    "a: 010": "010 is not a decimal integer",
+    "a: 0x10": "0x10 is not a decimal integer",
+    "a: " + "9" * 5000: "is not a decimal integer",
     "[" * 30: "more than 20 levels",
     "{a: " * 30: "more than 20 levels",
     "- " * 30: "more than 20 levels",
@@ -34,7 +34,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: repr(text[:20]))
 def test_yaml_that_is_refused(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"^--config a\.yaml: is no valid YAML: ") as error:
+    with pytest.raises(UserError, match=r"^--config a\.yaml: is not valid YAML; correct ") as error:
         read_yaml(tmp_path / "a.yaml", "--config a.yaml")
     assert REFUSED[text] in str(error.value)
     assert "\n" not in str(error.value)
@@ -68,7 +68,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", ".", "none", "a" * 300):
-        with pytest.raises(UserError, match=r"is no file|no such file|file name too long"):
+        with pytest.raises(UserError, match=r"is not a regular file|no such file|file name too long"):
             read_text(tmp_path / name)
     (tmp_path / "large").write_bytes(b"a" * 70_000)
     with pytest.raises(UserError, match=r"large: is larger than 65,536 bytes"):
@@ -79,5 +79,5 @@ def test_what_is_no_file(tmp_path):
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "{", "{}", '{"b": 1}', "null", "1" * 5000])
 def test_json_that_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(UserError, match=r"a\.json: (is no valid JSON|holds no JSON object|lacks a)"):
+    with pytest.raises(UserError, match=r"a\.json: (is not valid JSON|does not hold a JSON object|lacks a)"):
         read_json(tmp_path / "a.json", ["a"])

@@ -58,7 +58,7 @@ def test_a_stranger_among_the_files_of_a_run_is_named(tmp_path, marked):
     replacing(run)
     (run / "thesis.tex").write_text("years")
     before = content(tmp_path)
-    with pytest.raises(UserError, match=r"holds thesis.tex, which twinsight did not write"):
+    with pytest.raises(UserError, match=r"contains thesis.tex, which twinsight did not write"):
         replacing(run)
     assert content(tmp_path) == before
 

@@ -34,7 +34,9 @@ def dispatch(argv: list[str]) -> int:
             return 0
         word = argv.pop(0)
         if word.startswith("-"):
-            raise UserError(f"twinsight {command} {word}: first name one of {', '.join(words)}")
+            raise UserError(
+                f"twinsight {command} {word}: an option before the name; put one of {', '.join(words)} first"
+            )
         if word not in words:
             raise UserError(f"twinsight {command} {word}: no such command; {suggest(word, words)}")
         command = f"{command} {word}"

@@ -14,7 +14,7 @@ def as_path(name: str, given: object) -> Path:
     """A path that a caller from Python gave as the argument of this name. Raises UserError for what is none."""
     if isinstance(given, str | os.PathLike):
         return Path(cast("str | os.PathLike[str]", given))
-    raise UserError(f"{name}: {type(given).__name__} is no path; give a str or a Path")
+    raise UserError(f"{name}: {type(given).__name__} is not a path; pass a str or a Path")
 
 
 @contextmanager

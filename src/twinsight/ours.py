@@ -85,8 +85,8 @@ def check_replaceable(flag: str, folder: Path, commands: Collection[str]) -> Non
     name = stranger(folder, NAMES[command])
     if name is not None:
         raise UserError(
-            f"{flag} {folder}: holds {name}, which twinsight did not write, so --overwrite leaves it alone; "
-            f"move that elsewhere, or choose another {flag}"
+            f"{flag} {folder}: contains {name}, which twinsight did not write, so --overwrite leaves it alone; "
+            f"move that file elsewhere or choose another {flag}"
         )
 
 

@@ -33,8 +33,8 @@ def check_folder(output: str, folder: Path, options: Any, replaces: bool = False
     for name, path in inputs(options, output):
         source = path.resolve()
         if source == target or (replaces and target in source.parents):
-            how = "is" if source == target else "holds"
-            raise UserError(f"{flag} {folder}: {how} what {name} reads ({path}); choose another {flag}")
+            how = "is also" if source == target else "contains"
+            raise UserError(f"{flag} {folder}: {how} the input {name} ({path}); choose another {flag}")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{flag} {folder}: is a file, not a folder; choose another {flag}")
     check_writable(flag, folder)
@@ -48,7 +48,7 @@ def check_file(output: str, file: Path, options: Any, overwrite: bool) -> None:
     if file.is_dir():
         raise UserError(f"{flag} {file}: is a folder; name a file in it")
     if any(path.resolve() == target for _, path in inputs(options, output)):
-        raise UserError(f"{flag} {file}: is read by this command; choose another {flag}")
+        raise UserError(f"{flag} {file}: is an input of this command; choose another {flag}")
     if target.name in RUN - {"report.html"} and maker(target.parent) is not None:
         raise UserError(f"{flag} {file}: belongs to the run {target.parent}; choose another {flag}")
     if file.exists() and not overwrite:
@@ -62,7 +62,7 @@ def check_writable(flag: str, folder: Path) -> None:
     if not there.is_dir():
         raise UserError(f"{flag}: {there} is a file, so nothing can be written below it; choose another {flag}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{flag}: {there} cannot be written to; allow it, or choose another {flag}")
+        raise UserError(f"{flag}: {there} is not writable; change its permissions or choose another {flag}")
 
 
 def real(flag: str, path: Path) -> Path:
@@ -74,4 +74,4 @@ def real(flag: str, path: Path) -> Path:
         return target
     except (OSError, ValueError, RuntimeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise UserError(f"{flag}: {str(path)[:60]}... cannot be a path ({reason}); choose another {flag}") from error
+        raise UserError(f"{flag}: {str(path)[:60]}... is not a valid path ({reason}); choose another {flag}") from error

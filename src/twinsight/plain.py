@@ -26,9 +26,9 @@ def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
     source = source or str(file)
     try:
         if file.exists() and not file.is_file():  # a pipe would be waited for, a device read for ever
-            raise UserError(f"{source}: is no file; name a text file")
+            raise UserError(f"{source}: is not a regular file; name a text file")
         if file.stat().st_size > most:
-            raise UserError(f"{source}: is larger than {most:,} bytes, so it is not what is read here; name another")
+            raise UserError(f"{source}: is larger than {most:,} bytes, the limit; name another file")
         text = file.read_text(encoding="utf-8-sig")
     except UserError:
         raise
@@ -50,9 +50,9 @@ def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
     """A JSON object. Raises UserError if the file holds none, or lacks one of the keys."""
     content = load_json(file)
     if not isinstance(content, dict):
-        raise UserError(f"{file}: holds no JSON object; restore the file, or write it anew")
+        raise UserError(f"{file}: does not hold a JSON object; restore the file or create it again")
     if missing := [key for key in keys if key not in content]:
-        raise UserError(f"{file}: lacks {', '.join(missing)}; restore the file, or write it anew")
+        raise UserError(f"{file}: lacks {', '.join(missing)}; restore the file or create it again")
     return cast(dict[str, Any], content)
 
 
@@ -62,7 +62,7 @@ def load_json(file: Path, most: int = TEXT) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is no valid JSON ({error}); restore the file, or write it anew") from error
+        raise UserError(f"{file}: is not valid JSON ({error}); restore the file or create it again") from error
 
 
 def read_yaml(file: Path, source: str | None = None) -> Any:
@@ -76,10 +76,10 @@ def read_yaml(file: Path, source: str | None = None) -> Any:
     try:
         return yaml.load(text, Plain)
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{source}: is no valid YAML: {line}{error.problem or error.context}") from error
+        where = f"line {error.problem_mark.line + 1}" if error.problem_mark else "it"
+        raise UserError(f"{source}: is not valid YAML; correct {where}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{source}: is no valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{source}: is not valid YAML; correct it: {' '.join(str(error).split())}") from error
 
 
 class Plain(yaml.SafeLoader):
@@ -95,11 +95,11 @@ class Plain(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = cast(Any, self.peek_event())  # pyright: ignore[reportUnknownMemberType] (types-PyYAML leaves it out)
         if event.anchor is not None:  # an alias has one too
-            raise problem(event, "anchors and aliases (& and *) are not read; write the value out")
+            raise problem(event, "anchors and aliases (& and *) are not supported, so write the value out")
         if event.tag is not None:
-            raise problem(event, f"tags such as {event.tag} are not read; write plain values")
+            raise problem(event, f"tags such as {event.tag} are not supported, so write plain values")
         if self.depth > DEPTH:
-            raise problem(event, f"more than {DEPTH} levels within one another")
+            raise problem(event, f"more than {DEPTH} levels of nesting, so nest less deeply")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -110,13 +110,13 @@ class Plain(yaml.SafeLoader):
         for key, _ in node.value:
             name = (key.tag, key.value if isinstance(key.value, str) else id(key))
             if name in seen:
-                raise problem(key, f"{key.value} occurs twice in one place; leave one out")
+                raise problem(key, f"{key.value} occurs twice in one mapping, so remove one")
             seen.add(name)
         return super().construct_mapping(node, deep=True)
 
     def construct_yaml_int(self, node: Any) -> int:
         if not re.fullmatch(r"[-+]?(0|[1-9]\d{0,99})", node.value):
-            raise problem(node, f"{node.value[:40]} is no plain whole number; write decimal digits alone")
+            raise problem(node, f"{node.value[:40]} is not a decimal integer, so write it in decimal digits")
         return int(node.value)
 
 

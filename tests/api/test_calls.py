@@ -21,9 +21,11 @@ from twinsight.errors import Interrupted, UserError
         ("make room with --window 512", "make room with window=512"),
         ("make room with --find-batch-size, --checkpointing or --accumulate N --accumulate-exact",
          "make room with find_batch_size, checkpointing or accumulate=N accumulate_exact"),
-        ("choose others, or a head without attention: --head setr-pup",
-         "choose others, or a head without attention: head='setr-pup'"),
+        ("choose others or a head without attention: --head setr-pup",
+         "choose others or a head without attention: head='setr-pup'"),
         ("go on with: twinsight segment --resume 'my runs/a'", "go on with: twinsight.segment(resume='my runs/a')"),
+        ("train one with: twinsight segment --weights runs/a --data NAME",
+         "train one with: twinsight.segment(weights='runs/a', data=NAME)"),
         ("runs/a: exists; choose another --run, go on with it by --resume runs/a, or give --overwrite",
          "runs/a: exists; choose another run, go on with it by resume='runs/a', or give overwrite"),
         ("Next:\ntwinsight evaluate runs/a --probe knn", "Next:\ntwinsight evaluate runs/a --probe knn"),
@@ -126,7 +128,7 @@ def test_signatures_name_every_option_with_its_default():
 
 @pytest.mark.parametrize("call", [lambda: twinsight.Run(None), lambda: figure().save(None), lambda: drawn().save(None)])
 def test_what_is_no_path(call):
-    with pytest.raises(twinsight.UserError, match=r"^(file|folder): NoneType is no path"):
+    with pytest.raises(twinsight.UserError, match=r"^(file|folder): NoneType is not a path"):
         call()
 
 

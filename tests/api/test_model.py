@@ -140,7 +140,7 @@ def test_large_images_are_shrunk(vit):
         (lambda _, segmenter: segmenter.predict("."), r"is a folder; .*Dataset.open\('.', split='all'\)"),
         (lambda _, segmenter: segmenter.predict(photo(8, 8), overlap=2), "^overlap=2.*: must be"),
         (lambda _, segmenter: segmenter.predict(photo(8, 8), windw=2), "windw.*did you mean window"),
-        (lambda *_: twinsight.load("no/such"), "^source='no/such': no run directory, no file"),
+        (lambda *_: twinsight.load("no/such"), "^source='no/such': not a run directory, a file"),
         (lambda *_: twinsight.load(None), "^source: NoneType is no model"),
         (lambda *_: twinsight.load("random:test_vit", device="gpu"), "^device='?gpu'?: this machine has none"),
         (lambda *_: twinsight.load("random:test_vit", device="quantum"), "^device='?quantum'?: is no device"),

@@ -85,7 +85,7 @@ def test_a_data_set_stands_for_its_options(folder):
 @pytest.mark.slow
 def test_several_processes_are_not_this_script_again(folder, capsys):
     options = TINY | {"batch_size": 2, "devices": 2, "accelerator": "cpu"}
-    with pytest.raises(twinsight.UserError, match=r"^find_lr: one process searches"):
+    with pytest.raises(twinsight.UserError, match=r"^find_lr: the search runs in one process"):
         twinsight.pretrain(SHAPES, method=VIEWS, run=folder / "refused", find_lr=True, **options)
     run = twinsight.pretrain(SHAPES, method=VIEWS, run=folder / "run", **options)
     assert run.finished

@@ -76,7 +76,7 @@ def test_other_classes_are_refused(segmenter_run, tmp_path):
 
 
 def test_no_run(tmp_path, segmenter_run):
-    with pytest.raises(UserError, match="no run directory"):
+    with pytest.raises(UserError, match="not a run directory"):
         evaluate.run(options(tmp_path / "none"))
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(UserError, match="no masks"):

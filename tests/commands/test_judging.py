@@ -147,13 +147,13 @@ def test_a_pretraining_without_probe_is_told_of_it(pretrained, capfd):
 
 
 def test_what_cannot_be_judged(pretrained, photos, segmenter_run):
-    with pytest.raises(UserError, match="--probe atention: does not judge; did you mean attention"):
+    with pytest.raises(UserError, match="--probe atention: does not score a backbone; did you mean attention"):
         judge(pretrained, "patches,atention")
     with pytest.raises(
-        UserError, match=r"--probe knn: judges on --data class-folder; .* attention or patches or linear"
+        UserError, match=r"--probe knn: requires --data class-folder; .* attention or patches or linear"
     ):
         judge(pretrained, "knn")
-    with pytest.raises(UserError, match="--probe patches: judges on data with masks"):
+    with pytest.raises(UserError, match="--probe patches: requires data with masks"):
         judge(pretrained, "linear,patches", data=ClassFolderOptions(root=photos))
     with pytest.raises(UserError, match="this data set has no masks"):
         judge(pretrained, "patches", data=FolderOptions(root=photos))
@@ -161,7 +161,7 @@ def test_what_cannot_be_judged(pretrained, photos, segmenter_run):
         judge(pretrained, "patches", flip=True)
     with pytest.raises(UserError, match="twinsight look erf"):
         judge(segmenter_run, "attention")
-    with pytest.raises(UserError, match="no run directory, no file"):
+    with pytest.raises(UserError, match="not a run directory, a file"):
         judge(Path("nowhere"), "patches")
 
 

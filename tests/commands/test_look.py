@@ -114,7 +114,7 @@ def test_knn_of_photos_in_folders_has_no_classes_to_vote_for(photos, tmp_path, c
     for data in ([photos], ["--data", "folder", "--data.root", photos]):
         code, _, told = look(capsys, "knn", *data, "--weights", "random:test_resnet", "--out", tmp_path / "out")
         assert code == 2
-        assert "take --data class-folder" in told
+        assert "choose --data class-folder" in told
 
 
 def test_a_weights_file_says_itself_what_it_is(pretrained, tmp_path, capsys):
@@ -139,7 +139,7 @@ def test_curves_of_a_run(pretrained, tmp_path, capsys):
     [
         (("attention", "--weights", "random:test_resnet"), "twinsight look erf"),
         (("predictions", "--weights", "random:test_resnet"), "needs a segmenter"),
-        (("features", "--weights", "nowhere/at/all"), "nowhere/at/all: no run directory, no file"),
+        (("features", "--weights", "nowhere/at/all"), "nowhere/at/all: not a run directory, a file"),
         (("features",), "--weights: none given"),
         (("features", "--weights", "random:test_resnet", "--sample", "0"), "--sample 0: must be at least 1"),
         (("curves",), "--weights: none given"),

@@ -53,14 +53,14 @@ def test_data_and_its_splits():
 def test_evaluate_says_and_keeps_what_it_measured(segmenter_run, capfd):
     line = tell(capfd, "evaluate", segmenter_run, "--workers", 0, "--flip")
     assert (
-        f"evaluate: {segmenter_run}, best checkpoint | data shapes (the embedded toy scenes), val: 4 images | fp32"
+        f"evaluate: {segmenter_run}, best checkpoint | data shapes (the built-in toy scenes), val: 4 images | fp32"
         in line
     )
     kept = json.loads((segmenter_run / "evaluations.json").read_text())
     assert [one["measured"] for one in kept if "flip" in one["measured"]] == [
         {
             "checkpoint": "best",
-            "data": "shapes (the embedded toy scenes), val: 4 images",
+            "data": "shapes (the built-in toy scenes), val: 4 images",
             "precision": "fp32",
             "flip": "True",
         }
@@ -84,7 +84,7 @@ def test_trainings_say_that_weights_are_random(tmp_path, capfd):
     run, small = tmp_path / "run", ("--data.size", 32, "--data.count", 8, "--data.val-count", 4, "--precision", "fp32")
     given = ("--backbone", "test_resnet", "--accelerator", "cpu", "--dry-run", "--run", run, "--batch-size", 4, *small)
     line = tell(capfd, "segment", "--freeze", "all", *given)
-    data = "data shapes (the embedded toy scenes), 8 images to train"
+    data = "data shapes (the built-in toy scenes), 8 images to train"
     backbone = "backbone test_resnet, RANDOM weights"
     assert f"segment: {data}, 4 to validate | linear on {backbone}, frozen | fp32 on cpu | run {run}" in line
     line = tell(capfd, "pretrain", *given)

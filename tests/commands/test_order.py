@@ -74,10 +74,10 @@ def test_a_run_that_exists(tmp_path, work, command, search):
     ("changes", "sentence"),
     [
         ({"batch_size": 1}, "--batch-size 1"),
-        ({"accumulate_exact": True}, "--accumulate-exact: needs"),
+        ({"accumulate_exact": True}, "--accumulate-exact: requires"),
         ({"ema": 0.9, "swa": 0.5}, "--swa: cannot be combined"),
         ({"early_stopping": 2}, "--early-stopping"),
-        ({"devices": 2, "find_lr": True}, "--find-lr: one process"),
+        ({"devices": 2, "find_lr": True}, "--find-lr: the search runs in one process"),
         ({"workers": 1000}, "--workers: 1000"),
         ({"compile": True, "attention": AttentionTermOptions(sharpness=1.0)}, "--compile: cannot be combined"),
         ({"run": Path("/dev/null/run")}, "/dev/null is a file"),
@@ -101,13 +101,13 @@ def test_options_that_contradict_one_another(tmp_path, work, changes, sentence):
         ("segment", {"head": FusionGateOptions()}, "has no attention to record; choose others"),
         ("segment", {"freeze": 99}, "--freeze 99: test_resnet has"),
         ("segment", {"backbone": TimmOptions(name="resnet51")}, "timm has no such model"),
-        ("segment", {"loss": "foo"}, "is no loss"),
+        ("segment", {"loss": "foo"}, "is not a loss"),
         ("segment", {"label_smoothing": 0.1, "loss": "dice"}, "--label-smoothing: only cross-entropy"),
         ("segment", {"head": FusionGateOptions(), "checkpointing": True}, "--checkpointing: cannot be combined"),
         ("segment", {"weights": Path("nowhere.pt")}, "--weights nowhere.pt: no such file"),
         ("pretrain", {"backbone": TimmOptions(name="resnet51", pretrained=True)}, "timm has no such model"),
         ("pretrain", {"attention": AttentionTermOptions(sharpness=1.0)}, "has no attention to record"),
-        ("pretrain", {"probe": "nothing"}, "--probe nothing: there is no such probe"),
+        ("pretrain", {"probe": "nothing"}, "--probe nothing: no such probe"),
         ("pretrain", {"probe_images": Path("nowhere")}, "--probe-images nowhere: no such folder"),
     ],
     ids=str,
@@ -123,9 +123,9 @@ def test_parts_that_do_not_fit(tmp_path, work, command, changes, sentence):
 @pytest.mark.parametrize(
     ("command", "changes", "sentence"),
     [
-        ("segment", {"class_weights": (1.0, 2.0)}, "--class-weights: 2 given, but the data set has"),
+        ("segment", {"class_weights": (1.0, 2.0)}, "--class-weights: 2 given for"),
         ("segment", {"batch_size": 9}, "--batch-size: 9 is more than the 8 images"),
-        ("pretrain", {"probe": "predictions"}, "--probe predictions: asks a segmenter"),
+        ("pretrain", {"probe": "predictions"}, "--probe predictions: needs a segmenter"),
         ("pretrain", {"probe": "attention"}, "--probe attention: this backbone has no attention"),
         ("pretrain", {"probe": "knn"}, "--probe knn: needs labels or masks"),
     ],
@@ -211,7 +211,7 @@ def test_what_is_read_is_never_a_run(tmp_path, work, monkeypatch, run):
     (tmp_path / "link").symlink_to(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     data = FolderOptions(root=Path("data"), masks=tmp_path / "link/masks")
-    with pytest.raises(UserError, match=r"--run .*: (is|holds) what --data\.(root|masks) reads"):
+    with pytest.raises(UserError, match=r"--run .*: (is also|contains) the input --data\.(root|masks)"):
         segment.run(segment_options(Path(run), data=data, overwrite=True))
 
 
@@ -219,7 +219,7 @@ def test_a_run_is_not_replaced_by_one_that_starts_from_its_weights(tmp_path, wor
     folder = begun(tmp_path / "run", "pretrain")
     (folder / "backbone.safetensors").write_text("")
     for weights in (folder, folder / "backbone.safetensors"):
-        with pytest.raises(UserError, match="what --weights reads"):
+        with pytest.raises(UserError, match="the input --weights"):
             pretrain.run(pretrain_options(folder, weights=weights, overwrite=True))
 
 

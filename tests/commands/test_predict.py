@@ -86,7 +86,7 @@ def test_an_overlay_alone_is_not_overwritten(segmenter_run, photos):
 
 def test_two_images_of_one_name(segmenter_run, photos):
     Image.open(photos / "a.png").save(photos / "a.jpg")
-    with pytest.raises(UserError, match=r"a\.(png|jpg): would have the same prediction as"):
+    with pytest.raises(UserError, match=r"a\.(png|jpg): its mask would overwrite that of"):
         run(segmenter_run, photos)
     assert not (photos.parent / "out").exists()
 
@@ -110,7 +110,7 @@ def test_bad_images(segmenter_run, photos, image, sentence):
 
 
 def test_bad_runs(segmenter_run, photos):
-    with pytest.raises(UserError, match="no run directory"):
+    with pytest.raises(UserError, match="not a run directory"):
         run(photos, photos)
     with pytest.raises(UserError, match=r"--out: .*a\.png is a file"):
         run(segmenter_run, photos, out=photos / "a.png" / "out")
@@ -121,7 +121,7 @@ def test_photographs_are_never_predictions(segmenter_run, photos, monkeypatch):
     monkeypatch.chdir(photos)
     (photos.parent / "link").symlink_to(photos)
     for images, out in ((photos, photos), (Path("."), photos.parent / "link"), (photos / "a.png", Path("."))):
-        with pytest.raises(UserError, match=r"--out .*(is what --images reads|is one of the images)"):
+        with pytest.raises(UserError, match=r"--out .*(is also the input --images|is one of the images)"):
             run(segmenter_run, images, out=out, overwrite=True)
     assert {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()} == before
 
@@ -135,7 +135,7 @@ def test_predictions_among_the_photographs_are_not_predicted(segmenter_run, phot
 
 
 def test_photographs_in_the_folder_of_predictions_are_not_left_out_unsaid(segmenter_run, photos):
-    with pytest.raises(UserError, match=r"--out .*sub: .* holds b\..*, which is no prediction"):
+    with pytest.raises(UserError, match=r"--out .*sub: .* contains b\..*, which is not one of their masks"):
         run(segmenter_run, photos, out=photos / "sub", overwrite=True)
     assert names(photos / "sub") == {next(photos.glob("sub/b.*")).name}
 

@@ -54,7 +54,7 @@ def test_auto_suits_the_network():
         ("attention@0", "not understood"),
         ("attention@5weeks", "not understood"),
         ("", "not understood"),
-        ("predictions", "asks a segmenter"),
+        ("predictions", "needs a segmenter"),
     ],
 )
 def test_bad_specs(spec, said):

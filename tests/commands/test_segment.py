@@ -185,7 +185,7 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capfd):
     ("changes", "sentence"),
     [
         ({"batch_size": 1, "head": DeepLabV3Options(channels=8)}, "--batch-size: too small for batch norm"),
-        ({"class_weights": (1.0,)}, "--class-weights: 1 given, but the data set has 8"),
+        ({"class_weights": (1.0,)}, "--class-weights: 1 given for 8 classes"),
         ({"class_weights": (0.0,) * 8}, "--class-weights: are all 0"),
         ({"class_weights": (1.0,) * 8, "loss": "dice"}, "--class-weights: only cross-entropy and focal"),
         ({"label_smoothing": 1.0}, "--label-smoothing 1.0: must be at least 0 and below 1"),

@@ -106,7 +106,7 @@ RUNS = [
     Case("output", f"data show {DATA} --out none/a.png", "none", {"none": ""}),
     Case("output", f"data show {DATA} --out shapes", "shapes"),
     Case("output", f"{PRETRAIN} --run {'a' * 300}", "aaa"),
-    Case("output", f"{SEGMENT} --run shapes", "--run shapes: is what --data.root reads"),
+    Case("output", f"{SEGMENT} --run shapes", "--run shapes: is also the input --data.root"),
     Case("output", f"{SEGMENT} --run run/config.yaml", "config.yaml"),
     Case("output", f"data make shapes {'a' * 300}", "aaa"),
 ]  # fmt: skip

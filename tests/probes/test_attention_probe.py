@@ -187,7 +187,7 @@ def test_the_head_that_looks_there_most_gets_the_pixel():
 
 @pytest.mark.parametrize("mass", [0, 1.5, -1])
 def test_impossible_mass(mass):
-    with pytest.raises(UserError, match=f"--mass {mass}: must lie between 0 and 1"):
+    with pytest.raises(UserError, match=f"--mass {mass}: is out of range; give a fraction above 0"):
         Attention(mass=mass)
 
 

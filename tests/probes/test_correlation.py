@@ -148,7 +148,7 @@ def test_colors_differ_in_lightness():
     ("options", "count", "message"),
     [
         ({}, 1, "images: 1 given"),
-        ({"transform": MultiView([PLAIN])}, 3, "views: the transform makes 1"),
+        ({"transform": MultiView([PLAIN])}, 3, "views: the transform makes only one"),
         ({"shown": 0}, 3, "--shown 0"),
         ({"seed": -1}, 3, "--seed -1"),
     ],

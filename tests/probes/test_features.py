@@ -177,7 +177,7 @@ def test_one_patch():
 
 @pytest.mark.parametrize("level", [5, 9, -6])
 def test_no_such_level(level):
-    with pytest.raises(UserError, match=rf"--level {level}: resnet10t has 5 levels, 0 to 4 or negative"):
+    with pytest.raises(UserError, match=rf"--level {level}: no such level in resnet10t; give 0 to 4, or -1 to -5"):
         PatchFeatures(level)(Backbone("resnet10t"), noise((32, 32)))
 
 

@@ -91,7 +91,7 @@ def test_what_cannot_be_asked():
     for options, said in (({"ks": ()}, "--ks"), ({"ks": (0,)}, "--ks 0"), ({"temperature": 0}, "--temperature 0")):
         with pytest.raises(UserError, match=said):
             Knn(**options)
-    with pytest.raises(UserError, match="has neither classes of images nor masks"):
+    with pytest.raises(UserError, match="has neither image classes nor masks"):
         Knn()(model, images)
     with pytest.raises(UserError, match="all of class a"):
         Knn(labels=["a"] * 4)(model, images)

@@ -151,9 +151,9 @@ def test_what_cannot_be_asked():
     model, images = Lookup(torch.eye(8)), [torch.zeros(3, 4, 4)] * 7
     with pytest.raises(UserError, match="--seed -1"):
         LinearProbe(seed=-1)
-    with pytest.raises(UserError, match="images: 7 with a class"):
+    with pytest.raises(UserError, match="images: only 7 with a class"):
         LinearProbe(labels=list("abababa"))(model, images)
-    with pytest.raises(UserError, match="neither classes of images nor masks"):
+    with pytest.raises(UserError, match="neither image classes nor masks"):
         LinearProbe()(model, images)
 
 

@@ -150,14 +150,14 @@ def test_odd_sizes_and_a_model_left_as_it_was(name):
 def test_what_cannot_be_asked():
     images, masks = some(2, 0)
     for option in ("k", "memory", "shown"):
-        with pytest.raises(UserError, match=f"--{option} 0: must be at least 1"):
+        with pytest.raises(UserError, match=f"--{option} 0: is too small; give 1 or more"):
             PatchNeighbors(CLASSES, PALETTE, **{option: 0})
     ask = PatchNeighbors(CLASSES, PALETTE)
     with pytest.raises(UserError, match="masks: none given"):
         ask(Colors(), images)
     with pytest.raises(UserError, match="images: 1 given"):
         ask(Colors(), images[:1], masks[:1])
-    with pytest.raises(UserError, match="--level 3: colors has 1 levels"):
+    with pytest.raises(UserError, match="--level 3: no such level in colors; give 0 to 0, or -1 to -1"):
         PatchNeighbors(CLASSES, PALETTE, level=3)(Colors(), images, masks)
     with pytest.raises(UserError, match="all is void"):
         ask(Colors(), images, [torch.full_like(mask, 255) for mask in masks])

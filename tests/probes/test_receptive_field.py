@@ -307,7 +307,7 @@ class Wide(nn.Module):
 @pytest.mark.parametrize("layer", ["classifier", "other", "aside"])
 def test_a_layer_without_a_map(layer):
     assert list(ReceptiveField()(Wide(), images(1, 8, 8)).arrays) == ["stem"]
-    with pytest.raises(UserError, match=f"--layers {layer}: outputs no map"):
+    with pytest.raises(UserError, match=f"--layers {layer}: does not output a map"):
         ReceptiveField(layers=("stem", layer))(Wide(), images(1, 8, 8))
 
 

@@ -153,7 +153,7 @@ def test_a_run_that_has_only_begun(tmp_path):
 def test_what_is_no_run_is_refused(tmp_path, config):
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
-    with pytest.raises(UserError, match=r"is no run directory|config\.yaml: (is no valid YAML|is not UTF-8)"):
+    with pytest.raises(UserError, match=r"is not a run directory|config\.yaml: (is not valid YAML|is not UTF-8)"):
         report_run(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

@@ -20,7 +20,9 @@ VALUE = r"\d[\d.]*(?!\w)|[A-Z]+(?!\w)|[a-z]+[_-]\w[\w-]*|[\w.~-]*/[\w./~-]+"
 FLAG = re.compile(rf"(?<![\w-])--([a-z][a-z0-9]*(?:[.-][a-z0-9]+)*)(?: ({VALUE}))?")
 FIRST = re.compile(r"^--([a-z][a-z0-9.-]*) ((?:(?! --)[^:]){1,80}): ")
 """A message that begins with one flag and its value."""
-COMMAND = re.compile(r"twinsight (pretrain|segment) --resume ('[^']*'|[^\s;,`]+)")
+GIVEN = r" --([a-z][a-z-]*) ('[^']*'|[^\s;,`]+)"
+COMMAND = re.compile(rf"twinsight (pretrain|segment)((?:{GIVEN.replace('(', '(?:')})+)")
+"""A whole command whose options all have one value."""
 NAMED = re.compile(r"`twinsight (pretrain|segment|evaluate|look)`")
 
 
@@ -37,10 +39,15 @@ def in_python(message: str, names: Mapping[str, str], function: str = "") -> str
     def given(found: re.Match[str]) -> str:
         return named(found[1]) + (f"={literal(found[2])}" if found[2] else "")
 
+    def call(found: re.Match[str]) -> str:
+        given = ((flag.replace("-", "_"), value.strip("'")) for flag, value in re.findall(GIVEN, found[2]))
+        keywords = (f"{name}={value if value == 'NAME' else repr(value)}" for name, value in given)
+        return f"twinsight.{found[1]}({', '.join(keywords)})"
+
     def line(text: str) -> str:
         if text.lstrip().startswith("twinsight "):  # a command, to be typed in a terminal
             return text
-        text = COMMAND.sub(lambda found: f"twinsight.{found[1]}(resume={found[2].strip(chr(39))!r})", text)
+        text = COMMAND.sub(call, text)
         text = NAMED.sub(r"`twinsight.\1`", text.replace("see --help", f"see help(twinsight.{function})"))
         return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", text))
 

@@ -19,9 +19,9 @@ def check_pretrain(options: Pretrain) -> Run:
     if options.early_stopping is not None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     if options.accumulate_exact and options.accumulate == 1:
-        raise UserError("--accumulate-exact: needs --accumulate 2 or more, the steps that the loss sees at once")
+        raise UserError("--accumulate-exact: requires --accumulate 2 or more; raise that or leave it out")
     if options.batch_size < 2 and not options.find_batch_size:
-        raise UserError("--batch-size 1: the loss compares the images of a batch and needs 2 or more")
+        raise UserError("--batch-size 1: the loss compares the images of a batch; give 2 or more")
     if options.attention.asked:
         given = {
             "accumulate-exact": options.accumulate_exact,
@@ -68,7 +68,9 @@ def check_searches(options: Pretrain | Segment, processes: int) -> None:
     """Raises UserError for what only one process can do."""
     for name, asked in (("find-lr", options.find_lr), ("find-batch-size", options.find_batch_size)):
         if asked and processes > 1:
-            raise UserError(f"--{name}: one process searches; find it with --devices 1, then give it")
+            raise UserError(
+                f"--{name}: the search runs in one process; run it with --devices 1, then give the value it finds"
+            )
 
 
 def check_weights(source: Path) -> None:
@@ -88,7 +90,7 @@ def open_run(options: RunOptions, command: str, what: str) -> Run:
             check_folder("run", options.run, options, replaces=True)
         return Run.new(options.run, command, what, options.overwrite)
     if options.run is not None:
-        raise UserError("--run: cannot be combined with --resume, which names the run already; leave it out")
+        raise UserError("--run: cannot be combined with --resume, which already names the run; leave it out")
     if options.overwrite:
-        raise UserError("--overwrite: cannot be combined with --resume, which goes on with the run; leave one out")
+        raise UserError("--overwrite: cannot be combined with --resume, which continues the run; leave one out")
     return Run.reopen(options.resume, options, command)

@@ -26,7 +26,7 @@ def make_inference(options: InferenceOptions) -> Inference:
 
 def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
     if not dataset.classes:
-        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER, or choose one that has")
+        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER or choose a data set with masks")
     return dataset
 
 
@@ -94,13 +94,13 @@ def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
         for file, relative in files:
             name = relative.with_suffix("").as_posix()
             if name in found:
-                raise UserError(f"{file}: would have the same prediction as {found[name]}; predict them one by one")
+                raise UserError(f"{file}: its mask would overwrite that of {found[name]}; predict them separately")
             found[name] = file
     expected = {f"{name}{suffix}" for name in found for suffix in (".png", ".overlay.jpg")}
     for file in inside:
         if file.resolve().relative_to(predictions or "").as_posix() not in expected:
             raise UserError(
-                f"--out {but}: lies in the folder of images and holds {file.name}, which is no prediction of theirs; "
+                f"--out {but}: is inside the image folder and contains {file.name}, which is not one of their masks; "
                 "choose another --out"
             )
     if not found:

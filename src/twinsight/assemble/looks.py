@@ -41,7 +41,7 @@ def read_look(spec: str) -> Look:
         raise UserError(f"--probe {spec}: not understood; write NAME, NAME@5, NAME@500steps or NAME@5:16")
     name, names = found["name"], [name for name in PROBES if name != "curves"]
     if name not in names:
-        raise UserError(f"--probe {name}: there is no such probe; {suggest(name, names)}")
+        raise UserError(f"--probe {name}: no such probe; {suggest(name, names)}")
     kind, unit = PROBES[name], found["unit"]
     chosen: Any = unit or "epochs"
     every = 0 if kind.once else int(found["every"] or 1)

@@ -61,13 +61,15 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
     """
     untrained = spec.startswith(RANDOM)
     if not spec.removeprefix(RANDOM):
-        raise UserError(f"--weights '{spec}': names nothing; give a run directory, a weights file or a timm model")
+        raise UserError(f"--weights '{spec}': names no model; give a run directory, a weights file or a timm model")
     source = Path(spec.removeprefix(RANDOM))
     name = f"{source.name}, untrained" if untrained else source.name
     if (source / "config.yaml").is_file():
         return open_run(source, name, untrained, checkpoint, device)
     if source.exists() and untrained:
-        raise UserError(f"--weights {spec}: name a run directory or a timm model after {RANDOM}")
+        raise UserError(
+            f"--weights {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
+        )
     if file_and_entry(source)[0].exists():
         return as_backbone(name, open_file(source, backbone_options), device)
     if str(source) in official():
@@ -82,11 +84,13 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
         given = named if backbone_options is None else backbone_options
         given = given if given.name == str(source) else replace(given, name=str(source))
         if not untrained and not hasattr(given, "pretrained"):
-            raise UserError(f"--weights {spec}: {source} comes without weights; give {RANDOM}{source}")
+            raise UserError(
+                f"--weights {spec}: {source} has no pretrained weights; give {RANDOM}{source} for an untrained network"
+            )
         torch.manual_seed(0)
         return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
     hint = models_like(source.name) or "check the path or name"
-    raise UserError(f"--weights {spec}: no run directory, no file, and no model that timm knows; {hint}")
+    raise UserError(f"--weights {spec}: not a run directory, a file or a timm model; {hint}")
 
 
 def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:
@@ -106,7 +110,7 @@ def recognized(file: Path) -> Backbone:
     weights = read_weights(file)
     name = weights.backbone or likely(weights.content)
     if name is None:
-        raise UserError(f"{file}: does not tell of which network it is; give --backbone, the name of a timm model")
+        raise UserError(f"{file}: does not say which network it belongs to; give --backbone, the name of a timm model")
     return Backbone(name)
 
 
@@ -161,11 +165,13 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
 def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
     """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
     if not (run / "config.yaml").is_file():
-        raise UserError(f"{run}: no run directory of `twinsight segment` (no config.yaml){whereabouts(run)}")
+        raise UserError(
+            f"{run}: not a run directory (no config.yaml); name a run of `twinsight segment`{whereabouts(run)}"
+        )
     tree = read(run / "config.yaml")
     if "head" not in tree:
         raise UserError(
-            f"{run}: a run of `twinsight pretrain`, which has no head to predict masks with; train one with: "
+            f"{run}: is a run of `twinsight pretrain`, which has no head to predict masks with; train one with: "
             f"twinsight segment --weights {shlex.quote(str(run))} --data NAME"
         )
     options = parse(Segment, "segment", [], tree, run / "config.yaml")
@@ -173,7 +179,7 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     there = intact(file) if checkpoint == "best" else file.is_file()
     if not there:
         raise UserError(
-            f"{file}: is {'damaged' if file.exists() else 'missing'}; end the training, or write it anew, with: "
+            f"{file}: is {'damaged' if file.exists() else 'missing'}; finish the training or write it again with: "
             f"twinsight segment --resume {shlex.quote(str(run))}"
         )
     classes, _ = load_classes(run / "classes.json")

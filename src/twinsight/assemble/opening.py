@@ -19,7 +19,7 @@ def announce(command: str, *facts: str) -> None:
 def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
     """The data set by layout and place, and its classes; counts: how many images of which split, and why."""
     if isinstance(options, ShapesOptions):
-        return f"data shapes (the embedded toy scenes), {counts}"
+        return f"data shapes (the built-in toy scenes), {counts}"
     kind = f"{dataset.title} in" if dataset and dataset.title else called(options)
     classes = f", {len(dataset.classes)} classes" if dataset and dataset.classes else ""
     return f"data {kind} {getattr(options, 'root', '')}".rstrip() + f"{classes}, {counts}"

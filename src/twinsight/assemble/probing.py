@@ -38,14 +38,14 @@ def plan_looks(given: str, subjects: Mapping[str, nn.Module], seen: Dataset) -> 
     for look in looks:
         subject = target(look).subject
         if subject not in subjects:
-            raise UserError(f"--probe {look.name}: asks a {subject}, and this training has none; leave it out")
+            raise UserError(f"--probe {look.name}: needs a {subject}, which this training does not have; leave it out")
         if look.name in ("attention", "scores") and not attention_blocks(backbone):
-            raise UserError(f"--probe {look.name}: this backbone has no attention to look at; take erf instead")
+            raise UserError(f"--probe {look.name}: this backbone has no attention; use erf instead")
         there = {"masks": bool(seen.classes), "labels": isinstance(seen, ClassFolder)}
         if look.kind.wants and not any(there[wanted] for wanted in look.kind.wants):
             raise UserError(
-                f"--probe {look.name}: needs {' or '.join(look.kind.wants)}, and the images looked at have none; "
-                "leave it out, or take other --data"
+                f"--probe {look.name}: needs {' or '.join(look.kind.wants)}, which the images do not have; "
+                "leave it out or choose other --data"
             )
     return looks
 

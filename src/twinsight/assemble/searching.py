@@ -23,5 +23,5 @@ def found_lr(module: pl.LightningModule, loader: Loader, device: Device) -> floa
         finder = Tuner(trainer).lr_find(module, loader, num_training=60, update_attr=False)
     rate = finder.suggestion() if finder is not None else None
     if rate is None:
-        raise UserError("--find-lr: the loss fell nowhere over 60 steps; give --lr")
+        raise UserError("--find-lr: the loss never fell in 60 steps; give --lr instead")
     return rate

@@ -119,9 +119,11 @@ def loss_terms(options: Segment) -> Mapping[str, float]:
     """The weight of each term of --loss. Raises UserError for options that none of them uses."""
     terms = parse(options.loss)
     if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
-        raise UserError(f"--class-weights: only cross-entropy and focal use them, and --loss {options.loss} is neither")
+        raise UserError(
+            f"--class-weights: only cross-entropy and focal use them, but --loss is {options.loss}; leave them out"
+        )
     if options.label_smoothing and "cross-entropy" not in terms:
-        raise UserError(f"--label-smoothing: only cross-entropy uses it, and --loss is {options.loss}; leave it out")
+        raise UserError(f"--label-smoothing: only cross-entropy uses it, but --loss is {options.loss}; leave it out")
     return terms
 
 
@@ -131,7 +133,9 @@ def counted(train: Dataset) -> np.ndarray:
         task = progress.add_task("counting classes", total=len(train))
         pixels = class_pixels(train, lambda done: progress.update(task, completed=done))
     if not pixels.any():
-        raise UserError("--data: no training mask holds a pixel of any class, so nothing can be balanced")
+        raise UserError(
+            "--data: all training masks are void, so no class can be counted; correct the masks or the data options"
+        )
     return pixels
 
 
@@ -144,7 +148,7 @@ def make_loss(
         weights = tuple(median_frequency(cast(np.ndarray, pixels)).tolist())
         tell(f"--class-weights: {', '.join(f'{name} {weight:.2g}' for name, weight in zip(classes, weights))}")
     if weights is not None and len(weights) != len(classes):
-        raise UserError(f"--class-weights: {len(weights)} given, but the data set has {len(classes)} classes")
+        raise UserError(f"--class-weights: {len(weights)} given for {len(classes)} classes; give one per class")
     return SegmentationLoss(
         terms,
         class_weights=None if weights is None else torch.tensor(weights),

@@ -1,4 +1,4 @@
-"""twinsight demo: the whole road on the embedded data set, and a page that shows what it brought."""
+"""twinsight demo: the whole workflow on the built-in data set, and a page that shows the results."""
 
 import time
 from dataclasses import replace

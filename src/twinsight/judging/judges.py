@@ -46,18 +46,18 @@ def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]
     if options.precision is not None:
         raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
     if make_inference(options) != Inference():
-        raise UserError("--probe: sees images whole; leave out --window, --overlap, --scales and --flip")
+        raise UserError("--probe: uses whole images; leave out --window, --overlap, --scales and --flip")
     names = (options.probe or "").split(",")
     unknown = next((name for name in names if name not in {*ON_MASKS, *ON_CLASSES}), None)
     if unknown is not None:
-        raise UserError(f"--probe {unknown}: does not judge; {suggest(unknown, [*ON_MASKS, 'knn'])}")
+        raise UserError(f"--probe {unknown}: does not score a backbone; {suggest(unknown, [*ON_MASKS, 'knn'])}")
     train = options.data.open("train")
     val = options.data.settled(train).open("val")
     judges = ON_CLASSES if isinstance(val, ClassFolder) else ON_MASKS
     for name in names:
         if name not in judges:
             wants = "--data class-folder" if name in ON_CLASSES else "data with masks"
-            raise UserError(f"--probe {name}: judges on {wants}; on this data give {' or '.join(judges)}")
+            raise UserError(f"--probe {name}: requires {wants}; for this data give {' or '.join(judges)}")
     if judges is ON_MASKS:
         with_masks(val)
     if opened is None:

@@ -132,7 +132,7 @@ class Plot:
 def check_format(file: Path) -> None:
     """Raises UserError for a file name whose ending is no format of figures."""
     if file.suffix.lower() not in FORMATS:
-        raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(FORMATS)}")
+        raise UserError(f"{file}: unknown figure format; use a name ending in {', '.join(FORMATS)}")
 
 
 def beside(plots: Mapping[str, Plot]) -> Plot:

@@ -61,7 +61,7 @@ def embedded(file: Path, lossy: bool) -> Embedded:
     """A figure at 1.25 times the size at which it would be printed, so that its small print can be read."""
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
-        raise UserError(f"{file}: unknown kind of figure; let the name end in {', '.join(KINDS)}")
+        raise UserError(f"{file}: unknown figure format; use a name ending in {', '.join(KINDS)}")
     if kind == KINDS[".svg"]:
         text = file.read_text(encoding="utf-8")
         return Embedded(uri(kind, text.encode()), uri(kind, dark_svg(text).encode()))

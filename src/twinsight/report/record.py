@@ -39,7 +39,7 @@ class Record:
         options = read_yaml(config) if config.is_file() else None
         if not isinstance(options, dict) or not isinstance(options.get("command"), str):
             raise UserError(
-                f"{folder}: is no run directory; name one that `twinsight pretrain` or `twinsight segment` has made"
+                f"{folder}: is not a run directory; name one made by `twinsight pretrain` or `twinsight segment`"
             )
         facts = folder / "environment.txt"
         lines = read_text(facts).splitlines() if facts.is_file() else []
@@ -75,7 +75,7 @@ def read_classes(file: Path) -> dict[str, dict[str, str]]:
             for cell in row.values():
                 in_percent(cell)
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: is no table of numbers for each class; remove it") from error
+        raise UserError(f"{file}: is not a table of numbers per class; delete it to report without it") from error
     return rows
 
 

@@ -31,11 +31,15 @@ class Inference:
 
     def __post_init__(self):
         if self.window is not None and self.window < 1:
-            raise UserError(f"--window {self.window}: must be at least 1 pixel")
+            raise UserError(
+                f"--window {self.window}: is too small; give at least 1 pixel, or leave it out for whole images"
+            )
         if not 0 <= self.overlap <= 0.9:
-            raise UserError(f"--overlap {self.overlap}: must lie between 0 and 0.9")
+            raise UserError(f"--overlap {self.overlap}: is out of range; give 0 to 0.9")
         if not self.scales or min(self.scales) <= 0:
-            raise UserError("--scales: needs one size or more, each above 0; 1 is the image's own")
+            raise UserError(
+                "--scales: sizes must be above 0, and there must be at least one; give 1 for the image's own size"
+            )
 
     @torch.inference_mode()
     def __call__(self, model: Segmenter, images: Tensor) -> Tensor:

@@ -109,8 +109,8 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise UserError(
-                f"--label-smoothing {label_smoothing:g}: must be at least 0 and below 1, where every class is as "
-                "right as any other; 0.1 is usual"
+                f"--label-smoothing {label_smoothing:g}: must be at least 0 and below 1, where all classes are "
+                "equally right; 0.1 is usual"
             )
         if class_weights is not None and not class_weights.any():
             raise UserError("--class-weights: are all 0, so no pixel counts; give at least one class a weight above 0")
@@ -141,15 +141,17 @@ def parse(spec: str) -> dict[str, float]:
         if name not in LOSSES:
             close = difflib.get_close_matches(name, LOSSES, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(LOSSES)}"
-            raise UserError(f"--loss {spec!r}: {name!r} is no loss; {hint}")
+            raise UserError(f"--loss {spec!r}: {name!r} is not a loss; {hint}")
         if name in terms:
-            raise UserError(f"--loss {spec!r}: {name!r} stands there twice; give it once, with the sum of its weights")
+            raise UserError(f"--loss {spec!r}: {name!r} is given twice; give it once, with the sum of its weights")
         try:
             weight = float(factor) if factor.strip() else 1.0
         except ValueError:
             weight = math.nan
         if not 0 < weight < math.inf:
-            raise UserError(f"--loss {spec!r}: {factor.strip()!r} is no positive number; write it as 0.5*{name}")
+            raise UserError(
+                f"--loss {spec!r}: {factor.strip()!r} is not a positive number; write 0.5*{name}, for example"
+            )
         terms[name] = weight
     return terms
 

@@ -112,7 +112,9 @@ class ConfusionMatrix:
         counts = pairs.flatten().bincount(minlength=(VOID + 1) * num_classes).view(VOID + 1, num_classes)
         if counts[num_classes:VOID].any():
             label = num_classes + int(counts[num_classes:VOID].sum(1).nonzero()[0])
-            raise UserError(f"a mask holds class id {label}, but there are {num_classes} classes; correct either")
+            raise UserError(
+                f"a mask contains class id {label}, but there are {num_classes} classes; correct the mask or classes"
+            )
         self.matrix = self.matrix.to(counts.device) + counts[:num_classes]
 
     def reduce(self) -> Tensor:

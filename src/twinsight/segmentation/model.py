@@ -49,7 +49,7 @@ class SegmentationModel(nn.Module):
             self(torch.zeros(1, 3, *size, device=self.backbone.mean.device))
         except UserError as error:
             reason = str(error).partition("; ")[0].replace("--blocks", "--head.blocks")
-            raise UserError(f"{reason}; choose others, or a head without attention: --head setr-pup") from error
+            raise UserError(f"{reason}; choose others or a head without attention: --head setr-pup") from error
         finally:
             self.backbone.train(modes[0])
             self.head.train(modes[1])
@@ -93,5 +93,5 @@ def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
         if not 0 < len(classes) <= len(palette):
             raise ValueError
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{file}: holds no classes with a color for each; restore the file") from error
+        raise UserError(f"{file}: does not list classes with a color for each; restore the file") from error
     return classes, palette

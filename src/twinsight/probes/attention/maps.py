@@ -71,7 +71,7 @@ class Attention:
         rollout: bool = False,
     ):
         if not 0 < mass <= 1:
-            raise UserError(f"--mass {mass:g}: must lie between 0 and 1, 0 excluded")
+            raise UserError(f"--mass {mass:g}: is out of range; give a fraction above 0, up to 1")
         self.blocks = tuple(blocks)
         self.query: Query = query
         self.at, self.mass, self.rollout = at, mass, rollout

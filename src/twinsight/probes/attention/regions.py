@@ -22,7 +22,9 @@ def class_pixels(mask: Tensor, classes: int, grid: tuple[int, int], extent: tupl
     counts = index.flatten().bincount(minlength=(VOID + 1) * h * w).view(VOID + 1, h, w)
     if counts[classes:VOID].any():
         label = classes + int(counts[classes:VOID].flatten(1).any(1).nonzero()[0])
-        raise UserError(f"masks: one holds class id {label}, but there are {classes} classes; correct either")
+        raise UserError(
+            f"masks: one contains class id {label}, but there are {classes} classes; correct the mask or the classes"
+        )
     return counts[:classes].double()
 
 

@@ -83,11 +83,11 @@ class AttentionScores:
         protocol: Protocol = "foreground",
     ):
         if protocol not in ("foreground", "public"):
-            raise UserError(f"--protocol {protocol}: unknown; give foreground or public")
+            raise UserError(f"--protocol {protocol}: no such protocol; give foreground or public")
         if not 0 < mass <= 1:
-            raise UserError(f"--mass {mass:g}: must lie between 0 and 1, 0 excluded")
+            raise UserError(f"--mass {mass:g}: is out of range; give a fraction above 0, up to 1")
         if seed < 0:
-            raise UserError(f"--seed {seed}: must be at least 0")
+            raise UserError(f"--seed {seed}: is negative; give 0 or more")
         self.classes, self.blocks = tuple(classes), tuple(blocks)
         self.query: Query = query
         self.mass, self.seed, self.untrained = mass, seed, untrained
@@ -95,7 +95,7 @@ class AttentionScores:
 
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         if masks is None or not self.classes:
-            raise UserError("masks: none given, and attention is measured against them; take a data set that has some")
+            raise UserError("masks: none given to measure attention against; choose a data set with masks")
         check(images, masks)
         blocks, rows, pixels = measured = self.measure(model, images, masks)
         background = self.background()
@@ -184,8 +184,8 @@ def whole_patches(image: Tensor, size: int) -> Tensor:
     height, width = (side // size * size for side in image.shape[-2:])
     if not height * width:
         raise UserError(
-            f"an image of {image.shape[-1]} x {image.shape[-2]} pixels: smaller than a patch, and --protocol public "
-            "crops to whole ones; give --protocol foreground or larger images"
+            f"an image of {image.shape[-1]} x {image.shape[-2]} pixels: smaller than a patch, but --protocol public "
+            "crops to whole patches; give --protocol foreground or larger images"
         )
     return image[..., :height, :width]
 

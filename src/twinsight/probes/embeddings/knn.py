@@ -44,9 +44,11 @@ class Knn:
         temperature: float = 0.07,
     ):
         if not ks or min(ks) < 1:
-            raise UserError(f"--ks {' '.join(map(str, ks))}: needs one number or more, each at least 1")
+            raise UserError(
+                f"--ks {' '.join(map(str, ks))}: is not a list of counts; give one number or more, each at least 1"
+            )
         if temperature <= 0:
-            raise UserError(f"--temperature {temperature:g}: must be above 0")
+            raise UserError(f"--temperature {temperature:g}: is too low; give a number above 0")
         self.classes, self.labels, self.ks, self.temperature = classes, labels, tuple(ks), temperature
 
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
@@ -75,13 +77,13 @@ def labeled(
     names = class_names(count, masks, classes, labels)
     if names is None:
         raise UserError(
-            "--data: has neither classes of images nor masks; take --data class-folder, or a data set with masks"
+            "--data: has neither image classes nor masks; choose --data class-folder or a data set with masks"
         )
     chosen = [i for i in range(count) if labels is not None or masks is None or (masks[i] != VOID).any()]
     known = sorted({names[i] for i in chosen})
     if len(known) < 2:
         seen = f"all of class {known[0]}" if known else "all void"
-        raise UserError(f"--data: its {len(chosen)} images looked at are {seen}; take more images or other data")
+        raise UserError(f"--data: the {len(chosen)} images used are {seen}; use more images or other data")
     return chosen, torch.tensor([known.index(names[i]) for i in chosen]), known
 
 

@@ -38,15 +38,13 @@ class LinearProbe:
 
     def __init__(self, classes: Sequence[str] = (), labels: Sequence[str] | None = None, seed: int = 0):
         if seed < 0:
-            raise UserError(f"--seed {seed}: must be at least 0")
+            raise UserError(f"--seed {seed}: is negative; give 0 or more")
         self.classes, self.labels, self.seed = classes, labels, seed
 
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         chosen, labels, names = labeled(len(images), masks, self.classes, self.labels)
         if len(chosen) < 8:
-            raise UserError(
-                f"images: {len(chosen)} with a class; a layer fitted to one half names the other, so give at least 8"
-            )
+            raise UserError(f"images: only {len(chosen)} with a class; give at least 8, half to fit and half to test")
         vectors = embed(model, [images[i] for i in chosen])
         logits = torch.zeros(len(chosen), len(names))
         for learned, asked in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):

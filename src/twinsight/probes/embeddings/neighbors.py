@@ -42,9 +42,9 @@ class Neighbors:
 
     def __init__(self, queries: int = 4, k: int = 6, classes: Sequence[str] = (), labels: Sequence[str] | None = None):
         if not 1 <= queries <= DRAWN:
-            raise UserError(f"--queries {queries}: must lie between 1 and {DRAWN}, the rows of a figure")
+            raise UserError(f"--queries {queries}: is out of range; give 1 to {DRAWN}, the rows of a figure")
         if not 1 <= k <= 12:
-            raise UserError(f"--k {k}: must lie between 1 and 12")
+            raise UserError(f"--k {k}: is out of range; give 1 to 12")
         self.queries = queries
         self.k = k
         self.classes = classes
@@ -54,7 +54,7 @@ class Neighbors:
         needed = max(self.queries, self.k + 1)
         if len(images) < needed:
             raise UserError(
-                f"--queries {self.queries}, --k {self.k}: need {needed} images, and there are {len(images)}; "
+                f"--queries {self.queries}, --k {self.k}: need {needed} images, but there are {len(images)}; "
                 "give more images or smaller numbers"
             )
         labels = class_names(len(images), masks, self.classes, self.labels)
@@ -105,7 +105,7 @@ def class_names(
     """
     if labels is not None:
         if len(labels) != count:
-            raise UserError(f"--labels: {len(labels)} names for {count} images; give one for each")
+            raise UserError(f"--labels: {len(labels)} names for {count} images; give one per image")
         return list(labels)
     if masks is None or not classes:
         return None

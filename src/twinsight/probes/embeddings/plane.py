@@ -67,11 +67,11 @@ class Embedding:
         perplexity: float = 30.0,
     ):
         if projection not in LEAST:
-            raise UserError(f"--projection {projection}: must be pca or tsne")
+            raise UserError(f"--projection {projection}: no such projection; give pca or tsne")
         if thumbnails < 0:
-            raise UserError(f"--thumbnails {thumbnails}: must not be negative")
+            raise UserError(f"--thumbnails {thumbnails}: is negative; give 0 or more")
         if perplexity < 1:
-            raise UserError(f"--perplexity {perplexity}: must be at least 1")
+            raise UserError(f"--perplexity {perplexity}: is too low; give 1 or more")
         self.projection: Projection = projection
         self.classes = classes
         self.palette = palette
@@ -83,7 +83,8 @@ class Embedding:
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         if len(images) < LEAST[self.projection]:
             raise UserError(
-                f"--projection {self.projection}: needs {LEAST[self.projection]} images, and there are {len(images)}"
+                f"--projection {self.projection}: needs {LEAST[self.projection]} images, but there are "
+                f"{len(images)}; give more"
             )
         labels = class_names(len(images), masks, self.classes, self.labels)
         embeddings = embed(model, images)

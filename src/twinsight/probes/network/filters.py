@@ -44,7 +44,7 @@ class Filters:
 
     def __init__(self, count: int = 64):
         if count < 1:
-            raise UserError(f"--count {count}: must be at least 1")
+            raise UserError(f"--count {count}: is too few; give 1 or more")
         self.count = count
 
     def __call__(

@@ -56,9 +56,9 @@ class ReceptiveField:
 
     def __init__(self, layers: Sequence[str] = (), count: int = 8, threshold: float = 0.0455):
         if count < 1:
-            raise UserError(f"--count {count}: must be at least 1")
+            raise UserError(f"--count {count}: is too few; give 1 or more")
         if not 0 < threshold < 1:
-            raise UserError(f"--threshold {threshold}: must lie between 0 and 1")
+            raise UserError(f"--threshold {threshold}: is out of range; give a fraction above 0 and below 1")
         self.layers, self.count, self.threshold = tuple(layers), count, threshold
 
     def __call__(self, model: nn.Module, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
@@ -97,9 +97,11 @@ class ReceptiveField:
             model(pixels.requires_grad_())
         for name, given in zip(asked, self.layers):
             if name not in found:
-                raise UserError(f"--layers {given}: outputs no map of the image; choose another layer, such as a block")
+                raise UserError(
+                    f"--layers {given}: does not output a map of the image; choose another layer, such as a block"
+                )
         if not found:
-            raise UserError(f"--layers: {type(model).__name__} has no layer that outputs a map; name others")
+            raise UserError(f"--layers: {type(model).__name__} has no layer that outputs a map; name layers that do")
         spread = np.linspace(len(found) - 1, 0, self.count).round()[::-1]
         for name in asked or dict.fromkeys(list(found)[int(i)] for i in spread):
             (gradient,) = torch.autograd.grad(found[name], pixels, retain_graph=True)

@@ -44,7 +44,7 @@ class PatchFeatures:
 
     def __init__(self, level: int = -1, shown: int = 12):
         if shown < 1:
-            raise UserError(f"--shown {shown}: must be at least 1")
+            raise UserError(f"--shown {shown}: is too few; give 1 or more")
         self.level = level
         self.shown = shown
 
@@ -52,7 +52,7 @@ class PatchFeatures:
         levels = len(model.dims)
         if not -levels <= self.level < levels:
             raise UserError(
-                f"--level {self.level}: {model.name} has {levels} levels, 0 to {levels - 1} or negative ones"
+                f"--level {self.level}: no such level in {model.name}; give 0 to {levels - 1}, or -1 to -{levels}"
             )
         maps: list[Tensor] = []
         extents: list[tuple[int, int]] = []

@@ -19,7 +19,9 @@ def patches(backbone: Backbone, images: Iterable[Tensor], level: int) -> Iterato
     """The patch features of each image, (D, h, w), without those that lie in padding."""
     levels = len(backbone.dims)
     if not -levels <= level < levels:
-        raise UserError(f"--level {level}: {backbone.name} has {levels} levels, 0 to {levels - 1} or negative ones")
+        raise UserError(
+            f"--level {level}: no such level in {backbone.name}; give 0 to {levels - 1}, or -1 to -{levels}"
+        )
     for batch in batches(images, next(backbone.parameters()).device):
         with torch.inference_mode():
             features = backbone.features(batch, [level])
@@ -78,7 +80,7 @@ def labeled_patches(
                 kept = [least(kept, size)]
                 held, greatest = size, kept[0][2].max().item()
     if not held:
-        raise UserError("masks: no patch of the memory is labeled, all is void; take other images")
+        raise UserError("masks: all patches to compare with are void; choose other images")
     features, counts, _, numbers = least(kept, size)
     return LabeledPatches(features, counts, numbers)
 

@@ -65,13 +65,13 @@ class PatchNeighbors:
     ):
         for name, value, least in (("k", k, 1), ("memory", memory, 1), ("shown", shown, 1), ("seed", seed, 0)):
             if value < least:
-                raise UserError(f"--{name} {value}: must be at least {least}")
+                raise UserError(f"--{name} {value}: is too small; give {least} or more")
         self.classes, self.palette = tuple(classes), palette
         self.k, self.level, self.memory, self.shown, self.seed = k, level, memory, shown, seed
 
     def __call__(self, model: Backbone, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         if masks is None or self.palette is None or not self.classes:
-            raise UserError("masks: none given, and patches take their labels from them; take a data set that has some")
+            raise UserError("masks: none given to label the patches; choose a data set with masks")
         check(images, masks)
         if len(images) < 2:
             raise UserError("images: 1 given; the first half labels the second, so give at least 2")

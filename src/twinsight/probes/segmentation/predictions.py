@@ -62,7 +62,7 @@ class Predictions:
                 probabilities = self.predict(model, batch)
                 if probabilities.shape[1] != len(self.classes):
                     given = f"predicts {probabilities.shape[1]} classes, but {len(self.classes)} are named"
-                    raise UserError(f"model: {given}; take the data set that it was trained on")
+                    raise UserError(f"model: {given}; use the data set that it was trained on")
                 for confidence, prediction in zip(*(part.cpu() for part in probabilities.float().max(1))):
                     image, truth = images[len(scenes)], truths[len(scenes)]
                     shown = {"prediction": prediction.numpy().astype(np.uint8)}
@@ -92,13 +92,15 @@ def softmax(model: Any, images: Tensor) -> Tensor:
 
 def check(images: Sequence[Tensor], truths: Sequence[Tensor | None]) -> None:
     if not len(images):
-        raise UserError("images: none given; predictions need at least 1")
+        raise UserError("images: none given; give at least 1")
     if len(truths) != len(images):
         raise UserError(f"masks: {len(truths)} for {len(images)} images; give one per image, or None")
     for i, (image, truth) in enumerate(zip(images, truths)):
         if truth is not None and truth.shape != image.shape[1:]:
             sizes = " but ".join(f"{size[1]} x {size[0]}" for size in (truth.shape, image.shape[1:]))
-            raise UserError(f"masks: number {i} has {sizes.replace('but', 'pixels, but its image')}; make them alike")
+            raise UserError(
+                f"masks: number {i} has {sizes.replace('but', 'pixels, but its image')}; make them the same size"
+            )
 
 
 def grid(scenes: Sequence[Scene], confidences: Sequence[np.ndarray], palette: np.ndarray) -> Plot:
@@ -156,7 +158,7 @@ def compare(findings: Mapping[str, Finding], palette: np.ndarray) -> Plot:
     everything = [finding.scenes for finding in findings.values()]
     alike = [[scene.image.tobytes() for scene in scenes] for scenes in everything]
     if not everything or any(images != alike[0] for images in alike):
-        raise UserError("findings: are of different images; ask every model about the same")
+        raise UserError("findings: are of different images; run every model on the same ones")
     labeled = any("truth" in scene.masks for scene in everything[0])
     rows: list[list[Cell | None]] = []
     chosen = pick(len(everything[0]))

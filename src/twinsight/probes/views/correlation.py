@@ -49,9 +49,9 @@ class Correlation:
 
     def __init__(self, shown: int = 256, seed: int = 0, transform: MultiView | None = None):
         if shown < 1:
-            raise UserError(f"--shown {shown}: must be at least 1")
+            raise UserError(f"--shown {shown}: is too few; give 1 or more")
         if seed < 0:
-            raise UserError(f"--seed {seed}: must be at least 0")
+            raise UserError(f"--seed {seed}: is negative; give 0 or more")
         self.shown, self.seed, self.transform = shown, seed, transform
 
     @torch.inference_mode()
@@ -60,7 +60,7 @@ class Correlation:
         with inspecting(model) as device:
             z1, z2 = (projections(model, view, device) for view in views)
         if not (z1.isfinite().all() and z2.isfinite().all()):
-            raise UserError("model: its embeddings are not finite, training has diverged; take an earlier checkpoint")
+            raise UserError("model: its embeddings are not finite, so training has diverged; use an earlier checkpoint")
         c, dead = cross_correlation(z1, z2)
         matrix = c[: self.shown, : self.shown].numpy().copy()
         dim = len(c)

@@ -57,14 +57,14 @@ class AugmentedViews:
 
     def __init__(self, transform: MultiView | None = None, draws: int = 1, seed: int = 0):
         if draws < 1:
-            raise UserError(f"--draws {draws}: must be at least 1")
+            raise UserError(f"--draws {draws}: is too few; give 1 or more")
         if seed < 0:
-            raise UserError(f"--seed {seed}: must be at least 0")
+            raise UserError(f"--seed {seed}: is negative; give 0 or more")
         self.transform, self.draws, self.seed = transform, draws, seed
 
     def __call__(self, model: Any, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         if not len(images):
-            raise UserError("images: none given; views need at least 1")
+            raise UserError("images: none given; give at least 1")
         pipelines = views_of(model, self.transform, images).views
         rows: list[tuple[np.ndarray, list[DrawnView]]] = []
         ious: list[float] = []
@@ -99,10 +99,10 @@ def view_pairs(model: Any, transform: MultiView | None, images: Sequence[Tensor]
     Raises UserError for fewer than 2 images or views.
     """
     if len(images) < 2:
-        raise UserError(f"images: {len(images)} given; features can be compared over at least 2")
+        raise UserError(f"images: {len(images)} given, too few to compare features; give at least 2")
     transform = views_of(model, transform, images)
     if len(transform.views) < 2:
-        raise UserError("views: the transform makes 1; two are to be compared")
+        raise UserError("views: the transform makes only one; use a transform that makes at least two")
     drawn = [transform(pixels(image), np.random.default_rng([seed, i]))[:2] for i, image in enumerate(images)]
     return [[torch.from_numpy(view).permute(2, 0, 1) for view in same] for same in zip(*drawn)]
 

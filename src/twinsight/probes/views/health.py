@@ -43,7 +43,7 @@ class Health:
         self, seed: int = 0, transform: MultiView | None = None, history: Callable[[], Sequence[Row]] | None = None
     ):
         if seed < 0:
-            raise UserError(f"--seed {seed}: must be at least 0")
+            raise UserError(f"--seed {seed}: is negative; give 0 or more")
         self.seed, self.transform, self.history = seed, transform, history or list
 
     @torch.inference_mode()

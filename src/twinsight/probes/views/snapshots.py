@@ -85,7 +85,7 @@ def animate(matrices: Mapping[int, np.ndarray], file: Path, rows: Rows = (), sec
     there, without rows the matrix is alone. Written to a temporary name, then renamed.
     """
     if seconds_per_frame < 0.02:
-        raise UserError(f"--seconds-per-frame {seconds_per_frame}: must be at least 0.02, the least that browsers show")
+        raise UserError(f"--seconds-per-frame {seconds_per_frame}: is too short for browsers; give 0.02 or more")
     steps = evenly(matrices, FRAMES)
     panels = panels_of(rows) if rows else []
     updates: list[Callable[[int], object]] = []
@@ -180,14 +180,14 @@ def moving_panel(axis: Axes, panel: str, rows: Rows) -> Callable[[int], None]:
 def panels_of(rows: Rows) -> list[str]:
     """The panels for which the rows have numbers."""
     if not track(rows, PANELS["correlation"][0].name)[0]:
-        raise UserError(f"metrics: no row has {PREFIX}mean_diagonal; train with the probe correlation")
+        raise UserError(f"metrics: no row has {PREFIX}mean_diagonal; train with --probe correlation")
     return [panel for panel, curves in PANELS.items() if any(track(rows, curve.name)[0] for curve in curves)]
 
 
 def evenly(matrices: Mapping[int, np.ndarray], most: int) -> list[int]:
     """At most so many of the steps in their order, the first and the last among them."""
     if not matrices:
-        raise UserError("snapshots: there is no matrix; train with the probe correlation")
+        raise UserError("snapshots: there is no matrix; train with --probe correlation")
     steps = sorted(matrices)
     return [steps[i] for i in np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)]
 
