@@ -7,6 +7,7 @@ from PIL import Image
 from twinsight.assemble.explain import explain, in_lines
 from twinsight.cli import main
 from twinsight.errors import UserError
+from twinsight.plain import read_yaml
 
 
 def save(file, pixels):
@@ -63,3 +64,36 @@ def test_folders_of_classes_are_named_as_another_reading(tmp_path):
     answer = explain(tmp_path)
     assert (answer["data"], answer["title"]) == ("folder", "images")
     assert [other["data"] for other in answer["others"]] == ["class-folder"]
+
+
+def test_a_run_keeps_the_answer_whatever_is_added_later(tmp_path, capfd):
+    root, run = tmp_path / "street", tmp_path / "run"
+    for index in range(20):
+        labels = (np.arange(32 * 32).reshape(32, 32) > 300 + 20 * index).astype(np.uint8)
+        save(root / f"images/{index}.jpg", np.full((32, 32, 3), 9 * index, np.uint8))
+        save(root / f"masks/{index}.png", 255 * labels)
+    tiny = [
+        "--head",
+        "linear",
+        "--augment.size",
+        "32",
+        "--batch-size",
+        "4",
+        "--workers",
+        "0",
+        "--probe",
+        "none",
+        "--accelerator",
+        "cpu",
+    ]
+    begin = ["segment", str(root), "--backbone", "resnet10t", "--epochs", "1", "--run", str(run), *tiny]
+    for argv in (begin, ["segment", "--resume", str(run), "--epochs", "2"]):
+        with pytest.raises(SystemExit) as exit:
+            main(argv)
+        said = capfd.readouterr().err
+        assert exit.value.code == 0, said
+        assert f"data images and masks in {root}, 2 classes, 20 images: " in said
+        data = read_yaml(run / "config.yaml")["data"]
+        assert (data["name"], data["root"], data["values"]) == ("folder", str(root), [0, 255])
+        (root / "labelmap.txt").write_text("background:0,0,0::\nroad:255,255,255::\n")
+    assert explain(root)["data"] == "color-masks"

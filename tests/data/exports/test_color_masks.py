@@ -1,4 +1,4 @@
-"""Color masks with a table of colors, pixel for pixel; what the tools themselves write is in test_tools_masks.py."""
+"""Color masks with a table of colors, pixel for pixel; datumaro 1.13.12 writes VOC and CamVid itself."""
 
 import json
 
@@ -60,6 +60,40 @@ def test_every_table(tmp_path, table):
     for index, (_, mask, name) in enumerate(data):
         assert name == "abc"[index]
         np.testing.assert_array_equal(mask, scene(index))
+
+
+@pytest.fixture(scope="module")
+def datumaro(tool, tmp_path_factory):
+    root = tmp_path_factory.mktemp("datumaro")
+    tool("write_color_masks.py", root)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("form", "note"),
+    [
+        ("voc", "labelmap.txt names no colors"),  # as its map of a source without colors
+        ("voc-colors", ""),
+        ("voc-indices", ""),  # apply_colormap=False
+        ("voc-meta", ""),  # dataset_meta.json in place of labelmap.txt
+        ("voc-void", ""),  # a class called ignored, in the color of VOC's outline
+        ("camvid", "label_colors.txt names no colors"),
+        ("camvid-colors", ""),
+        ("camvid-bare", "label_colors.txt names no colors"),  # a source without background, which is in no line then
+        ("camvid-void", ""),
+    ],
+)
+def test_what_datumaro_writes(datumaro, form, note):
+    assert detect(datumaro / form) == "color-masks"
+    data = ColorMasks(datumaro / form, "all")
+    assert data.classes == ("background", "road", "car", "tree")
+    assert data.split_note.startswith("4 train, 2 val")
+    assert note in data.split_note
+    for _, mask, name in data:
+        truth = np.load(datumaro / "truth" / f"{name.split('/')[-1]}.npy")
+        if form.endswith("void"):
+            truth[0] = 255
+        np.testing.assert_array_equal(mask, truth, err_msg=name)
 
 
 @pytest.mark.parametrize(
