@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from twinsight.data.folder import Folder
+from twinsight.data.samples import voc_palette
 from twinsight.errors import UserError
 from twinsight.options.data import FolderOptions
 
@@ -115,6 +116,17 @@ def test_colors_without_a_table(tmp_path):
     lines = r"write .*/classes\.csv, with the lines name,r,g,b, NAME,0,0,0, NAME,128,64,1, and a class in place"
     with pytest.raises(UserError, match=rf"masks/0\.png: shows classes in colors, and nothing says .*{lines}"):
         Folder(tmp_path)
+
+
+def test_vocs_colors_without_a_table(tmp_path):
+    pairs(tmp_path, "images/{}.jpg", "masks/{}.png", lambda labels: voc_palette(3)[2 * labels])
+    (tmp_path / "classes.txt").write_text("background\nroad\ncar\n")
+    data = Folder(tmp_path, "all")
+    assert data.split_note.endswith("; masks in VOC's colors")
+    np.testing.assert_array_equal(data[1].mask, 2 * scene(1))
+    pairs(tmp_path, "images/{}.jpg", "masks/{}.png", lambda labels: np.dstack([labels * 200, labels * 64, labels]))
+    with pytest.raises(UserError, match=r"color 200,64,1, which VOC's palette gives to no class; add the class"):
+        Folder(tmp_path, "all")[0]
 
 
 def test_numbers_of_objects_are_no_classes(tmp_path):

@@ -102,7 +102,7 @@ class Colors:
         more = f", and of {len(colors) - 1} more" if len(colors) > 1 else ""
         return UserError(
             f"{path}: holds {pixels:,} pixels of the color {color}{more}, which {self.source} gives to no class; add "
-            f"the class there ({self.line.format(color=color)}), or correct the mask"
+            f"the class ({self.line.format(color=color)}), or correct the mask"
         )
 
 

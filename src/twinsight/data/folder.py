@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from twinsight.data.colors import Colors
 from twinsight.data.label_images import masks_beside
+from twinsight.data.masks import is_colored
 from twinsight.data.pairing import ARRAYS, Paired, pair_up
 from twinsight.data.palettes import class_colors
-from twinsight.data.samples import VOID, Dataset, Entry
+from twinsight.data.samples import VOID, Dataset, Entry, voc_palette
 from twinsight.data.search import find_images, no_images
 from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
 from twinsight.data.unnamed import BINARY, binary_values
@@ -16,6 +18,8 @@ from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
 from twinsight.errors import UserError
 from twinsight.plain import read_lines
+
+VOC_LINE = "in classes.csv, with the lines name,r,g,b and NAME,{color} for every class"
 
 
 class Folder(Dataset):
@@ -36,6 +40,7 @@ class Folder(Dataset):
     classes: the names of the classes, or a file with one per line; by default classes.txt in root or in masks. Masks
     of 0 and 255, or of 0 and 1, need none: they hold background and foreground.
     val_fraction: 0 to 1. group: what keeps images on one side of that split (see `splits.group_of`).
+    Masks in color are in VOC's, class 0 in black; other colors need a table (`exports.color_masks`).
     values, void: what masks hold in place of 0, 1, 2, ... and 255 (see `Values`).
 
     Raises UserError if a folder is missing or empty, an image lacks its mask or a mask its image, the split
@@ -64,6 +69,7 @@ class Folder(Dataset):
         if masks is not None and root.resolve() == masks.resolve():
             raise UserError(f"--data.masks {masks}: is the folder of images too; give masks a folder of their own")
         self.values: Values | None = None
+        self.colors: Colors | None = None
         if masks is None and is_layout(root):
             pairs = entries = read_layout(root, "trainval" if split == "all" else split)
             self.relatives = find_images(root / "JPEGImages")
@@ -98,10 +104,15 @@ class Folder(Dataset):
         if values is not None or void is not None:
             self.values = Values(len(names), values, void)
             self.coding = (str(self.values),)
+        elif entries[0].mask is not None and is_colored(entries[0].mask):
+            self.colors = Colors(names, voc_palette(len(names)), (), Path("VOC's palette"), VOC_LINE)
+            self.split_note += "; masks in VOC's colors"
         stored = tuple(range(len(names))) if self.values is None else self.values.values
         super().__init__(entries, names, class_colors(entries[0].mask, stored))
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
+        if self.colors is not None and entry.mask is not None:
+            return self.colors.decode(entry.mask, self.reading)
         stored = super().decode_mask(entry)
         return stored if self.values is None or entry.mask is None else self.values(stored, entry.mask)
 

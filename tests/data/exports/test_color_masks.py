@@ -169,7 +169,7 @@ def test_a_color_of_no_class_is_named_with_its_pixels(tmp_path):
         ColorMasks(root, "all")[0]
     assert str(error.value) == (
         f"{root / 'SegmentationClass/a.png'}: holds 15 pixels of the color 70,130,180, which {root / 'labelmap.txt'} "
-        "gives to no class; add the class there (NAME:70,130,180::), or correct the mask"
+        "gives to no class; add the class (NAME:70,130,180::), or correct the mask"
     )
 
 
