@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from PIL import Image
 
@@ -47,6 +49,25 @@ def test_check_names_each_broken_file(tmp_path, capfd):
     out = capfd.readouterr().out.replace("\n", "")
     assert images[0].name in out
     assert images[1].name in out
+
+
+def test_check_writes_a_page_and_json(tmp_path, capfd):
+    write(tmp_path / "shapes", SHAPES.open("train"), SHAPES.open("val"))
+    image = min((tmp_path / "shapes/JPEGImages").glob("train*"))
+    Image.new("RGB", (32, 32), "red").save(image)
+    files = [tmp_path / "check.html", tmp_path / "check.json"]
+    command = f"data check --data {tmp_path}/shapes --html {files[0]} --json {files[1]}"
+    assert call(command) == 0
+    found = json.loads(files[1].read_text())
+    (one,) = [each for each in found["splits"]["train"]["findings"] if each["kind"] == "one color"]
+    assert found["verdict"] == "usable"
+    assert [each["image"] for each in one["files"]] == [str(image)]
+    assert found["splits"]["train"]["classes"][0]["largest_region"]["pixels"] > 0
+    page = files[0].read_text()
+    assert "One color: 1 in train" in page
+    assert 'src="data:image/jpeg' in page
+    assert call(command) == 2
+    assert "check.html: exists" in capfd.readouterr().err
 
 
 def test_show_without_masks(tmp_path):

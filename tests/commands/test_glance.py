@@ -225,14 +225,29 @@ def test_label_images_among_photographs(tmp_path, capfd):
     photos.mkdir()
     for i in range(8):
         photograph().save(photos / f"{i}.png")
-        Image.fromarray(values(0, 1)).save(photos / f"{i}-L.png")
+        Image.fromarray(values(0, 1)).save(photos / f"{i}-drawing.png")
     options = "--backbone test_resnet --method.views.size 32 --method.projector 8 8 --batch-size 4 --workers 0"
     asked = ("pretrain", "--data", "folder", "--data.root", photos, *options.split(), "--dry-run")
     assert run(*asked) == 0
     error = capfd.readouterr().err
-    assert "0-L.png: has so few colors that it looks like a mask, as 8 of the 16 looked at do" in error
+    assert "0-drawing.png: has so few colors that it looks like a mask, as 8 of 16 images of train" in error
     (photos / "masks").mkdir()
     for i in range(8):
-        (photos / f"{i}-L.png").rename(photos / f"masks/{i}.png")
+        (photos / f"{i}-drawing.png").rename(photos / f"masks/drawing{i}.png")
     assert run(*asked) == 0
-    assert "masks/0.png: lies in a folder of masks by its name, as 8 of 16 images do" in capfd.readouterr().err
+    assert "masks/drawing0.png: lies in a folder of masks by its name, as 8 of 16 images do" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:100]), "or give --data.tolerate a number"),
+        (lambda file: Image.new("RGB", (40, 40)).save(file), "is of one color, as 6 of 6 images of train"),
+    ],
+)
+def test_images_that_mean_nothing_are_refused(tmp_path, capfd, spoil, sentence):
+    write(tmp_path / "data", [values(0, 1)])
+    for file in (tmp_path / "data/images/train").iterdir():
+        spoil(file)
+    assert segment(tmp_path / "data") == 2
+    assert sentence in capfd.readouterr().err

@@ -26,26 +26,24 @@ def write_check_page(file: Path, name: str, checkups: Mapping[str, Checkup], sha
     found = [(split, each) for split, checkup in checkups.items() for each in checkup.findings]
     found += [("both", each) for each in shared]
     word = verdict([finding for _, finding in found])
+    datasets = {split: checkup.facts.dataset for split, checkup in checkups.items()}
     with TemporaryDirectory() as folder:
-        sections = [
-            Section("Findings", "" if found else "None.", [findings_table(found)] if found else []),
-            *(split_section(split, checkup) for split, checkup in checkups.items()),
-        ]
-        datasets = {split: checkup.facts.dataset for split, checkup in checkups.items()}
+        sections = [Section("Findings", "" if found else "None.", [findings_table(found)] if found else [])]
         for number, (split, finding) in enumerate(found):
             searched = list(datasets.values()) if split == "both" else [datasets[split]]
             pictures = list(thumbnails(finding, searched, Path(folder, str(number))))
-            if pictures:
-                heading = f"{finding.kind.capitalize()}: {finding.count} in {split}"
-                sections.append(Section(heading, f"{finding.text}.", [Gallery(pictures)]))
-        lead = f"{word.capitalize()}: {VERDICTS[word]}."
-        write_page(file, f"Check of {name}", lead, sections)
+            where = "" if split == "both" else f" in {split}"
+            heading = f"{finding.kind[0].upper()}{finding.kind[1:]}: {finding.count}{where}"
+            text = f"{finding.text}." if not finding.more else f"{finding.text}. The first: {finding.more[0]}."
+            sections.append(Section(heading, text, [Gallery(pictures)] if pictures else []))
+        sections += [split_section(split, checkup) for split, checkup in checkups.items()]
+        write_page(file, f"Check of {name}", f"{word.capitalize()}: {VERDICTS[word]}.", sections)
 
 
 def findings_table(found: Sequence[tuple[str, Finding]]) -> Table:
-    rows = [(each.weight, each.kind, split, str(each.count), each.text) for split, each in found]
+    rows = [(each.kind, each.weight, split, str(each.count)) for split, each in found]
     return Table(
-        ("weight", "kind", "split", "number", "finding"),
+        ("finding", "weight", "split", "number"),
         rows,
         "unsound: training means nothing or stops; check: likely a mistake; note: good to know",
     )
@@ -56,7 +54,7 @@ def split_section(split: str, checkup: Checkup) -> Section:
     rows = [tuple(cell.replace(",", "").rstrip("%") for cell in row) for row in class_rows(checkup)]
     header = [{"share": "share (%)"}.get(name, name) for name in CLASS_COLUMNS]
     table = Table(header, rows, "Regions are connected by the sides of their pixels, and measured in pixels.")
-    return Section(split.capitalize(), text, [table] if checkup.facts.dataset.classes else [])
+    return Section(f"All of {split}", text, [table] if checkup.facts.dataset.classes else [])
 
 
 def thumbnails(finding: Finding, datasets: Sequence[Dataset], stem: Path) -> Iterator[Picture]:

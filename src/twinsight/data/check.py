@@ -10,7 +10,7 @@ from twinsight.data.checkup.collection import Collection, collect
 from twinsight.data.checkup.findings import Finding, header_findings, image_findings
 from twinsight.data.checkup.mask_findings import mask_findings
 from twinsight.data.samples import Dataset
-from twinsight.data.tolerance import limit
+from twinsight.data.tolerated import limit
 
 VERDICTS = {
     "sound": "train on it",

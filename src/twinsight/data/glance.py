@@ -7,21 +7,26 @@ from functools import partial
 
 import numpy as np
 
+from twinsight.data.check import unreadable
+from twinsight.data.checkup.collection import collect
+from twinsight.data.checkup.findings import Finding, header_findings, image_findings
 from twinsight.data.checkup.mask_facts import is_own_mask
+from twinsight.data.checkup.mask_findings import mask_findings
 from twinsight.data.decode import image_size
 from twinsight.data.depth import evenly
-from twinsight.data.label_images import in_mask_folder, looks_labeled
+from twinsight.data.label_images import in_mask_folder
 from twinsight.data.overlap import Overlap, overlap
 from twinsight.data.palettes import read_palette
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.shapes import Shapes
 from twinsight.data.tally import Tally
+from twinsight.data.tolerated import too_many
 from twinsight.errors import Remark, UserError
 
-MASKS, PICTURES = 400, 48
-"""Most masks of a split that are read, and most images that are looked at for labels, evenly chosen."""
+MASKS, SAMPLES = 400, 200
+"""Most masks of a split whose labels are counted, and most samples that are examined, evenly chosen."""
 PIXELS = 64e6
-"""Most pixels of the masks of a split, by the size of the first: about a second of reading."""
+"""Most pixels of either, by the size of the first: about a second of reading."""
 
 
 def glance(train: Dataset | None, val: Dataset | None = None) -> None:
@@ -37,26 +42,20 @@ def glance(train: Dataset | None, val: Dataset | None = None) -> None:
         remark(tally.suspicious(name))
         if tally.palettes.conflict:
             remark([f"{tally.palettes.conflict}; make all masks of {name} with one palette"])
+        weigh(look_closely(dataset, name))
     if len(splits) == 2:
         remark(compare(splits["train"].entries, splits["val"].entries))
 
 
 def glance_at_images(dataset: Dataset) -> None:
-    """Remarks label images among photographs."""
+    """Remarks what is suspicious, such as label images among photographs; raises UserError for what is meaningless."""
     if isinstance(dataset, Shapes):
         return
     below = [entry for entry in dataset.entries if in_mask_folder(entry.id)]
     if below:
         remark([f"{below[0].image}: lies in a folder of masks by its name, as {number(below, dataset)} do; {LEAVE}"])
         return
-    asked = [entry for entry in dataset.entries if entry.image.suffix.lower() not in (".jpg", ".jpeg")]
-    some = evenly(asked, affordable(asked, PICTURES) if asked else 0)
-    with ThreadPoolExecutor() as pool:
-        labeled = pool.map(looks_labeled, [entry.image for entry in some])
-        found = [entry for entry, yes in zip(some, labeled) if yes]
-    if found:
-        of = f"{len(found)} of the {len(some)} looked at"
-        remark([f"{found[0].image}: has so few colors that it looks like a mask, as {of} do; {LEAVE}"])
+    weigh(look_closely(dataset, "train"))
 
 
 LEAVE = "if they are masks, move them out of --data.root"
@@ -72,20 +71,43 @@ def look_at_masks(dataset: Dataset) -> Tally:
     entries = evenly(dataset.entries, affordable(dataset.entries, MASKS))
     with ThreadPoolExecutor() as pool:
         for entry, pixels in zip(entries, pool.map(partial(count, dataset), entries)):
-            if entry.mask is not None:
+            if entry.mask is not None and pixels is not None:
                 tally.add(entry.mask, pixels, read_palette(entry.mask), is_own_mask(entry))
     return tally
 
 
 def affordable(entries: Sequence[Entry], most: int) -> int:
     """How many of these images hold 64 megapixels, by the size of the first, but 8 at least."""
-    height, width = image_size(entries[0].image)
+    try:
+        height, width = image_size(entries[0].image)
+    except UserError:
+        return min(most, 8)  # enough to name it, as it is one of them
     return min(most, max(8, int(PIXELS / (height * width))))
 
 
-def count(dataset: Dataset, entry: Entry) -> np.ndarray:
-    """(256,) pixels of each label, also of those that are no class."""
-    labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry)
+def look_closely(dataset: Dataset, split: str) -> list[Finding]:
+    """The findings of `data check`, of a sample; without what is said of all masks, which is counted on more."""
+    places = evenly(range(len(dataset)), affordable(dataset.entries, SAMPLES))
+    facts = collect(dataset, split, places)
+    found = [*unreadable(facts), *image_findings(facts), *mask_findings(facts), *header_findings(facts)]
+    return [finding for finding in found if finding.kind != "absent class"]
+
+
+def weigh(found: Sequence[Finding]) -> None:
+    """Raises UserError for what is unsound, and remarks what is to be checked."""
+    for finding in found:
+        if finding.weight == "unsound":
+            broken = [too_many(UserError(sentence), 1, 0) for sentence in finding.more[:1]]
+            raise broken[0] if broken else UserError(finding.text)
+    remark([finding.text for finding in found if finding.weight == "check"])
+
+
+def count(dataset: Dataset, entry: Entry) -> np.ndarray | None:
+    """(256,) pixels of each label, also of those that are no class; None for a mask that cannot be read."""
+    try:
+        labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry)
+    except UserError:
+        return None
     return np.bincount(labels.ravel(), minlength=256)
 
 

@@ -101,8 +101,6 @@ class Tally:
             found.append(
                 f"{self.looked_at} of {split} hold no class but {classes[labels[0]]}: scores are of that alone"
             )
-        if self.void and len(self.void) < self.looked:
-            found.append(f"{self.void[0]}: is void throughout, as {len(self.void)} of {self.looked} masks of {split}")
         return found
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from twinsight.data.tolerated import limit, too_many
 from twinsight.errors import Remark, UserError
 
 T = TypeVar("T")
@@ -48,14 +49,3 @@ class Tolerance:
                     raise too_many(error, met, self.limit) from error
                 warnings.warn(f"left out, {met} of at most {self.limit}: {error}", Remark, stacklevel=1)
         raise UserError(f"--data.tolerate: not one of {count} images can be read; check the data set")
-
-
-def limit(count: int, allowed: float) -> int:
-    """How many of `count` samples may be broken."""
-    return int(allowed if allowed >= 1 else allowed * count)
-
-
-def too_many(error: UserError, met: int, limit: int) -> UserError:
-    if not limit:
-        return UserError(f"{error}, or give --data.tolerate a number or share of broken images to go on without")
-    return UserError(f"{error}; {met} images are broken, and --data.tolerate allows {limit}")

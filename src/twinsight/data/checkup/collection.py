@@ -90,6 +90,11 @@ class Collection:
         """How many samples were read or could not be."""
         return len(self.kept) + len(self.broken)
 
+    @property
+    def part(self) -> str:
+        """What to add to a number of samples where not all were read."""
+        return " that were looked at" if self.total < len(self.dataset) else ""
+
     def kinds(self) -> Counter[str]:
         """How many images have each kind of pixels."""
         return Counter(each.header.kind for each in self.kept if each.header)

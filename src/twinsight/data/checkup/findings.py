@@ -33,7 +33,7 @@ def about(
 ) -> Finding:
     """A finding on samples; masks: whether it is their masks rather than their images."""
     example = found[0].example if masks else found[0].entry.image
-    share = f"as {len(found)} of {of.total} {'masks' if masks else 'images'} of {of.split}"
+    share = f"as {len(found)} of {of.total} {'masks' if masks else 'images'} of {of.split}{of.part}"
     return Finding(kind, weight, f"{example}: {what}, {share}; {advice}", len(found), [each.entry for each in found])
 
 
