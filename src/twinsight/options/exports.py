@@ -53,5 +53,32 @@ class CocoOptions(ExportOptions):
     """Files to read, by the beginnings of their names, if the folder holds several kinds."""
 
 
-Exports = LabelmeOptions | CocoOptions | ColorMasksOptions | RoboflowOptions
+@dataclass(frozen=True)
+class CvatOptions(ExportOptions):
+    """CVAT's XML, "CVAT for images 1.1", with its images."""
+
+    target: ClassVar = "twinsight.data.exports.cvat:Cvat"
+    name: Literal["cvat"] = "cvat"
+
+
+@dataclass(frozen=True)
+class LabelStudioOptions(ExportOptions):
+    """Label Studio's JSON, with its images."""
+
+    target: ClassVar = "twinsight.data.exports.label_studio:LabelStudio"
+    name: Literal["label-studio"] = "label-studio"
+
+
+@dataclass(frozen=True)
+class SuperviselyOptions(ExportOptions):
+    """A Supervisely project: meta.json, and img and ann in each data set."""
+
+    target: ClassVar = "twinsight.data.exports.supervisely:Supervisely"
+    name: Literal["supervisely"] = "supervisely"
+
+
+Drawn = LabelmeOptions | CocoOptions | CvatOptions | LabelStudioOptions | SuperviselyOptions
+"""Formats whose masks are drawn from annotations."""
+
+Exports = Drawn | ColorMasksOptions | RoboflowOptions
 """Every format that is here; a new one is added to this list."""

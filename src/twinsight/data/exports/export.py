@@ -101,6 +101,10 @@ class Images:
             raise UserError(f"{source}: its image {called} {several}{remedy}")
         return fitting[0]
 
+    def __contains__(self, name: str) -> bool:
+        """Whether an image has this name, in whatever folder."""
+        return name in self._by_name
+
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
 

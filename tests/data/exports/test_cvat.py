@@ -1,0 +1,86 @@
+"""CVAT's XML as datumaro 1.13.12 writes, reads and draws it; what datumaro does not write, by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinsight.data.exports.cvat import Cvat
+from twinsight.errors import UserError
+from twinsight.options.detect import detect
+
+
+def test_shapes_are_drawn_as_datumaro_draws_them(tool, tmp_path):
+    root = tmp_path / "export"
+    tool("write_cvat.py", root)
+    assert detect(root) == "cvat"
+    for split, count in (("train", 4), ("val", 2)):
+        dataset = Cvat(root, split=split)
+        assert len(dataset) == count
+        assert dataset.classes == ("background", "road", "car", "tree")
+        for entry, (_, mask, _) in zip(dataset.entries, dataset):
+            np.testing.assert_array_equal(mask, np.load(root / "truth" / f"{entry.image.stem}.npy"), err_msg=entry.id)
+
+
+HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
+META = """<version>1.1</version><meta><job><labels>
+<label><name>car</name><color>#ff0080</color><type>any</type><attributes></attributes></label>
+<label><name>background</name><color>#2080ff</color></label>
+</labels></job></meta>"""
+
+
+def write(root, shapes, head=HEAD, meta=META):
+    Image.new("RGB", (20, 12)).save(root / "a.jpg")
+    image = f'<image id="0" name="a.jpg" subset="Train" width="20" height="12">{shapes}</image>'
+    (root / "annotations.xml").write_text(f"{head}<annotations>{meta}{image}</annotations>")
+    return root
+
+
+def test_what_cvat_adds(tmp_path):
+    shapes = """
+    <mask label="car" occluded="0" rle="1, 2, 3, 1, 2" left="4" top="2" width="3" height="3" z_order="1"></mask>
+    <box label="background" xtl="3.5" ytl="1.5" xbr="5.5" ybr="3.5" z_order="2"></box>
+    <polyline label="car" points="1,1;5,5" z_order="0"></polyline>
+    <points label="car" points="1,1" z_order="0"></points>"""
+    dataset = Cvat(write(tmp_path, shapes), split="all")
+    assert dataset.classes == ("background", "car")
+    assert dataset.palette.tolist() == [[0x20, 0x80, 0xFF], [255, 0, 0x80]]
+    assert dataset.split_note.endswith("left out: 1 of kind polyline, 1 of kind points")
+    expected = np.zeros((12, 20), np.uint8)
+    expected[2:5, 4:7] = [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+    expected[2:4, 4:6] = 0
+    np.testing.assert_array_equal(dataset.mask(0), expected)
+
+
+def test_an_ellipse_covers_what_its_equation_says(tmp_path):
+    ellipse = '<ellipse label="car" cx="9" cy="6" rx="6" ry="3" rotation="0" z_order="0"></ellipse>'
+    mask = Cvat(write(tmp_path, ellipse), split="all").mask(0)
+    y, x = np.mgrid[:12, :20]
+    distance = np.hypot((x - 9) / 6, (y - 6) / 3)
+    assert (mask[distance < 0.85] == 1).all()
+    assert (mask[distance > 1.15] == 0).all()
+
+
+BAD = {
+    "another label": ('<box label="dog" xtl="1" ytl="1" xbr="2" ybr="2"/>' * 2, "no label dog, which 2 shapes use"),
+    "a short run": ('<mask label="car" rle="1, 2" left="0" top="0" width="3" height="3"/>', "runs of 3 pixels"),
+    "beyond": ('<mask label="car" rle="9" left="18" top="0" width="3" height="3"/>', "beyond the image's 20 x 12"),
+    "no points": ('<polygon label="car"/>', "it lacks 'points'"),
+    "no numbers": ('<polygon label="car" points="a,b"/>', "cannot be read"),
+    "no XML": ("<box", "is no valid XML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_annotations_are_named(tmp_path, case):
+    shapes, message = BAD[case]
+    with pytest.raises(UserError, match=message):
+        Cvat(write(tmp_path, shapes), split="all").mask(0)
+
+
+def test_entities_and_tracks_are_refused(tmp_path):
+    write(tmp_path, "", HEAD + '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>')
+    with pytest.raises(UserError, match="declares a document type or entities"):
+        Cvat(tmp_path)
+    write(tmp_path, "", meta=META + '<track id="0" label="car"></track>')
+    with pytest.raises(UserError, match="tracks of a video"):
+        Cvat(tmp_path)
