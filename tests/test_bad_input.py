@@ -53,7 +53,7 @@ DAMAGE = {
     "no image": (lambda f: (f / IMAGE).write_text("text"), "3.jpg: cannot be read"),
     "empty mask file": (lambda f: (f / MASK).write_bytes(b""), "3.png: cannot be read"),
     "mask of another size": (lambda f: mask(f, np.zeros((16, 32), np.uint8)), "has 32 x 16 pixels"),
-    "RGB mask": (lambda f: mask(f, np.zeros((32, 32, 3), np.uint8)), "is an RGB picture, not class indices"),
+    "RGB mask": (lambda f: mask(f, np.full((32, 32, 3), (9, 1, 0), np.uint8)), "is an RGB picture, not class indices"),
     "class id beyond": (lambda f: mask(f, np.full((32, 32), 8, np.uint8)), "say by --data.values which value each has"),
     "missing image": (lambda f: (f / IMAGE).unlink(), "train_000003"),
     "missing mask": (lambda f: (f / MASK).unlink(), "train_000003"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from twinsight.data.decode import decode_image
 
-NAME = re.compile(r"(.+)[ _.-](?:(?i:masks?|labels?|seg|segmentation|gt|annotation|groundtruth)(?:[ _.-]?\d+)?|L)")
+NAME = re.compile(r"(.+)(?:[ _.-](?i:masks?|labels?|seg|segmentation|gt|annotation|groundtruth)(?:[ _.-]?\d+)?|_L)")
 """The stem of a mask that is called after its image: NAME_mask, NAME-labels, NAME_mask_1; NAME_L is CamVid's."""
 
 IMAGE_NAME = re.compile(r"(.+)[ _.-](?i:images?|img|rgb|sat)")
