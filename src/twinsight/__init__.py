@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # for editors and type checkers; at run time each comes when it is first asked for
+if TYPE_CHECKING:  # for editors and type checkers; at run time each name is imported on first use
     from twinsight.api.dataset import Dataset
     from twinsight.api.evaluation import Evaluation
     from twinsight.api.looking import look
@@ -33,7 +33,7 @@ _MODULES = {
     "pretrain": "api.training",
     "segment": "api.training",
 }
-"""The public names, and where each is."""
+"""The public names and their modules."""
 
 __all__ = [
     "Dataset", "Evaluation", "Finding", "Findings", "Model", "Prediction", "Run", "UserError",

@@ -1,6 +1,6 @@
-"""The front door: runs a command and ends with a sentence and an exit code, whatever happens.
+"""The entry point: runs a command; every failure becomes one sentence and an exit code.
 
-Nothing else is imported before `main` runs, so that Ctrl-C is answered from the first moment.
+Nothing else is imported before `main` runs, so that Ctrl-C works from the start.
 """
 
 import errno
@@ -16,7 +16,7 @@ from twinsight.errors import Interrupted, UserError
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `twinsight ARGV` and exit: 0 done, 2 bad input, 130 interrupted, 128 + N saved after signal N."""
-    if isinstance(sys.stdout, TextIOWrapper):  # a pipe's encoding on Windows may lack the letters of a path
+    if isinstance(sys.stdout, TextIOWrapper):  # on Windows a pipe's encoding may lack characters of a path
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
@@ -53,7 +53,7 @@ def run(argv: list[str]) -> int:
     show = warnings.showwarning
 
     def remark(*what: Any) -> None:
-        from twinsight.console import remarked  # rich, which help does without
+        from twinsight.console import remarked  # imports rich, which --help does not need
 
         remarked(show)(*what)
 
@@ -68,5 +68,5 @@ def complain(message: str, code: int = 2) -> int:
 
 
 def drop_output() -> None:
-    """Let what is still buffered for stdout go, since Python would fail on it again at its exit."""
+    """Discard what stdout still buffers, since Python would fail on it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

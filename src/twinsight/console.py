@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, everything else to stderr; of several processes only the first speaks."""
+"""Where output goes: results to stdout, everything else to stderr; only the first of several processes prints."""
 
 import os
 import sys
@@ -25,13 +25,13 @@ console = Console(quiet=RANK > 0)
 
 NOTEBOOK = console.is_jupyter
 
-# In a notebook to stdout, since stderr has the color of failures there, and as plain lines rather than a box each. Its
-# streams say that they are a terminal.
+# In a notebook: to stdout, since stderr looks like a failure there, and as plain lines, not boxes. Notebook streams
+# claim to be a terminal.
 notes = Console(stderr=not NOTEBOOK, quiet=RANK > 0, force_jupyter=False, force_terminal=False if NOTEBOOK else None)
 """Progress and remarks."""
 
 SILENCE = 5.0
-"""Most seconds between two signs of life where there is no bar."""
+"""Maximum seconds between progress lines where there is no bar."""
 
 _words: ContextVar[Callable[[str], str]] = ContextVar("words", default=str)
 
@@ -43,7 +43,7 @@ def tell(message: str) -> None:
 
 @contextmanager
 def spoken(words: Callable[[str], str]) -> Generator[None]:
-    """While this lasts, what `tell` says goes through `words` first: to call options what the caller calls them."""
+    """Inside, `words` rewrites what `tell` prints, so that options have the caller's names."""
     token = _words.set(words)
     try:
         yield
@@ -53,7 +53,7 @@ def spoken(words: Callable[[str], str]) -> Generator[None]:
 
 @contextmanager
 def without_tables() -> Generator[None]:
-    """While this lasts, no result is printed: a caller from Python gets it returned."""
+    """Inside, no result is printed: a Python caller gets it returned."""
     before, console.quiet = console.quiet, True
     try:
         yield
@@ -62,13 +62,13 @@ def without_tables() -> Generator[None]:
 
 
 def loading(what: str) -> None:
-    """Say that libraries are being loaded, unless they are there already."""
+    """Say that libraries are being loaded, unless they already are."""
     if "torch" not in sys.modules:
         tell(f"loading {what}")
 
 
 def remarked(show: Callable[..., None]) -> Callable[..., None]:
-    """Warnings shown as before, but for remarks, which are printed as plain lines."""
+    """Show warnings as before, except remarks, which are printed as plain lines."""
 
     def shown(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
         if issubclass(category, Remark):
@@ -80,7 +80,7 @@ def remarked(show: Callable[..., None]) -> Callable[..., None]:
 
 
 class Line:
-    """A line of a notebook that is replaced as work goes on, and goes at its end."""
+    """A line in a notebook that is updated as work proceeds and removed at the end."""
 
     def __init__(self) -> None:
         self.handle: Any = None
@@ -101,8 +101,8 @@ class Line:
 
 
 def tracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The items, with a sign of how many are worked through: a bar in a terminal, a line that is replaced in a
-    notebook, a line every few seconds in a pipe.
+    """The items, with progress: a bar in a terminal, one updated line in a notebook, a line every few seconds in a
+    pipe.
     """
     if notes.is_terminal:
         return track(items, what, total, console=notes, transient=True)
@@ -111,7 +111,7 @@ def tracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
 
 def counted(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     line, began = Line(), time.monotonic()
-    shown = began if NOTEBOOK else began + SILENCE / 2  # what is done at once needs no line
+    shown = began if NOTEBOOK else began + SILENCE / 2  # quick work needs no line
     try:
         for done, item in enumerate(items):
             now = time.monotonic()

@@ -13,7 +13,7 @@ from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
 LOADS = {"demo": "PyTorch and Lightning"} | dict.fromkeys(("evaluate", "predict", "look", "weights"), "PyTorch")
-"""What each command needs that takes seconds to import; the others start at once, and trainings check first."""
+"""Slow imports of each command; the others start at once, and trainings run their checks first."""
 
 
 HELP = ("-h", "--help", "--help-all", "help")
@@ -48,7 +48,7 @@ def dispatch(argv: list[str]) -> int:
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
     if module in LOADS:
-        from twinsight.console import tell  # rich, which help does without
+        from twinsight.console import tell  # imports rich, which --help does not need
 
         tell(f"loading {LOADS[module]}")
     name = f"{function}_data" if module == "data" else "run"
@@ -57,8 +57,8 @@ def dispatch(argv: list[str]) -> int:
 
 
 def inherited(command: str, argv: list[str]) -> tuple[dict[str, object], Path]:
-    """What a run directory on the command line already says (a resumed run's options, an evaluated run's data), and the
-    file that says it.
+    """Options from a run directory on the command line (of a resumed run all, of an evaluated run its data), and their
+    file.
     """
     if command in ("pretrain", "segment"):
         resume = take_flag(list(argv), "--resume")

@@ -19,7 +19,7 @@ PACKAGES = (
 
 
 def environment() -> str:
-    """What one needs to repeat a run elsewhere, one fact per line."""
+    """What is needed to repeat a run elsewhere, one fact per line."""
 
     def installed(package: str) -> str:
         try:

@@ -4,20 +4,20 @@
 class UserError(ValueError):
     """Bad input: the message is one sentence that names the file or option, what is wrong and how to fix it.
 
-    The command line prints it on stderr and exits with code 2, without a traceback. From Python it is raised where the
-    function was called, and names arguments as they are called there.
+    The command line prints it on stderr and exits with code 2, without a traceback. In Python it is raised at the
+    caller's line and uses the names of Python arguments.
     """
 
 
 class Remark(UserWarning):
-    """Something that was decided or left out without being asked for: one sentence, passed to `warnings.warn`.
+    """A note on something decided or left out automatically: one sentence, passed to `warnings.warn`.
 
     The command line prints it on stderr, once.
     """
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has stopped a training, which is saved. The exit code is 128 + the signal's number, as in shells."""
+    """A signal stopped a training, which was saved. The exit code is 128 + the signal's number, as in shells."""
 
     def __init__(self, number: int):
         super().__init__()

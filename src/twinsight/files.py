@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and JSON that any reader takes."""
+"""Files written whole or not at all, and JSON that any parser accepts."""
 
 import os
 from collections.abc import Generator, Sequence
@@ -11,7 +11,7 @@ from twinsight.errors import UserError
 
 
 def as_path(name: str, given: object) -> Path:
-    """A path that a caller from Python gave as the argument of this name. Raises UserError for what is none."""
+    """The path given in Python as argument `name`. Raises UserError if it is not one."""
     if isinstance(given, str | os.PathLike):
         return Path(cast("str | os.PathLike[str]", given))
     raise UserError(f"{name}: {type(given).__name__} is not a path; pass a str or a Path")
@@ -19,11 +19,11 @@ def as_path(name: str, given: object) -> Path:
 
 @contextmanager
 def whole(file: Path) -> Generator[BinaryIO]:
-    """A stream whose content replaces `file` once it is complete and on the disk.
+    """A stream whose content replaces `file` once it is complete and on disk.
 
-    After any failure `file` is as it was. Writing goes to a temporary name beside it, so on the same disk: no reader
-    ever meets half a file, and no crash of the machine leaves one. Its mode follows the umask. Only a killed
-    process leaves the temporary name, `.FILE.tmp`, which the next writing takes over.
+    After any failure `file` is unchanged. The stream writes to a temporary file next to it, on the same disk: neither a
+    reader nor a crash of the machine sees half a file. Its mode follows the umask. Only a killed process leaves the
+    temporary file, `.FILE.tmp`, which the next write replaces.
     """
     temporary = file.with_name(f".{file.name}.tmp")
     try:
@@ -39,8 +39,8 @@ def whole(file: Path) -> Generator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the folder's names on the disk: without this a crash may undo a renaming."""
-    if os.name == "posix":  # Windows opens no folders
+    """Sync the folder's entries to disk: without this a crash may undo a rename."""
+    if os.name == "posix":  # Windows cannot open folders
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
@@ -49,13 +49,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write UTF-8 with line ends as they are, whole or not at all."""
+    """Write UTF-8 with line endings unchanged, whole or not at all."""
     with whole(file) as stream:
         stream.write(text.encode())
 
 
 def without_nan(value: object) -> object:
-    """NaN (a class that occurs nowhere) and infinity as null: JSON has neither."""
+    """Replace NaN (such as an absent class) and infinity by null: JSON has neither."""
     if isinstance(value, dict):
         return {k: without_nan(v) for k, v in cast(dict[object, object], value).items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Small pieces that methods, heads and training share."""
+"""Small building blocks shared by methods, heads and training."""
 
 import math
 from collections.abc import Sequence
@@ -32,9 +32,8 @@ class _SumOverRanks(torch.autograd.Function):
 def mean_over_ranks(x: Tensor) -> Tensor:
     """The mean of a tensor over all processes, with the gradient of that mean.
 
-    Every rank computes the same loss from it; its backward sums the ranks' gradients, which DDP then
-    averages: the result is the gradient of one process that holds the global batch. Without processes, the
-    tensor itself.
+    Every rank computes the same loss from it; its backward sums the ranks' gradients, which DDP then averages:
+    the result is the gradient of one process with the global batch. With a single process, the tensor itself.
     """
     if world_size() == 1:
         return x
@@ -54,7 +53,7 @@ def logsumexp_over_ranks(x: Tensor) -> Tensor:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, no autocast; the meta device, where shapes alone are computed, knows none."""
+    """Disables autocast; the meta device, which computes only shapes, has none."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
@@ -102,10 +101,10 @@ def mlp(widths: list[int]) -> nn.Sequential:
 
 
 def each_view(layers: nn.Sequential, views: Sequence[Tensor]) -> Sequence[Tensor]:
-    """What the layers make of some (B, D) batches one after another.
+    """Apply the layers to several (B, D) batches.
 
-    Batch norm has each batch's own statistics; all else takes them at once, which spares the weights of a wide
-    projector, and their gradients, a second journey through memory.
+    Batch norm uses each batch's own statistics; the other layers take all batches at once, so that the weights of a
+    wide projector and their gradients are read from memory only once.
     """
     for layer in layers:
         if isinstance(layer, nn.BatchNorm1d):
@@ -123,6 +122,6 @@ def cosine(start: float, end: float, progress: float) -> float:
 
 @torch.no_grad()
 def ema(average: nn.Module, current: nn.Module, momentum: float) -> None:
-    """Move each parameter of `average` to momentum times itself plus the rest of the same one of `current`."""
+    """Set each parameter of `average` to momentum * average + (1 - momentum) * current."""
     for mean, value in zip(average.parameters(), current.parameters(), strict=True):
         mean.lerp_(value, 1 - momentum)

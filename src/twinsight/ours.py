@@ -1,6 +1,6 @@
-"""Folders that a command of ours has made: known by a marker, and replaced without losing the old one on the way.
+"""Folders made by our commands: recognized by a marker, and replaced without losing the old one.
 
-The old folder is moved to a hidden name beside it, and goes only when the new one is worth more.
+The old folder is renamed to a hidden one next to it, and removed only when the new one is worth more.
 """
 
 import json
@@ -21,14 +21,14 @@ RUN = {
     "report.html", "tensorboard", "wandb", "evaluations", "evaluations.json", "backbone.safetensors", "backbone.json",
     "model.safetensors", "classes.json",
 }  # fmt: skip
-"""What may lie at the top of a run directory."""
+"""What the top level of a run directory may contain."""
 
 NAMES: dict[str, set[str]] = {
     "pretrain": RUN,
     "segment": RUN,
     "demo": {MARKER, ".lock", "shapes", "pretrain", "random", "pretrained", "finetuned", "figures", "index.html"},
 }
-"""By the command that made the folder."""
+"""Top-level names by the command that made the folder."""
 
 
 def mark(folder: Path, command: str) -> None:
@@ -36,7 +36,7 @@ def mark(folder: Path, command: str) -> None:
 
 
 def maker(folder: Path) -> str | None:
-    """The command that made a folder, by its marker; without one, as earlier versions left it, by its files."""
+    """The command that made a folder, by its marker; without one (earlier versions), by its files."""
     config = tree(folder / "config.yaml")
     if (folder / MARKER).exists():
         content = tree(folder / MARKER)
@@ -50,12 +50,12 @@ def maker(folder: Path) -> str | None:
 
 
 def made_here(names: Collection[str]) -> bool:
-    """Whether a folder that holds these names at its top is one of ours; a guess, without a look into any file."""
+    """Whether a folder with these top-level names looks like one of ours; opens no file."""
     return MARKER in names or {"config.yaml", "checkpoints"} <= {*names}
 
 
 def tree(file: Path) -> dict[str, Any]:
-    """A YAML (or JSON) file's mapping; nothing if there is none."""
+    """The mapping in a YAML or JSON file; empty if there is none."""
     try:
         content = read_yaml(file)
     except UserError:
@@ -64,18 +64,18 @@ def tree(file: Path) -> dict[str, Any]:
 
 
 def stranger(folder: Path, names: Collection[str]) -> str | None:
-    """A name at the top of the folder that is none of ours, nor what an interrupted write of ours has left."""
+    """A top-level name in the folder that is neither ours nor left by an interrupted write of ours."""
     known = {*names, *(f".{name}.tmp" for name in names)}
     return min((path.name for path in folder.iterdir() if path.name not in known), default=None)
 
 
 def vacant(folder: Path) -> bool:
-    """Whether there is nothing to lose: no folder, or one with no more than a lock and a marker."""
+    """Whether there is nothing to lose: no folder, or one with at most a lock and a marker."""
     return not folder.exists() or (folder.is_dir() and stranger(folder, {MARKER, ".lock"}) is None)
 
 
 def check_replaceable(flag: str, folder: Path, commands: Collection[str]) -> None:
-    """Raises UserError unless all that the folder holds at its top was made by one of `commands`."""
+    """Raises UserError unless one of `commands` made everything at the folder's top level."""
     command = maker(folder) if folder.is_dir() else None
     if command is None or command not in commands:
         raise UserError(
@@ -91,7 +91,7 @@ def check_replaceable(flag: str, folder: Path, commands: Collection[str]) -> Non
 
 
 def aside(folder: Path) -> Path:
-    """Where a folder that is being replaced waits: beside it, hidden."""
+    """Where a folder is kept while it is being replaced: next to it, hidden."""
     real = folder.resolve()
     return real.with_name(f".{real.name}.replaced")
 
@@ -99,8 +99,7 @@ def aside(folder: Path) -> Path:
 def move_aside(folder: Path, finished: bool) -> None:
     """Make room for a new folder.
 
-    finished: whether the folder is worth going back to. If not, and there is one that it was itself to replace, that
-    one stays.
+    finished: whether the folder is worth restoring. If not, an older folder that it was to replace is kept instead.
     """
     if folder.exists() and aside(folder).exists():
         discard(aside(folder) if finished else folder)
@@ -109,13 +108,13 @@ def move_aside(folder: Path, finished: bool) -> None:
 
 
 def put_back(folder: Path) -> None:
-    """Give the old folder its name again, in place of the new one."""
+    """Restore the old folder in place of the new one."""
     discard(folder)
     aside(folder).replace(folder.resolve())
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder, which is gone at once under its name, even if this is interrupted."""
+    """Remove a folder; its name is free at once, even if this is interrupted."""
     real = folder.resolve()
     removed = real.with_name(f".{real.name.removeprefix('.')}.removed")
     shutil.rmtree(removed, ignore_errors=True)
@@ -125,6 +124,6 @@ def discard(folder: Path) -> None:
 
 
 def whereabouts(folder: Path) -> str:
-    """Where to find what an interrupted --overwrite has moved aside; nothing if there is none."""
+    """Where to find what an interrupted --overwrite moved aside; empty if there is nothing."""
     old = aside(folder)
     return f"; what was here before an interrupted --overwrite is in {old}" if old.exists() else ""

@@ -1,4 +1,4 @@
-"""Where a command may write: found out before any work."""
+"""Where a command may write, checked before any work."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from twinsight.ours import RUN, maker
 
 
 def inputs(options: Any, output: str, prefix: str = "--") -> Iterator[tuple[str, Path]]:
-    """Option and path of all that a command reads: every path among its options but `output`."""
+    """Option and path of each input: every path among the options except `output`."""
     for field in fields(options):
         name, value = f"{prefix}{field.name.replace('_', '-')}", getattr(options, field.name)
         if is_dataclass(value):
@@ -24,10 +24,10 @@ def inputs(options: Any, output: str, prefix: str = "--") -> Iterator[tuple[str,
 
 
 def check_folder(output: str, folder: Path, options: Any, replaces: bool = False) -> None:
-    """Raises UserError for a folder to write to that the command reads from, or that cannot be made or written.
+    """Raises UserError for an output folder that is also an input, or that cannot be created or written to.
 
-    output: the option that names it. replaces: whether what it holds may be removed; then nothing that is read may lie
-    in it either.
+    output: the option that names it. replaces: whether its contents may be removed; then no input
+    may be inside it either.
     """
     flag, target = f"--{output}", real(f"--{output}", folder)
     for name, path in inputs(options, output):
@@ -41,8 +41,8 @@ def check_folder(output: str, folder: Path, options: Any, replaces: bool = False
 
 
 def check_file(output: str, file: Path, options: Any, overwrite: bool) -> None:
-    """Raises UserError for a file that is there and is not to be replaced, that the command reads, that a run needs,
-    or that cannot be written.
+    """Raises UserError for an output file that exists without `overwrite`, is an input, belongs to a run, or cannot be
+    written.
     """
     flag, target = f"--{output}", real(f"--{output}", file)
     if file.is_dir():
@@ -57,7 +57,7 @@ def check_file(output: str, file: Path, options: Any, overwrite: bool) -> None:
 
 
 def check_writable(flag: str, folder: Path) -> None:
-    """Raises UserError for a folder that cannot be made or written to."""
+    """Raises UserError for a folder that cannot be created or written to."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"{flag}: {there} is a file, so nothing can be written below it; choose another {flag}")
@@ -66,11 +66,11 @@ def check_writable(flag: str, folder: Path) -> None:
 
 
 def real(flag: str, path: Path) -> Path:
-    """The absolute path, links followed. Raises UserError for one that no file can have."""
+    """The absolute path with links resolved. Raises UserError for an invalid path."""
     try:
         target = path.resolve()
         with suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(target.with_name(f".{target.name}.replaced"))  # the longest name that we give anything beside it
+            os.lstat(target.with_name(f".{target.name}.replaced"))  # the longest name that we create next to it
         return target
     except (OSError, ValueError, RuntimeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,4 +1,4 @@
-"""Text, JSON and YAML from disk, which anyone may have written: of bounded size and depth, and plain data only."""
+"""Text, JSON and YAML from untrusted files: bounded in size and depth, and plain data only."""
 
 import json
 import re
@@ -11,21 +11,21 @@ import yaml
 from twinsight.errors import UserError
 
 TEXT, OPTIONS = 1 << 28, 1 << 16
-"""Most bytes of any text, and of a file of options, which holds a few thousand."""
+"""Maximum bytes of a text file, and of an options file, which usually has a few thousand."""
 
 DEPTH = 20
-"""Most levels of maps and lists within one another: options have four."""
+"""Maximum nesting of maps and lists: options have four levels."""
 
 
 def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
-    """UTF-8, with or without the byte order mark that some editors write.
+    """UTF-8, with or without a byte order mark.
 
-    source: what the file is called in errors. Raises UserError if it cannot be read, is no regular file, is larger than
-    `most` bytes, or is no such text.
+    source: the file's name in errors. Raises UserError if it cannot be read, is not a regular file, is larger than
+    `most` bytes, or is not UTF-8.
     """
     source = source or str(file)
     try:
-        if file.exists() and not file.is_file():  # a pipe would be waited for, a device read for ever
+        if file.exists() and not file.is_file():  # reading a pipe would block, a device never ends
             raise UserError(f"{source}: is not a regular file; name a text file")
         if file.stat().st_size > most:
             raise UserError(f"{source}: is larger than {most:,} bytes, the limit; name another file")
@@ -34,20 +34,20 @@ def read_text(file: Path, source: str | None = None, most: int = TEXT) -> str:
         raise
     except OSError as error:
         raise UserError(f"{source}: {(error.strerror or str(error)).lower()}; check the path") from error
-    except ValueError as error:  # a null byte in the name, or bytes that are no UTF-8
+    except ValueError as error:  # a null byte in the name, or bytes that are not UTF-8
         raise UserError(f"{source}: is not UTF-8 text; open it in an editor and save it as UTF-8") from error
-    if "\0" in text:  # UTF-16 without its mark, or no text at all
+    if "\0" in text:  # UTF-16 without a byte order mark, or binary
         raise UserError(f"{source}: is not UTF-8 text; open it in an editor and save it as UTF-8")
     return text
 
 
 def read_lines(file: Path) -> list[str]:
-    """The lines that hold anything, stripped; raises UserError as `read_text` does."""
+    """The nonblank lines, stripped; raises UserError as `read_text` does."""
     return [line.strip() for line in read_text(file).splitlines() if line.strip()]
 
 
 def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
-    """A JSON object. Raises UserError if the file holds none, or lacks one of the keys."""
+    """A JSON object. Raises UserError if the file contains something else, or a key is missing."""
     content = load_json(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: does not hold a JSON object; restore the file or create it again")
@@ -57,7 +57,7 @@ def read_json(file: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def load_json(file: Path, most: int = TEXT) -> Any:
-    """What a JSON file of at most so many bytes holds, of whatever type. Raises UserError if it is no valid JSON."""
+    """The content of a JSON file of at most `most` bytes, of any type. Raises UserError if it is not valid JSON."""
     text = read_text(file, most=most)
     try:
         return json.loads(text)
@@ -68,8 +68,8 @@ def load_json(file: Path, most: int = TEXT) -> Any:
 def read_yaml(file: Path, source: str | None = None) -> Any:
     """Plain YAML: maps, lists, text, numbers, true, false and null.
 
-    Raises UserError, with the line, for anything else that YAML has (anchors and aliases, tags), and for keys that
-    occur twice, numbers in base 60 or 8, and what is nested or large beyond any options.
+    Raises UserError, with the line, for other YAML features (anchors, aliases, tags), duplicate keys, numbers in base
+    60 or 8, and excessive nesting or size.
     """
     source = source or str(file)
     text = read_text(file, source, OPTIONS)
@@ -83,17 +83,17 @@ def read_yaml(file: Path, source: str | None = None) -> Any:
 
 
 class Plain(yaml.SafeLoader):
-    """What makes YAML dangerous is refused as soon as it is met, before the rest is looked at."""
+    """Rejects dangerous YAML as soon as it occurs, before parsing the rest."""
 
     depth = 0
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 (as PyYAML has it); dates are text, and << a key like any other
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as in PyYAML); dates are text, and << is an ordinary key
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":merge"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = cast(Any, self.peek_event())  # pyright: ignore[reportUnknownMemberType] (types-PyYAML leaves it out)
+        event = cast(Any, self.peek_event())  # pyright: ignore[reportUnknownMemberType] (missing in types-PyYAML)
         if event.anchor is not None:  # an alias has one too
             raise problem(event, "anchors and aliases (& and *) are not supported, so write the value out")
         if event.tag is not None:

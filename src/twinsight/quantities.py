@@ -1,7 +1,7 @@
-"""What a number is called where people read it, and in which unit it is shown there.
+"""Display names and units of numbers.
 
 Numbers have keys for programs, such as "block12/head3/entropy" or "class/car/iou": the last part is what was measured,
-the parts before it say where. Keys and values (fractions, not percent) stay the same; only people see these names.
+the parts before it are where. Keys and values (fractions, not percent) stay as they are; the names are for display.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 PERCENT = "%"
-"""Unit of what is a fraction, 0 to 1, in files: people read it in percent, with one decimal."""
+"""Unit of numbers that are fractions, 0 to 1, in files and are shown in percent, with one decimal."""
 
 ALARM = "alarm"
 """Unit of 0 or 1."""
@@ -30,7 +30,7 @@ class Quantity(NamedTuple):
         return f"{self.label}, {self.unit}" if self.unit and self.unit != ALARM else self.label
 
     def text(self, value: float) -> str:
-        """A value as people read it, without its unit; a dash for NaN."""
+        """A value for display, without its unit; a dash for NaN."""
         if math.isnan(value):
             return "-"
         if self.unit == ALARM:
@@ -45,7 +45,7 @@ Names = Mapping[str, Quantity]
 
 
 def quantity(key: str, names: Names) -> Quantity:
-    """What was measured; a key without a name is called by itself, underscores aside."""
+    """What was measured; without a name, the key itself with spaces for underscores."""
     measure = key.rpartition("/")[2]
     return names.get(measure, Quantity(measure.replace("_", " ")))
 

@@ -1,4 +1,4 @@
-"""What a training is refused for before PyTorch is loaded, which takes seconds."""
+"""Checks of a training that run before PyTorch is loaded, which takes seconds."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from twinsight.runs.directory import Run
 
 
 def check_pretrain(options: Pretrain) -> Run:
-    """The run that the options name; nothing is written yet. Raises UserError for what contradicts itself."""
+    """The run that the options name; writes nothing yet. Raises UserError for conflicting options."""
     check_training(options)
     if options.early_stopping is not None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
@@ -44,7 +44,7 @@ def check_segment(options: Segment) -> Run:
 
 
 def refuse_recording(options: Segment) -> None:
-    """Raises UserError for options that keep a head from recording attention."""
+    """Raises UserError for options that prevent a head from recording attention."""
     for name, on in (("checkpointing", options.checkpointing), ("compile", options.compile)):
         if on:
             raise UserError(
@@ -65,7 +65,7 @@ def check_training(options: Pretrain | Segment) -> None:
 
 
 def check_searches(options: Pretrain | Segment, processes: int) -> None:
-    """Raises UserError for what only one process can do."""
+    """Raises UserError for searches that only one process can run."""
     for name, asked in (("find-lr", options.find_lr), ("find-batch-size", options.find_batch_size)):
         if asked and processes > 1:
             raise UserError(
@@ -74,14 +74,14 @@ def check_searches(options: Pretrain | Segment, processes: int) -> None:
 
 
 def check_weights(source: Path) -> None:
-    """Raises UserError for a path that is missing. A bare name may be that of official weights."""
+    """Raises UserError for a missing path. A bare name may refer to official weights."""
     entry_of = source.with_name(source.name.rpartition(":")[0] or source.name)
     if (source.suffix or source.is_absolute()) and not source.exists() and not entry_of.exists():
         raise UserError(f"--weights {source}: no such file or run directory; check the path")
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:
-    """The run that the options name: resumed, or new. Nothing is written yet.
+    """The run that the options name, resumed or new. Writes nothing yet.
 
     what: the default of --run is runs/COMMAND-WHAT-N.
     """

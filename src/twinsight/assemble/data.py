@@ -1,4 +1,4 @@
-"""From options to data, and to what a probe looks at."""
+"""From options to data sets, and to the images of a probe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
 
 
 def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
-    """The data set, out of the cache if the options name one; made where it is missing."""
+    """The data set, from its cache if the options name one; a missing cache is created."""
     if not isinstance(options, FileOptions) or options.cache is None:
         return data
     folder = options.cache / split
@@ -46,7 +46,7 @@ def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
 
 
 class Seen(NamedTuple):
-    """What a probe looks at: images (3, H, W), masks (H, W) or None, and a label for each image or None."""
+    """A probe's input: images (3, H, W), masks (H, W) or None, and one label per image or None."""
 
     images: list[Any]
     masks: list[Any] | None
@@ -56,12 +56,12 @@ class Seen(NamedTuple):
 
 
 def evenly(total: int, count: int) -> list[int]:
-    """At most `count` of `total` places, the first and the last among them."""
+    """At most `count` evenly spaced indices below `total`, including the first and the last."""
     return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
 
 
 def sample(data: Dataset, count: int, size: int | None) -> Seen:
-    """`count` images of a data set, evenly chosen, with their masks where there are some."""
+    """`count` evenly spaced images of a data set, with their masks if it has any."""
     places = evenly(len(data), count)
     tolerance = Tolerance(len(data), data.tolerate)
     read = [tolerance.read(data.__getitem__, place) for place in places]
@@ -73,10 +73,10 @@ def sample(data: Dataset, count: int, size: int | None) -> Seen:
 
 
 def find(given: Sequence[Path], but: Path | None = None) -> dict[str, Path]:
-    """The images by the name of their prediction: the path below the folder given, without extension.
+    """Images by the name of their prediction: the path relative to the given folder, without extension.
 
-    but: the folder of predictions, which are left out where it lies in a folder of images. Raises UserError if it
-    holds other images.
+    but: the output folder, which is skipped if it is inside an image folder. Raises UserError if it contains other
+    images.
     """
     found: dict[str, Path] = {}
     predictions = None if but is None else but.resolve()

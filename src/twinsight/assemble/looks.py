@@ -1,4 +1,4 @@
-"""What --probe asks for, read before anything is loaded."""
+"""The value of --probe, parsed before anything is loaded."""
 
 import re
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from twinsight.options.probes import PROBES
 SPEC = re.compile(r"(?P<name>[a-z]+)(@(?P<every>[1-9]\d*)(?P<unit>epochs|steps)?)?(:(?P<images>[1-9]\d*))?")
 
 CHOSEN = ("auto", "none")
-"""What --probe may say instead of names."""
+"""Values of --probe that are not names."""
 
 
 @dataclass(frozen=True)
 class Look:
     """A probe during a training.
 
-    every: epochs or steps, by `unit`, between two looks; 0 for one look at the start. images: how many it looks at.
+    every: epochs or steps (see `unit`) between looks; 0 for one look at the start. images: how many.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Look:
 
 
 def read_looks(given: str) -> list[Look]:
-    """given: as --probe; none for "auto", which depends on the network. Raises UserError for an unknown probe."""
+    """given: the value of --probe; "auto" gives none: it depends on the network. Raises UserError for unknown probes."""
     return [] if given in CHOSEN else [read_look(spec) for spec in given.split(",")]
 
 

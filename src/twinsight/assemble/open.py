@@ -1,4 +1,4 @@
-"""Models to look into, opened by what stands on the command line."""
+"""Models for the probes, opened by their name on the command line."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -32,16 +32,16 @@ from twinsight.segmentation.model import SegmentationModel, load_classes
 from twinsight.training.blocks import checkpoint_blocks
 
 RANDOM = "random:"
-"""What stands before a run or a name to say: the same network, untrained."""
+"""Prefix of a run or a name for the same network, untrained."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A model and what is known of it.
+    """A model and what is known about it.
 
-    subjects: the modules that probes can ask, by `probes.probe.Subject`. transform: the views that it was pretrained
-    with, None if unknown. run: its directory, where it has one. classes, palette: of its training, empty if it is no
-    segmenter. options: what its run was trained with.
+    subjects: the modules for probes, by `probes.probe.Subject`. transform: the views of its pretraining, None if
+    unknown. run: its directory, if any. classes, palette: of its training; empty unless it is a segmenter. options:
+    those of its run.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Opened:
 
 
 def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
-    """A model by what names it: a run, a weights file, an official or a timm name, or random: before a run or a name.
+    """Open a run, a weights file, official weights or a timm model; random: before a run or a name leaves it untrained.
 
-    backbone_options: of a weights file that does not say it itself; None: by the shapes of its tensors. Raises
-    UserError for what is none of these.
+    backbone_options: for a weights file without a description; None: recognized by the shapes of its tensors. Raises
+    UserError for anything else.
     """
     untrained = spec.startswith(RANDOM)
     if not spec.removeprefix(RANDOM):
@@ -99,14 +99,14 @@ def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: An
 
 
 def open_file(file: Path, backbone_options: Any) -> Backbone:
-    """The backbone that the JSON beside the file describes, else --backbone, with the file's weights."""
+    """The backbone described by the JSON file next to it, else by --backbone, with the file's weights."""
     backbone = described(file) or (build(backbone_options) if backbone_options is not None else recognized(file))
     load_weights(backbone, file)
     return backbone
 
 
 def recognized(file: Path) -> Backbone:
-    """The network that a file's tensors are of. Raises UserError if their shapes do not tell."""
+    """The network that a file's tensors belong to. Raises UserError if their shapes do not determine it."""
     weights = read_weights(file)
     name = weights.backbone or likely(weights.content)
     if name is None:
@@ -116,7 +116,7 @@ def recognized(file: Path) -> Backbone:
 
 def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device) -> Opened:
     tree = read(run / "config.yaml")
-    torch.manual_seed(0)  # what an untrained network looks like does not change from call to call
+    torch.manual_seed(0)  # an untrained network is the same in every call
     if "head" in tree:
         classes, palette = load_classes(run / "classes.json")
         if untrained:
@@ -148,7 +148,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
 def make_backbone(options: Any, weights: Path | None, empty: bool = False) -> Backbone:
     """The backbone with the weights to start from.
 
-    empty: without them, since a checkpoint has them all, wherever the first ones have gone.
+    empty: without them, since a checkpoint has all weights even if the initial file is gone.
     """
     backbone = build(options, **(pretrained_off(options) if empty else {}))
     if weights is not None and not empty:
@@ -157,7 +157,7 @@ def make_backbone(options: Any, weights: Path | None, empty: bool = False) -> Ba
 
 
 def load_weights(backbone: Backbone, weights: Path) -> None:
-    """From a run, a file or an official name; says what of it is not loaded as it is."""
+    """Load a run, a file or official weights; reports anything not loaded as is."""
     for remark in load_backbone(backbone, weights):
         tell(remark)
 
@@ -191,17 +191,17 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
 
 
 def segmenting_precision(asked: str | None, trained: Segment, device: Device) -> str:
-    """What to segment in: what is asked for, else what the run was trained and validated in."""
+    """The precision to segment with: as requested, else that of the run's training and validation."""
     return device.precision(asked or trained.precision)
 
 
 def pretrained_off(backbone: Any) -> dict[str, bool]:
-    """The run's own weights replace timm's: no need to download those."""
+    """No download of timm's weights, which the run's own would replace."""
     return {"pretrained": False} if hasattr(backbone, "pretrained") else {}
 
 
 def make_model(options: Segment, num_classes: int, empty: bool = False) -> SegmentationModel:
-    """empty: see `make_backbone`. Raises UserError if its parts do not fit one another."""
+    """empty: see `make_backbone`. Raises UserError if the parts do not fit together."""
     backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
@@ -210,7 +210,7 @@ def make_model(options: Segment, num_classes: int, empty: bool = False) -> Segme
     shape = (backbone.dims, backbone.strides, num_classes)
     aux = None
     if options.aux_weight:
-        # The last stage but one of a pyramid, two thirds of the depth of a ViT.
+        # The second-to-last stage of a pyramid, two thirds of the depth of a ViT.
         pyramid = len(set(backbone.strides)) > 1
         level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
         aux = build(FcnOptions(level=max(0, level)), *shape)

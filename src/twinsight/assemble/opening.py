@@ -1,4 +1,4 @@
-"""The line that each command starts with: on what data, with which weights, how, and where the result goes."""
+"""The first line of each command: data, weights, precision and output."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from twinsight.options.data import ShapesOptions
 
 
 def announce(command: str, *facts: str) -> None:
-    """What a command is about to do, in one line on stderr."""
+    """Print what a command is about to do, in one line on stderr."""
     tell(f"{command}: {' | '.join(fact for fact in facts if fact)}")
 
 
@@ -26,7 +26,7 @@ def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
 
 
 def splits(train: Dataset, val: Dataset | None = None) -> str:
-    """How many images there are to train on and to validate on, and who decided that."""
+    """How many images there are to train and to validate on, and how they were split."""
     if train.split_note:
         return (f"{images(len(train.relatives))}: " if train.classes and train.relatives else "") + train.split_note
     return f"{images(len(train))} to train" + ("" if val is None else f", {len(val)} to validate")
@@ -37,8 +37,8 @@ def images(count: int) -> str:
 
 
 def network(options: Any, weights: Path | None, resumed: bool = False, freeze: int | str = 0) -> str:
-    """The backbone and where its weights are from. Random ones are said in capitals: to train or to judge them
-    unawares is a common mistake.
+    """The backbone and the source of its weights. RANDOM is in capitals, since training or evaluating random weights
+    unknowingly is a common mistake.
     """
     if resumed:
         origin = "weights of the run's last checkpoint"
@@ -53,11 +53,11 @@ def network(options: Any, weights: Path | None, resumed: bool = False, freeze: i
 
 
 def weights_of(spec: str) -> str:
-    """A model as the command line names it (see `open_model`); untrained ones in capitals, as above."""
+    """A model by its name on the command line (see `open_model`); RANDOM in capitals, as above."""
     name = spec.removeprefix(RANDOM)
     return f"{name} with RANDOM weights" if spec != name else name
 
 
 def computing(device: Device, precision: str, trained: bool = False) -> str:
-    """trained: whether the precision is that of the training because no other was asked for."""
+    """trained: whether the precision is that of the training because none was requested."""
     return f"{device.precision(precision)}{', as in the training,' if trained else ''} on {device.torch.type}"

@@ -1,4 +1,4 @@
-"""What a training will cost, found out and said before its first step."""
+"""The cost of a training, estimated and printed before its first step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from twinsight.training.trainer import explained
 
 @dataclass(frozen=True)
 class Step:
-    """A training step that is followed without computing it.
+    """A training step that is traced without computing it.
 
-    slots: numbers that the optimizer keeps for each parameter. parts, autocast: see `estimate.tensor_bytes`. remedies:
-    options that make a step take less memory.
+    slots: numbers that the optimizer keeps per parameter. parts, autocast: see `estimate.tensor_bytes`. remedies:
+    options that reduce a step's memory.
     """
 
     model: nn.Module
@@ -37,21 +37,21 @@ class Step:
         return cost(self.model, self.loss, self.slots, self.parts, self.autocast)
 
     def memory(self, batch: int) -> int:
-        """Bytes at the fullest moment. Raises UserError for a batch that the network does not take."""
+        """Peak bytes. Raises UserError for a batch that the network does not accept."""
         try:
             return step_memory(self.model, self.loss, batch, self.slots, self.parts, self.autocast)
         except ValueError as error:
             raise explained(error) from error
 
     def largest_batch(self, images: int, device: Device) -> int:
-        """The largest that fits on the device, of at most so many images; says which."""
+        """The largest batch that fits on the device, of at most `images`; prints it."""
         found = largest_batch(self.cost(), images // self.parts, device.free_memory())
         tell(f"--find-batch-size: {found}")
         return found
 
 
 def optimizer_slots(optimizer: str) -> int:
-    """Numbers that the optimizer keeps for each parameter."""
+    """Numbers that the optimizer keeps per parameter."""
     return 2 if optimizer == "adamw" else 1
 
 
@@ -73,7 +73,7 @@ def print_plan(step: Step, batch: int, steps: int, rows: Mapping[str, object]) -
 
 
 def updates(images: int, processes: int, batch: int, accumulate: int, epochs: int, parts: int = 1) -> int:
-    """Updates of a whole training: an epoch ends with one, however few steps it adds up.
+    """Updates of a whole training: each epoch ends with one, even after fewer than `accumulate` steps.
 
     parts: steps that a loss sees at once.
     """
@@ -82,17 +82,17 @@ def updates(images: int, processes: int, batch: int, accumulate: int, epochs: in
 
 
 def tell_schedule(epochs: int, run: Run) -> None:
-    """What becomes of the schedule of a resumed run that is to have another number of epochs."""
+    """Print how the schedule changes if a resumed run gets another number of epochs."""
     before = run.begun.get("epochs", epochs)
     if before != epochs:
         tell(
-            f"--epochs: {epochs} instead of {before}: from here on, learning rate and all else that follows a "
-            f"schedule are where a run of {epochs} epochs would have them at this step"
+            f"--epochs: {epochs} instead of {before}: from here on, the learning rate and everything else with a "
+            f"schedule follow that of a run of {epochs} epochs"
         )
 
 
 def validation_memory(step: Step, inference: Inference, val: Dataset, device: Device) -> int:
-    """Bytes to validate on the largest of three images, as many at a time as validation takes of its size."""
+    """Bytes to validate on the largest of three images, with validation's batch size for that size."""
     shapes = [val.image(place).shape[:2] for place in (0, len(val) // 2, len(val) - 1)]
     height, width = max(shapes, key=lambda shape: shape[0] * shape[1])
 
@@ -104,9 +104,9 @@ def validation_memory(step: Step, inference: Inference, val: Dataset, device: De
 
 
 def tell_memory(step: Step, batch: int, free: float, validation: int = 0) -> None:
-    """What a training will take of the `free` bytes, before the first step; what to do if it does not fit.
+    """Print what a training will need of the `free` bytes, and what to do if it does not fit.
 
-    validation: bytes at its fullest moment.
+    validation: its peak bytes.
     """
     needed = step.memory(batch)
     whole = f", {size(validation)} to validate on whole images" if validation > needed else ""
@@ -118,5 +118,5 @@ def tell_memory(step: Step, batch: int, free: float, validation: int = 0) -> Non
 
 
 def size(count: float) -> str:
-    """A number of bytes, as people read it."""
+    """A number of bytes for display."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""A segmenter at work: masks of images, and the files that they go to."""
+"""Prediction with a segmenter: masks of images, and their files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from twinsight.segmentation.model import SegmentationModel
 
 @dataclass(frozen=True)
 class Predictor:
-    """A segmenter, how it is called, and the device and precision that it computes in."""
+    """A segmenter, its inference options, device and precision."""
 
     model: SegmentationModel
     inference: Inference
@@ -40,14 +40,14 @@ class Predictor:
         return best_class(scores).cpu(), probabilities.amax(1).float().cpu()
 
     def at_once(self, pixels: int) -> int:
-        """How many images of so many pixels make a batch."""
+        """The batch size for images of `pixels` pixels."""
         return at_once(pixels, self.device.torch)
 
 
 def write_prediction(
     folder: Path, name: str, mask: np.ndarray, palette: np.ndarray, image: np.ndarray | None, opacity: float = 0.6
 ) -> None:
-    """FOLDER/NAME.png, the mask (H, W) in its palette; with its image (H, W, 3), FOLDER/NAME.overlay.jpg too."""
+    """Write FOLDER/NAME.png, the mask (H, W) in its palette; with the image (H, W, 3), FOLDER/NAME.overlay.jpg too."""
     target = folder / f"{name}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as stream:

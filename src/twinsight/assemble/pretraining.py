@@ -34,14 +34,14 @@ from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer, losses, subjects
 
 BACKBONE = "backbone.safetensors"
-"""What a run of `twinsight pretrain` ends with."""
+"""What a finished run of `twinsight pretrain` contains."""
 
 
 @dataclass(frozen=True)
 class PretrainPlan(Plan[Pretrain]):
     data: Dataset
     color: bool
-    """Whether the workers color the views; else the device does."""
+    """Whether workers apply color augmentation; else the device does."""
 
     @property
     def parts(self) -> int:
@@ -55,7 +55,7 @@ class PretrainParts(Parts[Pretrain]):
     module: Pretrainer
 
     def images(self) -> int:
-        """For each update, of all processes."""
+        """Images per update, over all processes."""
         return self.options.batch_size * self.options.accumulate * self.plan.machine.processes
 
     def search(self) -> Pretrain:
@@ -73,14 +73,14 @@ class PretrainParts(Parts[Pretrain]):
 
 
 def optimization(options: Pretrain, images: int) -> Optimization:
-    """images: for each update, of all processes."""
+    """images: per update, over all processes."""
     return make_optimization(options, images / options.lr_batch)
 
 
 def plan(options: Pretrain, run: Run) -> PretrainPlan:
-    """Decide everything. Raises UserError for what cannot be, before anything is built, decoded or downloaded."""
+    """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
     machine = Machine.choose(options)
-    with torch.device("meta"):  # shapes without numbers: whether the parts fit is found out at once
+    with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         method, _ = make_method(options, empty=True)
     data = options.data.open("train")
     options = replace(options, data=options.data.settled(data))
@@ -105,7 +105,7 @@ def plan(options: Pretrain, run: Run) -> PretrainPlan:
 
 
 def make_method(options: Pretrain, empty: bool) -> tuple[Any, AttentionTerm | None]:
-    """The method, and the term of attention if it is asked for. empty: without weights to start from."""
+    """The method, and the attention term if requested. empty: without initial weights."""
     backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
@@ -139,7 +139,7 @@ def build_parts(plan: PretrainPlan) -> PretrainParts:
 
 
 def imagined_step(plan: PretrainPlan, method: Any, term: AttentionTerm | None, samples: Views) -> planning.Step:
-    """A step on black views of the sizes that the first image's have."""
+    """A step on black views of the same sizes as those of the first image."""
     _, first = samples.tolerance.read(plan.data.image, 0)
     drawn = samples.transform(first, np.random.default_rng(plan.options.seed))
 
@@ -168,5 +168,5 @@ def show(parts: PretrainParts) -> None:
 
 
 def fit(parts: PretrainParts) -> Path:
-    """The loop."""
+    """Train and return the run's directory."""
     return train(parts, make_training(parts.options, parts.plan.machine, "pretraining"))

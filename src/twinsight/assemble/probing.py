@@ -1,4 +1,4 @@
-"""From what --probe asks for to what looks on while a training runs."""
+"""From --probe to the probes that run during a training."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -28,10 +28,10 @@ def seen_by_probes(folder: Path | None, data: Dataset) -> Dataset:
 
 
 def plan_looks(given: str, subjects: Mapping[str, nn.Module], seen: Dataset) -> list[Look]:
-    """The looks that `given`, as --probe, asks for; "auto" chooses by the network.
+    """The looks requested by `given`, the value of --probe; "auto" chooses by network.
 
-    subjects: the modules that can be asked, which may lie on the meta device. seen: what is looked at. Raises UserError
-    for a probe that these modules or images cannot answer; reads no image.
+    subjects: the modules for probes, possibly on the meta device. seen: the images for probes. Raises UserError for a
+    probe that does not suit these modules or images; reads no image.
     """
     backbone: Any = subjects["backbone"]
     looks = auto(subjects) if given == "auto" else read_looks(given)
@@ -73,10 +73,10 @@ def make_probing(
     size: int | None,
     budget: float,
 ) -> list[pl.Callback]:
-    """What looks on while these modules train; empty without looks.
+    """The probes to run while these modules train; empty without looks.
 
-    seen: the images looked at. data: of the training, whose classes the model knows. size: pixels that their shorter
-    sides are brought down to; None: by the probe. budget: share of the training's time.
+    seen: the images for probes. data: that of the training, with the model's classes. size: shorter sides are shrunk
+    to at most so many pixels; None: the probe decides. budget: fraction of the training's time.
     """
     scheduled = []
     for look in looks:
@@ -94,13 +94,13 @@ def make_probing(
 
 
 def own_size(look: Look, subjects: Mapping[str, nn.Module]) -> int | None:
-    """Pixels of a probe's images: a pretraining, whose views are small, shows at most 224."""
+    """Size in pixels of a probe's images: at most 224 in pretraining, whose views are small."""
     at_most = 224 if "method" in subjects else None
     return min((size for size in (look.kind.size, at_most) if size is not None), default=None)
 
 
 def draw_history(folder: Path) -> None:
-    """What a run's correlation matrices did over time: figures/correlation/strip.png and animation.gif."""
+    """Draw a run's correlation matrices over time: figures/correlation/strip.png and animation.gif."""
     files = sorted((folder / "figures" / "correlation").glob("matrix-*.npy"))
     if not files:
         return

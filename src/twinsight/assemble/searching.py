@@ -1,4 +1,4 @@
-"""A learning rate found by trying."""
+"""Learning rate search."""
 
 from tempfile import TemporaryDirectory
 

@@ -81,11 +81,11 @@ class SegmentParts(Parts[Segment]):
 
 
 def plan(options: Segment, run: Run) -> SegmentPlan:
-    """Decide everything. Raises UserError for what cannot be, before anything is built, decoded or downloaded."""
+    """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
     machine = Machine.choose(options)
     inference = make_inference(options)
     terms = loss_terms(options)
-    with torch.device("meta"):  # shapes without numbers: whether the parts fit is found out at once
+    with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         sketch = make_model(options, 2, empty=True)
     train = with_masks(options.data.open("train"))
     options = replace(options, data=options.data.settled(train))
@@ -116,7 +116,7 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
 
 
 def loss_terms(options: Segment) -> Mapping[str, float]:
-    """The weight of each term of --loss. Raises UserError for options that none of them uses."""
+    """The weight of each term of --loss. Raises UserError for options that no term uses."""
     terms = parse(options.loss)
     if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
         raise UserError(
@@ -142,7 +142,7 @@ def counted(train: Dataset) -> np.ndarray:
 def make_loss(
     options: Segment, terms: Mapping[str, float], classes: Sequence[str], pixels: np.ndarray | None
 ) -> SegmentationLoss:
-    """pixels: (N, C), as `counted` returns them, where the class weights follow from them."""
+    """pixels: (N, C) as from `counted`, for class weights computed from them."""
     weights = options.class_weights
     if weights == "auto":
         weights = tuple(median_frequency(cast(np.ndarray, pixels)).tolist())
@@ -158,7 +158,7 @@ def make_loss(
 
 
 def subjects(model: SegmentationModel) -> Mapping[str, nn.Module]:
-    """The modules that probes can ask."""
+    """The modules for probes."""
     return {"segmenter": model, "network": model, "backbone": model.backbone}
 
 
@@ -193,7 +193,7 @@ def build_parts(plan: SegmentPlan) -> SegmentParts:
 
 
 def step_loss(model: SegmentationModel, batch: int, size: int) -> Tensor:
-    """A step as far as its cost goes, on black images of `size` pixels."""
+    """A step on black images of `size` pixels, to estimate its cost."""
     images = torch.zeros(batch, 3, size, size, dtype=torch.uint8)
     masks = torch.zeros(batch, size, size, dtype=torch.int64)
     return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, model.heads)]).sum()
@@ -214,6 +214,6 @@ def show(parts: SegmentParts) -> None:
 
 
 def fit(parts: SegmentParts) -> Path:
-    """The loop."""
+    """Train and return the run's directory."""
     title = f"segmenting with {called(parts.options.head)}"
     return train(parts, make_training(parts.options, parts.plan.machine, title, monitor="val/mean_iou"))

@@ -1,4 +1,4 @@
-"""The frame that pretraining and segmentation share: what is decided, what is built, how it runs, how it ends."""
+"""What pretraining and segmentation share: plan, parts, the loop, and how it ends."""
 
 import shlex
 from abc import ABC, abstractmethod
@@ -38,7 +38,7 @@ Options = TypeVar("Options", Pretrain, Segment)
 
 @dataclass(frozen=True)
 class Machine:
-    """What computes. processes: that train. workers: that load data for each of them."""
+    """Where training runs. processes: training processes. workers: data loading workers for each."""
 
     device: Device
     precision: str
@@ -47,7 +47,7 @@ class Machine:
 
     @classmethod
     def choose(cls, options: Pretrain | Segment) -> "Machine":
-        """Raises UserError for what this machine lacks."""
+        """Raises UserError if this machine lacks something."""
         device = Device(options.accelerator)
         processes = device.processes(options.devices)
         check_searches(options, processes)
@@ -55,7 +55,7 @@ class Machine:
         return cls(device, device.precision(options.precision), processes, workers)
 
     def free_memory(self) -> float:
-        """Bytes for each process."""
+        """Bytes per process."""
         return self.device.free_memory(self.processes)
 
     def autocast(self) -> torch.dtype | None:
@@ -64,10 +64,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Plan(Generic[Options]):
-    """What a training has decided before anything is built.
+    """What a training decides before anything is built.
 
-    options: as config.yaml keeps them; the bits of the data are settled in a copy. looks: the probes, and `seen`, the
-    images that they look at. ended: a resumed run has all its epochs. complete: and all its files.
+    options: as in config.yaml; details of the data are settled in a copy. looks: the probes. seen: their images.
+    ended: a resumed run has all its epochs. complete: and all its files.
     """
 
     command: str
@@ -82,9 +82,9 @@ class Plan(Generic[Options]):
 
 @dataclass(frozen=True)
 class Parts(ABC, Generic[Options]):
-    """What has been built.
+    """What a training has built.
 
-    options: with the batch size that was found, if it was asked for. validation: bytes at its fullest moment.
+    options: with the batch size found by --find-batch-size, if given. validation: its peak bytes.
     """
 
     plan: Plan[Options]
@@ -97,11 +97,11 @@ class Parts(ABC, Generic[Options]):
     validation: int = 0
 
     def begin(self) -> None:
-        """Write what the run's directory holds from the start."""
+        """Write the initial files of the run directory."""
 
     @abstractmethod
     def search(self) -> Options:
-        """Find a learning rate and set it in the module; the options with it."""
+        """Find a learning rate, set it in the module, and return options with it."""
 
     def val_loader(self) -> Loader | None:
         """None for a training without a validation."""
@@ -109,11 +109,11 @@ class Parts(ABC, Generic[Options]):
 
     @abstractmethod
     def export(self) -> str:
-        """Write the weights for use; says what was written."""
+        """Write the weights; returns what was written, in words."""
 
 
 def make_training(options: Pretrain | Segment, machine: Machine, title: str, monitor: str | None = None) -> Training:
-    exact = isinstance(options, Pretrain) and options.accumulate_exact  # then a batch is all that an update sees
+    exact = isinstance(options, Pretrain) and options.accumulate_exact  # then a batch is all images of an update
     return Training(
         epochs=options.epochs, seed=options.seed, max_minutes=options.max_minutes,
         checkpoint_minutes=options.checkpoint_minutes, accumulate=1 if exact else options.accumulate,
@@ -125,7 +125,7 @@ def make_training(options: Pretrain | Segment, machine: Machine, title: str, mon
 
 
 def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimization:
-    """scale: what learning rates are multiplied by."""
+    """scale: factor of the learning rates."""
     warmup = min(10, options.epochs / 10) if options.warmup_epochs is None else options.warmup_epochs
     return Optimization(
         name=options.optimizer, lr=options.lr * scale,
@@ -163,9 +163,9 @@ def train(parts: Parts[Any], training: Training) -> Path:
 
 
 def announce_end(end: End, run: Run, command: str, exported: str) -> None:
-    """Say what came of it and what to do next. Raises Interrupted if a signal ended it."""
+    """Print the result and what to do next. Raises Interrupted if a signal ended the training."""
     if RANK > 0 and end == "done":
-        return  # the first process may still be writing what the verdict is read from
+        return  # the first process may still be writing the files behind the verdict
     if end == "done":
         found = verdict(Record.read(run.folder))
         tell(f"{command}: done. {' '.join(found.sentences)}")
@@ -175,5 +175,5 @@ def announce_end(end: End, run: Run, command: str, exported: str) -> None:
         return
     how = end if isinstance(end, str) else f"stopped by {end.name}"
     tell(f"{command}: {how} and saved; go on with: twinsight {command} --resume {shlex.quote(str(run.folder))}")
-    if isinstance(end, Signals) and RANK == 0:  # Lightning kills all processes if one but the first ends with a code
+    if isinstance(end, Signals) and RANK == 0:  # Lightning kills all processes if any but the first exits with a code
         raise Interrupted(end)

@@ -1,4 +1,4 @@
-"""Judges of a backbone alone, each beside the same network untrained: tables for people, numbers for programs."""
+"""Judges of a backbone alone, each compared with the same network untrained: tables to print and numbers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -32,16 +32,16 @@ from twinsight.probes.patches.neighbors import patch_knn
 from twinsight.segmentation.inference import Inference
 
 MEMORY = 100_000
-"""Most patches of train to compare with or to learn from, drawn at random."""
+"""Maximum training patches to compare with or learn from, drawn at random."""
 
 Numbers = dict[str, Any]
 Pair = tuple[Iterator[Tensor], Iterator[Tensor]]
 
 
 def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]:
-    """What each judge that --probe names found. Raises UserError for names that do not suit the data, before any.
+    """Run the judges that --probe names. Raises UserError before any of them for names that do not suit the data.
 
-    opened: the model, where it is open already.
+    opened: the model, if already open.
     """
     if options.precision is not None:
         raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
@@ -74,7 +74,7 @@ def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]
 
 
 class Bench:
-    """A backbone ("model") and the same network untrained, with their data; titles: what they are called in tables."""
+    """A backbone ("model") and the same network untrained, with their data; titles: their names in tables."""
 
     def __init__(
         self, name: str, model: Backbone, train: Any, val: Any, size: int | None, workers: int, protocol: Protocol
@@ -85,14 +85,14 @@ class Bench:
         self.protocol: Protocol = protocol
 
     def samples(self, dataset: Dataset, size: int, title: str) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Images and masks, one after another, brought down to `size`."""
+        """Images and masks one by one, shrunk to `size`."""
         loader = eval_loader(Pairs(dataset), 1, self.workers)
         for images, masks, *_ in tracked(loader, title, len(loader)):
             image = to_tensor(images[0].permute(1, 2, 0).numpy(), size)
             yield image, None if masks is None else mask_to_tensor(masks[0].numpy(), image)
 
     def pairs(self, dataset: Dataset, title: str) -> Pair:
-        """Images, and masks; neither may run far ahead of the other, which would be held."""
+        """Images and masks, to be read in step: whatever one is ahead of the other stays in memory."""
         images, masks = tee(self.samples(dataset, self.size or 480, title))
         return (image for image, _ in images), (mask for _, mask in masks if mask is not None)
 
@@ -101,7 +101,7 @@ class Bench:
 
     @cached_property
     def embeddings(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Of train and of val, (N, D) each, by model."""
+        """Embeddings of train and val, (N, D) each, by model."""
 
         def squares(dataset: Dataset, title: str) -> Iterator[Tensor]:
             for image, _ in self.samples(dataset, self.size or 224, title):
@@ -222,7 +222,7 @@ def linear_classes(bench: Bench) -> Numbers:
 
 
 def majority(known: Tensor, labels: Tensor) -> float:
-    """The share of the labels that are the most frequent one of those known."""
+    """The fraction of the labels equal to the most frequent of the known ones."""
     return (labels == known.bincount().argmax()).double().mean().item()
 
 

@@ -12,7 +12,7 @@ from twinsight.segmentation.metrics import Scores
 from twinsight.segmentation.tables import percent
 
 LISTED = 40
-"""Most classes of a printed table; --json has all."""
+"""Maximum classes in a printed table; --json has all."""
 
 
 def explain(name: str, text: str) -> None:
@@ -20,7 +20,7 @@ def explain(name: str, text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
-    """Texts in the first column; shares, 0 to 1, in the others, or texts."""
+    """Text in the first column; fractions, 0 to 1, or text in the others."""
     made = Table(*map(escape, columns))
     for column in made.columns[1:]:
         column.justify = "right"
@@ -30,9 +30,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None
 
 
 def by_class(what: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
-    """One row a class; integers are counts. titles: what stands over a column in place of its key."""
+    """One row per class; integers are counts. titles: column headings by key."""
     if len(rows) > LISTED:
-        tell(f"{len(rows)} classes: of each only in --json")
+        tell(f"{len(rows)} classes: the scores of each are only in --json")
         return
     columns = [titles.get(key, key) for key in rows[0]]
     table(
@@ -42,7 +42,7 @@ def by_class(what: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, 
 
 
 def segmented(scores: Mapping[str, Scores], classes: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
-    """Prints IoU by class and in the mean; the numbers of each."""
+    """Print IoU by class and its mean; returns the numbers."""
     per = {name: one.iou.tolist() for name, one in scores.items()}
     share = next(iter(scores.values())).frequency.tolist()
     listed = [dict(zip(("class", *per, "pixels"), row)) for row in zip(classes, *per.values(), share)]
@@ -56,7 +56,7 @@ def segmented(scores: Mapping[str, Scores], classes: Sequence[str], titles: Mapp
 
 
 def classified(right: Mapping[str, Tensor], labels: Tensor, names: Sequence[str]) -> list[dict[str, Any]]:
-    """By class: its images, and the share of them that each has right; NaN where there is none."""
+    """Per class: its images, and the fraction of them that each model gets right; NaN without images."""
     rows = []
     for i, name in enumerate(names):
         of = labels == i

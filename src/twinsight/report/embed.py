@@ -1,4 +1,4 @@
-"""Figures inside a page, as data: URIs, within a size that can be mailed."""
+"""Figures embedded in a page as data: URIs, small enough to mail."""
 
 import base64
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from twinsight.errors import UserError
 from twinsight.probes.dark import dark_image, dark_svg
 
 LIMIT = 20_000_000
-"""Characters of a page's figures: mail takes no more, and a phone is slow to open it."""
+"""Maximum characters of a page's figures: mail rejects more, and phones open it slowly."""
 
 KINDS = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml",
@@ -20,8 +20,8 @@ KINDS = {
 
 
 class Embedded(NamedTuple):
-    """A figure in the page: its URI; that for dark pages; of an animation its last frame; each empty where there is
-    none. width, height: in CSS pixels, 0 for an SVG, which knows its own.
+    """A figure in the page: URIs of the figure, its dark version and an animation's last frame, empty if there is none.
+    width, height: in CSS pixels, 0 for an SVG, which has its own size.
     """
 
     uri: str
@@ -32,10 +32,10 @@ class Embedded(NamedTuple):
 
 
 def embed(files: Iterable[Path]) -> tuple[dict[Path, Embedded], str]:
-    """Figures by file, and a sentence on what was lost, or nothing.
+    """Figures by file, and a sentence on what was lost, or an empty string.
 
-    If they would exceed LIMIT characters, all PNG become lossy WebP; those that still do not fit, in the order given,
-    are left out. Raises UserError for a file that is no figure.
+    Above LIMIT characters all PNGs become lossy WebP; figures that still do not fit, in the order given, are left out.
+    Raises UserError for a file that is not a figure.
     """
     files = list(dict.fromkeys(files))
     lossy = sum(file.stat().st_size for file in files) * 4 / 3 > LIMIT
@@ -58,7 +58,7 @@ def embed(files: Iterable[Path]) -> tuple[dict[Path, Embedded], str]:
 
 
 def embedded(file: Path, lossy: bool) -> Embedded:
-    """A figure at 1.25 times the size at which it would be printed, so that its small print can be read."""
+    """A figure at 1.25 times its printed size, so that small print is legible."""
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
         raise UserError(f"{file}: unknown figure format; use a name ending in {', '.join(KINDS)}")

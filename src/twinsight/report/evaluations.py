@@ -1,4 +1,4 @@
-"""What `twinsight evaluate` measured of a run: kept in the run, shown on its page."""
+"""Results of `twinsight evaluate`: stored in the run, shown in its report."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ FILE = "evaluations.json"
 
 
 def keep(run: Path, measured: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-    """Add an evaluation to RUN/evaluations.json, in place of one that measured the very same.
+    """Add an evaluation to RUN/evaluations.json, replacing one of exactly the same measurement.
 
-    measured: what was measured on what and how, in words and numbers; scores: name -> 0 to 1, NaN for undefined.
+    measured: what was measured, on which data and how; scores: name -> 0 to 1, NaN for undefined.
     """
     others = [one for one in read(run) if one["measured"] != measured]
     entry = {"measured": measured, "scores": without_nan(dict(scores))}
@@ -26,7 +26,7 @@ def keep(run: Path, measured: Mapping[str, Any], scores: Mapping[str, Any]) -> N
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """All evaluations of a run, the oldest first. Raises UserError if the file is damaged."""
+    """All evaluations of a run, oldest first. Raises UserError if the file is damaged."""
     file = run / FILE
     if not file.is_file():
         return []
@@ -38,7 +38,7 @@ def read(run: Path) -> list[dict[str, Any]]:
 
 
 def section(runs: Mapping[str, Record]) -> Section:
-    """A column for each evaluation of one run; of several runs a row for each."""
+    """One run: a column per evaluation; several runs: a row per evaluation."""
     found = [(name, words(one["measured"]), one["scores"]) for name, run in runs.items() for one in read(run.folder)]
     keys = [key for key in dict.fromkeys(key for *_, scores in found for key in scores) if key != "mean_recall"]
     titles = [quantity(key, SCORES).label for key in keys]

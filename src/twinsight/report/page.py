@@ -1,4 +1,4 @@
-"""One self-contained HTML page: text, tables and figures, nothing from outside."""
+"""One self-contained HTML page of text, tables and figures; loads nothing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,14 +24,14 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Whether each column holds numbers, which are set to the right."""
+        """Whether each column holds numbers, which are right-aligned."""
         return [all(is_number(cell) for cell in column if cell not in MISSING) for column in zip(*self.rows)]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can mislead; title: above
-    it; narrow: the same for narrow screens.
+    """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can mislead; title: heading; narrow: for
+    narrow screens.
     """
 
     file: Path
@@ -44,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, side by side as far as they find room, under one caption."""
+    """Pictures of one kind under one caption, side by side as far as there is room."""
 
     pictures: Sequence[Picture]
     read: str = ""
@@ -53,7 +53,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Fold:
-    """What is shown once its label is opened."""
+    """Content that is hidden until its label is clicked."""
 
     label: str
     parts: Sequence["Part"]
@@ -73,7 +73,7 @@ class Section:
 def write_page(file: Path, title: str, lead: str, sections: Sequence[Section], facts: str = "") -> None:
     """Write the page; facts: machine and versions, one per line.
 
-    Figures are put into the page, with loss or not at all where it would grow beyond 20 MB, which it then says. Raises
+    Figures are embedded; if the page would exceed 20 MB, they are compressed or left out, and the page says so. Raises
     UserError for a figure that cannot be read.
     """
     shown = [picture for section in sections for picture in pictures(section.parts, folded=False)]
@@ -88,7 +88,7 @@ def write_page(file: Path, title: str, lead: str, sections: Sequence[Section], f
 
 
 def pictures(parts: Sequence[Part], folded: bool) -> Iterator[Picture]:
-    """Those in sight, or those under a fold."""
+    """The visible ones, or those inside folds."""
     for part in parts:
         if isinstance(part, Fold):
             if folded:

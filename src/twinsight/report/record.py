@@ -1,4 +1,4 @@
-"""A run directory, as a report reads it."""
+"""A run directory as read for a report."""
 
 import csv
 import math
@@ -21,10 +21,10 @@ FIGURE = re.compile(r"(?P<name>.+?)(?:-(?P<step>\d{7,}))?")
 
 @dataclass(frozen=True)
 class Record:
-    """A run directory as a report reads it.
+    """A run directory as read for a report.
 
-    options: config.yaml, with dots in the names of what is nested. environment: fact by name; "command" is the line
-    that began the run. rows: of metrics.csv, none where nothing is logged yet.
+    options: config.yaml, nested names joined by dots. environment: facts by name; "command" is the command line that
+    started the run. rows: of metrics.csv, empty if nothing is logged yet.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Raises UserError for what is no run directory, or a damaged one."""
+        """Raises UserError if this is not a run directory, or a damaged one."""
         config = folder / "config.yaml"
         options = read_yaml(config) if config.is_file() else None
         if not isinstance(options, dict) or not isinstance(options.get("command"), str):
@@ -50,7 +50,7 @@ class Record:
 
     @cached_property
     def figures(self) -> dict[str, dict[str, dict[int, Path]]]:
-        """Files by probe, name and step; -1 for a figure that is not of one step. Names in natural order."""
+        """Files by probe, name and step; step -1 for figures that span steps. Names in natural order."""
         found: dict[str, dict[str, dict[int, Path]]] = {}
         for file in sorted(self.folder.glob("figures/*/*"), key=lambda file: natural(file.name)):
             match = FIGURE.fullmatch(file.stem)
@@ -61,12 +61,12 @@ class Record:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that puts block2 before block12."""
+    """A sort key that puts block2 before block12."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def read_classes(file: Path) -> dict[str, dict[str, str]]:
-    """The row of each class. Raises UserError for what is no such table."""
+    """The row of each class. Raises UserError if this is not such a table."""
     rows, text = {}, read_text(file)
     try:
         for row in csv.DictReader(StringIO(text)):

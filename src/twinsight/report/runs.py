@@ -1,4 +1,4 @@
-"""One page on a run, or on several side by side."""
+"""The report of one run, or of several side by side."""
 
 import re
 import shlex
@@ -17,14 +17,14 @@ from twinsight.report.verdict import last_step, reached, verdict
 
 
 def report_run(folder: Path, file: Path | None = None) -> Path:
-    """Write a page on one run, FOLDER/report.html where no file is named. Raises UserError for what is no run."""
+    """Write the report of one run, by default to FOLDER/report.html. Raises UserError if it is not a run."""
     return report_runs([folder], file or folder / "report.html")
 
 
 def report_runs(folders: Sequence[Path], file: Path) -> Path:
-    """Write a page that lays runs side by side; of one run, all about it.
+    """Write a page that compares runs; of a single run, its full report.
 
-    Runs may be unfinished and of different commands. Raises UserError for a folder that is no run.
+    Runs may be unfinished and of different commands. Raises UserError for a folder that is not a run.
     """
     if not folders:
         raise UserError("no run directory is given; name at least one")
@@ -55,7 +55,7 @@ def report_runs(folders: Sequence[Path], file: Path) -> Path:
 
 
 def named(records: Sequence[Record]) -> dict[str, Record]:
-    """Runs by the name of their folder; by its whole path where two have the same."""
+    """Runs by folder name; by full path if two share a name."""
     names = [record.folder.resolve().name for record in records]
     paths = [str(record.folder) for record in records]
     return dict(zip(names if len({*names}) == len(names) else paths, records))
@@ -79,7 +79,7 @@ def progress(run: Record) -> str:
 
 
 def verdicts(runs: Mapping[str, Record]) -> Section:
-    """What each run came to; of one run also what to do next."""
+    """The verdict on each run; for a single run also what to do next."""
     found = {name: verdict(run) for name, run in runs.items()}
     if len(runs) > 1:
         rows = [[name, " ".join(one.sentences)] for name, one in found.items()]
@@ -90,7 +90,7 @@ def verdicts(runs: Mapping[str, Record]) -> Section:
 
 
 def curves(runs: Mapping[str, Record], scratch: Path) -> dict[str, Picture]:
-    """The figures of `LearningCurves` by their names, for screens and for narrow ones."""
+    """The figures of `LearningCurves` by name, each also for narrow screens."""
     titles = {"loss": "Loss and its terms", "rate": "Learning rate", "scores": "Scores"}
     read = "What this probe has measured, over the optimizer steps."
     caution = "A number that moves shows that something changes, not that it gets better."
@@ -110,7 +110,7 @@ def curves(runs: Mapping[str, Record], scratch: Path) -> dict[str, Picture]:
 
 
 def probes(runs: Mapping[str, Record], drawn: Mapping[str, Picture]) -> list[Section]:
-    """A section for each probe that has found anything."""
+    """A section for each probe with findings."""
     seen = {probe for run in runs.values() for probe in run.figures} - {"classes"}
     logged = {name.split("/")[1] for run in runs.values() for row in run.rows for name in row if is_measured(name)}
     sections: list[Section] = []
@@ -130,7 +130,7 @@ def is_measured(name: str) -> bool:
 
 
 def figures(runs: Mapping[str, Record], probe: str, caption: Caption) -> list[Part]:
-    """The newest, by run; under a fold the first ones."""
+    """The newest figures by run; the first ones in a fold."""
     newest: list[Picture] = []
     first: list[Picture] = []
     names = {name for run in runs.values() for name in run.figures.get(probe, ())}
@@ -159,7 +159,7 @@ def picture(file: Path, title: str, step: int) -> Picture:
 
 
 def again(runs: Mapping[str, Record]) -> Section:
-    """The command that began each run, and those that repeat it and go on with it."""
+    """The command that started each run, and those that repeat and resume it."""
     commands: list[str] = []
     for name, run in runs.items():
         commands += [f"# {name}"] if len(runs) > 1 else []
@@ -171,6 +171,6 @@ def again(runs: Mapping[str, Record]) -> Section:
             commands.append(f"twinsight {command} --resume {folder}")
     return Section(
         "Do it again",
-        "The command that began it, the same from its complete options, and how to resume it.",
+        "The command that started the run, the same from its complete options, and how to resume it.",
         commands=commands,
     )

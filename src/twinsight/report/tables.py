@@ -1,4 +1,4 @@
-"""The tables of a report: of one run, or of several side by side."""
+"""The tables of a report on one run or several."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ MAIN = (
     "command", "data.name", "data.root", "backbone.name", "backbone.pretrained", "weights", "method.name", "head.name",
     "freeze", "loss", "epochs", "batch_size", "optimizer", "lr", "head_lr", "weight_decay", "seed",
 )  # fmt: skip
-"""The options that one asks for first."""
+"""The most important options, listed first."""
 
 
 HEADERS = {"iou": "IoU", "f1": "F1"}
@@ -22,7 +22,7 @@ NAMES = CAPTIONS["curves"].names
 
 
 def overview(runs: Mapping[str, Record]) -> Section:
-    """Of one run, its main options; of several, a row for each with what it came to and what differs."""
+    """One run: its main options; several: a row each with results and differing options."""
     if len(runs) == 1:
         (run,) = runs.values()
         rows = [(name, text(run.options[name])) for name in MAIN if run.options.get(name) is not None]
@@ -36,14 +36,14 @@ def overview(runs: Mapping[str, Record]) -> Section:
         for name, run in runs.items()
     ]
     note = (
-        "Scores in percent. A click on a column's name sorts by it. Of the options, those that differ and that all "
-        "runs have; the others are among the settings in full."
+        "Scores in percent. Click a column's name to sort by it. Only options that all runs have and that differ are "
+        'listed; the others are under "Settings in full".'
     )
-    return Section("What it came to, and what differs", parts=[Table(("run", *columns, *options), rows, note)])
+    return Section("Results, and what differs", parts=[Table(("run", *columns, *options), rows, note)])
 
 
 def summary(run: Record) -> dict[str, str]:
-    """The numbers of a run that go into one row."""
+    """The numbers of a run for its row."""
     numbers = LearningCurves(("train/loss", "val/mean_iou", "val/pixel_accuracy"))({"": run.rows}).numbers
     found = {"steps": f"{run.rows[-1]['step'] + 1:.0f}"} if run.rows else {}
     for key, value in numbers.items():
@@ -54,7 +54,7 @@ def summary(run: Record) -> dict[str, str]:
 
 
 def scores(runs: Mapping[str, Record]) -> Section:
-    """The last of every loss and score; of one run also the best score, and where that was."""
+    """The last value of each loss and score; for one run also the best score and its step."""
     logged = dict.fromkeys(name for run in runs.values() for row in run.rows for name in row)
     kept = [
         name for name in logged if name.startswith(("val/", "train/")) and name not in ("train/lr", "val/mean_recall")
@@ -77,7 +77,7 @@ def scores(runs: Mapping[str, Record]) -> Section:
 
 
 def per_class(runs: Mapping[str, Record]) -> Section:
-    """Of one run, every measure; of several, the IoU with a column a run."""
+    """One run: every measure; several: the IoU, one column per run."""
     tables: dict[str, dict[str, dict[str, str]]] = {}
     for name, run in runs.items():
         file = run.folder / "figures" / "classes" / "per-class.csv"
@@ -104,7 +104,7 @@ def per_class(runs: Mapping[str, Record]) -> Section:
 
 
 def numbers(runs: Mapping[str, Record], probe: str, names: Names) -> Table:
-    """The first and the last value of what a probe has measured."""
+    """The first and the last value of each number of a probe."""
     prefix = f"probe/{probe}/"
     rows: list[list[str]] = []
     for key in dict.fromkeys(key for run in runs.values() for row in run.rows for key in row):
@@ -113,7 +113,7 @@ def numbers(runs: Mapping[str, Record], probe: str, names: Names) -> Table:
             name = key.removeprefix(prefix)
             what = quantity(name, names)
             if what.unit == ALARM:
-                continue  # in words in the probe's figure
+                continue  # shown in words in the probe's figure
             ends = [what.text(found[run][1][end]) if run in found else "" for run in runs for end in (0, -1)]
             rows.append([place(name), what.title, *ends])
     where = any(row[0] for row in rows)
@@ -135,7 +135,7 @@ def machines(runs: Mapping[str, Record]) -> Section:
 
 
 def all_options(runs: Mapping[str, Record]) -> list[str]:
-    """Those that come first in MAIN, then the others, as the runs have them."""
+    """Those in MAIN first, then the others in the runs' order."""
     known = dict.fromkeys(name for run in runs.values() for name in run.options)
     return [name for name in MAIN if name in known] + [name for name in known if name not in MAIN]
 
@@ -145,7 +145,7 @@ def differs(runs: Mapping[str, Record], name: str) -> bool:
 
 
 def text(value: Any) -> str:
-    """An option as one would type it."""
+    """An option's value as typed."""
     if isinstance(value, list):
         return " ".join(map(text, value))
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What a run came to, in sentences, and what to do next, as commands."""
+"""The verdict on a run in sentences, and what to do next as commands."""
 
 import math
 import shlex
@@ -11,25 +11,25 @@ from twinsight.probes.views.alarms import LOG, diagnose
 from twinsight.report.record import Record, read_classes
 
 RISING = 0.01
-"""A score that gained at least this in the last fifth of the validations was still rising; one that lost twice as much
-since its best was falling."""
+"""A score that gained at least this in the last fifth of the validations was still rising; one that lost twice this
+much since its best was falling."""
 
 FEW = 10
-"""Rows with a loss below which nothing can be said of it."""
+"""Minimum rows with a loss to say anything about it."""
 
 NAMED = 6
-"""Most classes listed in a sentence."""
+"""Maximum classes listed in a sentence."""
 
 
 class Verdict(NamedTuple):
-    """sentences: what the run came to. commands: what to do next, each after a line that says what for."""
+    """sentences: the verdict. commands: what to do next, as (purpose, command)."""
 
     sentences: Sequence[str]
     commands: Sequence[tuple[str, str]]
 
 
 def verdict(run: Record) -> Verdict:
-    """Of a run, finished or not."""
+    """The verdict on a run, finished or not."""
     if not run.rows:
         return Verdict(["Nothing is logged yet."], [])
     found = segmented(run) if run.options["command"] == "segment" else pretrained(run)
@@ -48,7 +48,7 @@ def going_on(run: Record) -> list[tuple[str, str]]:
 
 
 def reached(run: Record) -> tuple[int, float]:
-    """The epoch reached, from 1, and how many there are to be."""
+    """The epoch reached, counted from 1, and the number of epochs."""
     epoch = int(max(row.get("epoch", -1) for row in run.rows)) + 1
     epochs = run.options.get("epochs")
     return epoch, epochs if isinstance(epochs, int | float) else epoch
@@ -63,7 +63,7 @@ def folder(run: Record) -> str:
 
 
 def track(run: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and finite values of a number."""
+    """Steps and finite values of a metric."""
     points = [(row["step"], row[name]) for row in run.rows if math.isfinite(row.get(name, math.nan))]
     steps, values = np.array(points).reshape(-1, 2).T
     return steps, values
@@ -128,7 +128,7 @@ def judges(run: Record) -> str:
 
 
 def network(run: Record) -> str:
-    """Options that make the run's backbone again."""
+    """Options that recreate the run's backbone."""
     given = {name: value for name, value in run.options.items() if name.startswith("backbone.") and value is not None}
     words = {"--backbone": given.pop("backbone.name", None)} | {
         f"--{name.replace('_', '-')}": value for name, value in given.items() if not isinstance(value, bool)
@@ -141,7 +141,7 @@ def network(run: Record) -> str:
 
 
 def masked(run: Record) -> str:
-    """Options that name images with masks: the run's own where it has some."""
+    """Options that name images with masks: the run's own if it has any."""
     options = run.options
     name, root, masks = (options.get(f"data.{option}") for option in ("name", "root", "masks"))
     if name in ("folder", "class-folder") and masks is None:

@@ -1,4 +1,4 @@
-"""Class probabilities of whole images: at once or by sliding windows, averaged over scales and flips."""
+"""Class probabilities of whole images: in one pass or by sliding windows, averaged over scales and flips."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Segmenter = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Inference:
-    """How a segmenter is called to predict.
+    """How a segmenter predicts whole images.
 
-    window: side of square windows in pixels, None for the whole image; overlap: share by which neighbors
+    window: side of square windows in pixels, None for the whole image; overlap: fraction by which neighboring windows
     overlap.
-    scales: sizes of the image over which to average; flip: average with the mirrored image too.
-    Raises UserError for values that cannot be.
+    scales: relative image sizes to average over; flip: also average with the mirrored image.
+    Raises UserError for values out of range.
     """
 
     window: int | None = None
@@ -56,7 +56,7 @@ class Inference:
 
     @torch.inference_mode()
     def scores(self, model: Segmenter, images: Tensor) -> Tensor:
-        """Scores (B, classes, H, W) whose highest is a pixel's class: logits suffice where nothing is averaged."""
+        """Scores (B, classes, H, W) whose argmax is a pixel's class: logits suffice where nothing is averaged."""
         return self(model, images) if self.averages else model(images)
 
     @property
@@ -66,12 +66,12 @@ class Inference:
 
     @torch.inference_mode()
     def classes(self, model: Segmenter, images: Tensor) -> Tensor:
-        """The class of each pixel, (B, H, W) uint8; few images at a time, so that memory follows their size."""
+        """The class of each pixel, (B, H, W) uint8; large images are processed a few at a time to bound memory."""
         few = images.split(at_once(images[0, 0].numel(), images.device))
         return torch.cat([best_class(self.scores(model, part)) for part in few])
 
     def windows(self, model: Segmenter, images: Tensor) -> Tensor:
-        """Probabilities of an image at its own scale; where windows overlap, their mean."""
+        """Probabilities at the image's own scale, averaged where windows overlap."""
         height, width = images.shape[-2:]
         if self.window is None or self.window >= max(height, width):
             return model(images).float().softmax(1)
@@ -96,12 +96,12 @@ class Inference:
 
 
 def at_once(pixels: int, device: torch.device) -> int:
-    """How many images of so many pixels to give a model at a time: more would gain nothing."""
+    """The batch size for images of `pixels` pixels; a larger one would not be faster."""
     return max(1, (2**19 if device.type == "cpu" else 2**22) // pixels)
 
 
 def spans(length: int, window: int, overlap: float) -> Iterator[tuple[int, int]]:
-    """Starts and ends of windows that cover a side, evenly spread, overlapping by at least `overlap`."""
+    """Starts and ends of evenly spaced windows that cover a side, overlapping by at least `overlap`."""
     window = min(window, length)
     stride = max(1, int(window * (1 - overlap)))
     count = -(-(length - window) // stride) + 1
@@ -111,7 +111,7 @@ def spans(length: int, window: int, overlap: float) -> Iterator[tuple[int, int]]
 
 
 def resize(images: Tensor, size: torch.Size | list[int]) -> Tensor:
-    """Bilinear with antialiasing; uint8 becomes float in [0, 1]. What has that size already is left alone."""
+    """Bilinear with antialiasing; uint8 becomes float in [0, 1]. Images of that size are returned as they are."""
     if list(images.shape[-2:]) == list(size):
         return images
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images

@@ -2,11 +2,11 @@
 
 Every loss takes logits (B, C, H, W) and target (B, H, W), uint8 or int64 labels below C or 255 = void, and
 returns a scalar. Void pixels never count; where all pixels are void the loss is exactly 0, and so are its
-gradients. Half precision is computed in float32, float64 stays.
+gradients. Half precision is computed in float32; float64 stays float64.
 
 Dice, Jaccard and Lovász take each class over the whole batch (not image by image) and average over the
-classes present in the batch's target: for an absent class the overlap is 0 whatever is predicted, so there is
-nothing to learn from it but what the other classes' pixels already say.
+classes present in the batch's target: for an absent class the overlap is 0 whatever is predicted, so it
+adds nothing to what the other classes' pixels already teach.
 """
 
 import difflib
@@ -28,7 +28,7 @@ def cross_entropy(
 ) -> Tensor:
     """The mean over pixels of -log p(target), weighted by `class_weights` (C,) of the target as in torch.
 
-    label_smoothing: 0 to 1, the share of the target spread evenly over all classes (Szegedy et al., 2016).
+    label_smoothing: 0 to 1, the fraction of the target spread evenly over all classes (Szegedy et al., 2016).
     """
     logits, target = _full_precision(logits), target.long()
     weights = None if class_weights is None else class_weights.to(logits)
@@ -75,8 +75,8 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
     errors = (truth.to(probabilities) - probabilities).abs().masked_fill(labels == VOID, 0)
     errors, order = errors.sort(dim=1, descending=True)
     truth, actual = truth.gather(1, order), truth.sum(1)
-    # The loss grows as pixels turn wrong one by one in this order. Where one of the class does, the
-    # intersection loses a pixel: 1/U. Where another does, the union gains one, from U - 1 to U: I/(U (U -
+    # The loss grows as pixels become wrong one by one in this order. If the pixel belongs to the class, the
+    # intersection loses a pixel: 1/U. If not, the union gains one, from U - 1 to U: I/(U (U -
     # 1)). The closed form avoids the cancellation of a difference between neighboring values of I/U.
     intersection = (actual[:, None] - truth.cumsum(1)).to(errors)
     union = (actual[:, None] + (~truth).cumsum(1)).to(errors)
@@ -94,7 +94,7 @@ class SegmentationLoss(nn.Module):
     class_weights: (C,), of cross-entropy and focal, one of them above 0. label_smoothing: of cross-entropy, below 1.
     focal_gamma: of focal.
 
-    Raises UserError for a smoothing or weights with which the loss says nothing about the classes.
+    Raises UserError for smoothing or weights that leave the loss without information about the classes.
     """
 
     class_weights: Tensor | None
@@ -132,7 +132,7 @@ class SegmentationLoss(nn.Module):
 def parse(spec: str) -> dict[str, float]:
     """Names and weights of a sum of losses: "cross-entropy+0.5*dice" -> {"cross-entropy": 1.0, "dice": 0.5}.
 
-    Raises UserError for an unknown name, a name given twice, or a weight that is no positive number.
+    Raises UserError for an unknown name, a name given twice, or a weight that is not a positive number.
     """
     terms: dict[str, float] = {}
     for term in spec.split("+"):
@@ -161,7 +161,7 @@ def _full_precision(logits: Tensor) -> Tensor:
 
 
 def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient, and where the denominator is 0, as for sums over nothing, the numerator."""
+    """The quotient; where the denominator is 0 (an empty sum), the numerator."""
     return numerator / torch.where(denominator > 0, denominator, 1)
 
 
@@ -174,7 +174,7 @@ def _pixel_weights(logits: Tensor, target: Tensor, class_weights: Tensor | None)
 
 
 def _areas(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(C,) each, without void: probability on the target, probability in all, pixels of the target."""
+    """(C,) each, without void: probability on the target, total probability, pixels of the target."""
     probabilities = _full_precision(logits).softmax(1)
     truth = target[:, None] == torch.arange(logits.shape[1], device=target.device)[:, None, None]
     counts = (target != VOID)[:, None]

@@ -14,11 +14,11 @@ from twinsight.segmentation.losses import VOID
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a confusion matrix says. All scores lie in [0, 1]; per-class ones are (C,) float64.
+    """Scores from a confusion matrix, all in [0, 1]; per-class ones are (C,) float64.
 
     A class that occurs neither in the target nor in the prediction is NaN and left out of every mean. One
     that occurs in only one of them scores 0, also where the quotient is 0/0 (the recall of a class that is
-    predicted but never there), as torchmetrics has it. F1 is the Dice score; a class's accuracy is its
+    predicted but never there), as in torchmetrics. F1 is the Dice score; a class's accuracy is its
     recall.
 
     matrix: (C, C) int64 on the CPU, pixels by target (row) and prediction (column).
@@ -65,11 +65,11 @@ class Scores:
 
     @cached_property
     def frequency(self) -> Tensor:
-        """The share of each class in the target's pixels; NaN where there are none at all."""
+        """The fraction of the target's pixels in each class; NaN without any pixels."""
         return self._actual / self._actual.sum()
 
     def scalars(self) -> dict[str, float]:
-        """The means, by the names they are logged under; `mean_accuracy` is another name of `mean_recall`."""
+        """The means, by their logged names; `mean_accuracy` is another name of `mean_recall`."""
         return {
             "mean_iou": self.iou.nanmean().item(),
             "pixel_accuracy": (self._hits.sum() / self._actual.sum()).item(),
@@ -81,7 +81,7 @@ class Scores:
         }
 
     def table(self, classes: Sequence[str]) -> list[dict[str, str | float]]:
-        """One row a class: its name, iou, accuracy, precision, f1, and pixels, its share of the target."""
+        """One row per class: its name, iou, accuracy, precision, f1, and pixels, its fraction of the target."""
         columns = zip(classes, self.iou, self.recall, self.precision, self.f1, self.frequency, strict=True)
         names = ("iou", "accuracy", "precision", "f1", "pixels")
         return [{"class": name} | {k: v.item() for k, v in zip(names, scores)} for name, *scores in columns]
@@ -90,7 +90,7 @@ class Scores:
 class ConfusionMatrix:
     """Counts pixels by target and prediction over batches and processes, on the device where the predictions are.
 
-    Not a module: averaging a model's weights would swap its buffers, and with them what has been counted.
+    Not a module: weight averaging swaps a model's buffers, and would swap the counts with them.
     """
 
     def __init__(self, num_classes: int):
@@ -107,7 +107,7 @@ class ConfusionMatrix:
         if prediction.ndim == 4:
             prediction = best_class(prediction)
         num_classes = len(self.matrix)
-        # A row for every label that uint8 can hold: void falls outside the matrix without being picked out.
+        # One row for each possible uint8 label, so that void falls outside the matrix without a lookup.
         pairs = torch.add(prediction, target.int(), alpha=num_classes)
         counts = pairs.flatten().bincount(minlength=(VOID + 1) * num_classes).view(VOID + 1, num_classes)
         if counts[num_classes:VOID].any():
@@ -132,11 +132,11 @@ class ConfusionMatrix:
 def best_class(scores: Tensor) -> Tensor:
     """(B, C, H, W) scores of at most 255 classes -> (B, H, W) uint8: argmax, the first of equal ones.
 
-    On a CPU up to eight times as fast as `argmax`, whose index runs beside the maximum one number at a time.
+    On a CPU up to eight times as fast as `argmax`, which tracks index and maximum one number at a time.
     """
-    if scores.device.type != "cpu" or scores.stride(1) == 1:  # channels_last: each maximum lies in one place
+    if scores.device.type != "cpu" or scores.stride(1) == 1:  # channels_last: the values of a pixel are contiguous
         return scores.max(1).indices.to(torch.uint8)
     classes = torch.arange(scores.shape[1], dtype=torch.uint8)[:, None, None]
-    # 255 where a class is below the maximum, else its number, of which the least is the first that reaches it.
+    # 255 where a class is below the maximum, else its index; the smallest is the first class that reaches it.
     marked = ((image < image.amax(0)).view(torch.uint8).neg_().bitwise_or_(classes) for image in scores)
     return torch.stack([numbers.amin(0) for numbers in marked])

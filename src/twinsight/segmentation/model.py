@@ -1,4 +1,4 @@
-"""A backbone and a head, together a segmenter; knows nothing of training."""
+"""A backbone and a head as a segmenter, independent of training."""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from twinsight.plain import read_json
 class SegmentationModel(nn.Module):
     """Images (B, 3, H, W), RGB, uint8 or float in [0, 1] -> logits (B, classes, H, W).
 
-    head: see `Head`. One that reads attention sees a black image here, for its lazy layers to learn how many maps
-        they get.
-    aux: a further head, on shallower levels, that helps training and is not used afterwards; without attention.
+    head: see `Head`. One that reads attention is run on a black image here, so that its lazy layers learn how many
+        maps they get.
+    aux: an auxiliary head on shallower levels, used only in training; without attention.
 
-    Raises UserError if the head lacks a part, or wants attention that the backbone lacks.
+    Raises UserError if the head is incomplete, or needs attention that the backbone does not have.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module, aux: nn.Module | None = None):
@@ -56,7 +56,7 @@ class SegmentationModel(nn.Module):
 
     @property
     def heads(self) -> list[Head]:
-        """The head and, if there is one, the auxiliary head: all that are trained."""
+        """All trained heads: the head and the auxiliary head, if any."""
         return [cast(Head, each) for each in (self.head, self.aux) if each is not None]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -80,12 +80,12 @@ class SegmentationModel(nn.Module):
 
 
 def save_classes(file: Path, classes: tuple[str, ...], palette: np.ndarray) -> None:
-    """What the channels of the logits mean, beside the weights."""
+    """Save names and colors of the logits' channels next to the weights."""
     write_text(file, json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n")
 
 
 def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and colors (classes, 3) of what the channels of the logits mean. Raises UserError for a damaged file."""
+    """Names and colors (classes, 3) of the logits' channels. Raises UserError for a damaged file."""
     content = read_json(file, ("classes", "palette"))
     try:
         classes = tuple(map(str, content["classes"]))

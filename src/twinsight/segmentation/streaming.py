@@ -1,4 +1,4 @@
-"""Work that goes on in threads beside the caller's: reading ahead, writing behind."""
+"""Background threads for reading ahead and writing behind."""
 
 import os
 from collections import deque
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 @contextmanager
 def threads() -> Generator[ThreadPoolExecutor]:
-    """A few threads. Once anything is raised, Ctrl-C included, they end what they are at and begin nothing more."""
+    """A few threads. After any exception, including Ctrl-C, they finish their current work and start no more."""
     pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 1)))
     try:
         yield pool
@@ -22,9 +22,9 @@ def threads() -> Generator[ThreadPoolExecutor]:
 
 
 def ahead(pool: ThreadPoolExecutor, call: Callable[[T], R], items: Iterable[T], limit: int) -> Iterator[R]:
-    """`call` of each item, in order; at most `limit` of them are begun or done before they are asked for.
+    """`call(item)` for each item, in order; at most `limit` are started before they are requested.
 
-    What a call raises is raised when its turn comes.
+    An exception of a call is raised when its result is requested.
     """
     begun: deque[Future[R]] = deque()
     for item in items:

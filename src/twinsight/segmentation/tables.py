@@ -10,7 +10,7 @@ from twinsight.segmentation.metrics import Scores
 
 
 def print_scores(scores: Scores, classes: Sequence[str]) -> None:
-    """Per class and over all, in percent."""
+    """Print scores per class and their means, in percent."""
     rows = scores.table(classes)
     table = Table(*[str(name) for name in rows[0]])
     for column in table.columns[1:]:
@@ -21,8 +21,8 @@ def print_scores(scores: Scores, classes: Sequence[str]) -> None:
     totals = scores.scalars().items()
     console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
     if scores.occurring < len(classes):
-        console.print(f"Means are over {scores.occurring} of {len(classes)} classes: the others occur nowhere.")
+        console.print(f"Means are over {scores.occurring} of {len(classes)} classes; the others do not occur.")
 
 
 def percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class occurs nowhere
+    return "-" if value != value else f"{100 * value:.1f}"  # NaN: the class does not occur
