@@ -30,7 +30,7 @@ class Look:
 
 
 def read_looks(given: str) -> list[Look]:
-    """given: the value of --probe; "auto" gives none: it depends on the network. Raises UserError for unknown probes."""
+    """given: the value of --probe; "auto" gives none, as it needs the network. Raises UserError for unknown probes."""
     return [] if given in CHOSEN else [read_look(spec) for spec in given.split(",")]
 
 

@@ -1,4 +1,4 @@
-"""What people read about each probe: how to read its figures, how they can mislead, what its numbers are called.
+"""Captions of each probe: how to read its figures, how they can mislead, names of its numbers.
 
 Imports no torch, so that a report can be written without it.
 """
@@ -13,7 +13,7 @@ from twinsight.quantities import ALARM, PERCENT, Names, Quantity
 class Caption(NamedTuple):
     """read: how to read the figures. caution: how they can mislead. names: of the numbers, by the last part of a key.
 
-    title: of the probe, in a page's headings.
+    title: heading on a page.
     """
 
     title: str

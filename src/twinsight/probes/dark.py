@@ -1,4 +1,4 @@
-"""Figures for dark pages: ink and paper change places, and pictures within the figure stay as they are."""
+"""Figures for dark pages: black and white are swapped, and pictures within the figure stay as they are."""
 
 import json
 import re
@@ -15,12 +15,12 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 GROUND = (22, 25, 29)
-"""A dark page: what white becomes."""
+"""Background of a dark page, which replaces white."""
 
 SHADES = [np.linspace(ground, 255, 256).round().astype(np.uint8) for ground in GROUND]
 
 KEPT, INK = "kept", "ink"
-"""gid of an artist whose colors stay, such as a legend's of pictures; and of an image that changes like ink."""
+"""gid of an artist that keeps its colors, such as a legend of pictures; and of an image that changes like text."""
 
 NOTE = "twinsight-pictures"
 """Key of a PNG's text: where its pictures are, as JSON: [left, top, right, bottom] in pixels each."""
@@ -29,7 +29,7 @@ Boxes = Sequence[tuple[int, int, int, int]]
 
 
 def picture_boxes(figure: Figure, renderer: RendererBase) -> Boxes:
-    """Where a figure that has been drawn holds photographs, heat maps and their color scales, in pixels."""
+    """Boxes in pixels of the photographs, heat maps and color scales in a drawn figure."""
     height = figure.bbox.height
     boxes: list[tuple[int, int, int, int]] = []
     for artist in figure.findobj(lambda artist: is_picture(artist)):
@@ -54,7 +54,7 @@ def extent(artist: Artist, renderer: RendererBase) -> Bbox | None:
 
 
 def dark_image(image: Image.Image) -> Image.Image | None:
-    """A figure's PNG for a dark page; None for one that does not say where its pictures are."""
+    """A figure's PNG for a dark page; None if it does not record where its pictures are."""
     note = image.info.get(NOTE)
     if note is None:
         return None
@@ -78,7 +78,7 @@ def dark_svg(text: str) -> str:
 
 
 def inverted(colors: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> the same hues, light ones dark and dark ones light, white the color of the page."""
+    """(H, W, 3) uint8 -> the same hues with inverted lightness; white becomes the color of the page."""
     red, green, blue = np.moveaxis(colors, -1, 0)
     least = np.minimum(np.minimum(red, green), blue)
     most = np.maximum(np.maximum(red, green), blue)

@@ -1,4 +1,4 @@
-"""How all figures look: style, sizes, colors, curves."""
+"""The style of all figures: sizes, colors, curves."""
 
 import json
 from base64 import b64encode
@@ -22,14 +22,14 @@ from twinsight.errors import UserError
 from twinsight.files import as_path, whole
 from twinsight.probes.dark import NOTE, picture_boxes
 
-# Okabe & Ito's colors, then Tol's muted ones, distinct to color-blind eyes; black is kept for text.
+# Okabe & Ito's colors, then Tol's muted ones, distinct for color-blind readers; black is reserved for text.
 COLORS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442",
     "#882255", "#332288", "#999933", "#44AA99", "#999999",
 )  # fmt: skip
 
 PAGE = 7.2
-"""Inches: the text width of a paper's page, which no grid of images exceeds."""
+"""Inches: the text width of a paper, the maximum for a grid of images."""
 
 DPI = 200
 
@@ -57,7 +57,7 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: float = 0.6) -> np.ndarray:
     """The mask's colors over the image in pale gray, with borders in full color; (H, W, 3) uint8.
 
-    In color the image would be taken for classes, and black would swallow theirs. Where the mask is void or black (a
+    Colors of the image would look like classes, and black would hide those. Where the mask is void or black (a
     background), the gray image shows.
     """
     colors = np.zeros((256, 3), np.uint8)
@@ -77,7 +77,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure yet to be drawn, alone or as a part of another.
+    """A figure to be drawn, alone or as part of another.
 
     width, height: inches. draw: puts its axes, titles and legend on a matplotlib Figure or SubFigure.
     """
@@ -107,7 +107,7 @@ class Plot:
                 self.figure().savefig(stream, dpi=dpi, format=file.suffix[1:].lower())
 
     def write_png(self, stream: IO[bytes], dpi: int) -> None:
-        """Noting where its pictures are, for dark pages (see `probes.dark`)."""
+        """Write a PNG that records where its pictures are, for dark pages (see `probes.dark`)."""
         figure = self.figure()
         figure.set_dpi(dpi)
         canvas = FigureCanvasAgg(figure)
@@ -121,7 +121,7 @@ class Plot:
         return self.html()
 
     def html(self, alt: str = "") -> str:
-        """For a notebook: as WebP, a fifth of a PNG's size where photographs are shown."""
+        """For a notebook, as WebP: a fifth of a PNG's size with photographs."""
         png, webp = BytesIO(), BytesIO()
         with rc_context(STYLE):
             self.write_png(png, 110)
@@ -130,13 +130,13 @@ class Plot:
 
 
 def check_format(file: Path) -> None:
-    """Raises UserError for a file name whose ending is no format of figures."""
+    """Raises UserError for a file name without a known figure format."""
     if file.suffix.lower() not in FORMATS:
         raise UserError(f"{file}: unknown figure format; use a name ending in {', '.join(FORMATS)}")
 
 
 def beside(plots: Mapping[str, Plot]) -> Plot:
-    """Plots of the same kind, each under its name: wide ones stacked, others in a row."""
+    """Plots of the same kind under their names: wide ones stacked, others in a row."""
     if len(plots) == 1:
         return next(iter(plots.values()))
     width = max(plot.width for plot in plots.values())
@@ -172,5 +172,5 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str
 
 
 def distinct_colors(count: int) -> list[str]:
-    """Colors that color-blind eyes tell apart, repeated where there are more lines than colors."""
+    """Colors distinct for color-blind readers, repeated if there are more lines than colors."""
     return [COLORS[i % len(COLORS)] for i in range(count)]

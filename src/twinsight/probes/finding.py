@@ -1,4 +1,4 @@
-"""What a probe has found: figures and numbers."""
+"""The result of a probe: figures and numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from twinsight.quantities import Names, place, quantity
 
 
 class Scene(NamedTuple):
-    """An image with what a segmenter sees in it, for trackers that lay masks over images themselves.
+    """An image with a segmenter's masks, for trackers that overlay masks themselves.
 
     image: (H, W, 3) uint8. masks: name ("prediction", "truth") -> (H, W) uint8 class indices, 255 = void.
     classes: their names.
@@ -25,12 +25,12 @@ class Scene(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a probe has found.
+    """The result of a probe.
 
     figures: by a name fit for a file ("block12"). numbers: by a name fit for a column ("block12/entropy"); NaN where
-    there is nothing to measure. names: what people call the numbers. arrays: what the figures show. history: what a
-    training keeps of every look, to be drawn over time. scenes: see `Scene`. remarks: what a reader must know about how
-    it was measured, a sentence each.
+    there is nothing to measure. names: display names of the numbers. arrays: the figures' data. history: arrays that a
+    training keeps from every look, to draw over time. scenes: see `Scene`. remarks: what a reader must know about the
+    measurement, one sentence each.
     """
 
     figures: Mapping[str, Plot]
@@ -42,7 +42,7 @@ class Finding:
     names: Names = field(default_factory=dict)
 
     def table(self) -> list[tuple[str, str, str]]:
-        """The numbers as people read them: where (may be empty), what with its unit, and the value in that unit."""
+        """The numbers for display: where (may be empty), what with its unit, and the value in that unit."""
         found = [(place(key), quantity(key, self.names), value) for key, value in self.numbers.items()]
         return [(where, what.title, what.text(value)) for where, what, value in found]
 

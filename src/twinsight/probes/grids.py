@@ -17,11 +17,11 @@ from twinsight.probes.dark import KEPT
 from twinsight.probes.draw import PAGE, Plot, overlay
 
 DRAWN = 12
-"""Most images of a figure with a row for each: as many as a screen or two show."""
+"""Maximum images in a figure with a row for each: as many as fit on a screen or two."""
 
 
 class Cell(NamedTuple):
-    """An image of a grid with what is drawn over it and around it.
+    """An image of a grid with the drawings over and around it.
 
     image: (H, W, 3) uint8. marks: draws on the axes, in the image's pixels. frame: color of a border.
     caption: small text below.
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """What the colors of a heat map mean: a colormap's name, the values at its ends, and of what."""
+    """The color scale of a heat map: colormap, the values at its ends, and a label."""
 
     colormap: str
     low: float
@@ -114,7 +114,7 @@ def image_grid(
 
 
 def pick(count: int, most: int = DRAWN) -> list[int]:
-    """Which of `count` images a figure shows: at most so many, evenly chosen, the first and the last among them."""
+    """Indices of the images that a figure shows: at most `most`, evenly spaced, including first and last."""
     return np.linspace(0, count - 1, min(count, max(1, most))).round().astype(int).tolist()
 
 
@@ -124,7 +124,7 @@ def drawn_of(shown: int, count: int) -> str:
 
 
 def show(axis: Axes, cell: Cell, aspect: float) -> None:
-    """An image on its axes; one of another shape than its row (height / width) keeps its own."""
+    """An image on its axes; if its aspect ratio differs from its row's (height / width), it keeps its own."""
     height, width = cell.image.shape[:2]
     alike = abs(height / width / aspect - 1) < 0.02
     axis.imshow(cell.image, interpolation="nearest" if width < 64 else "auto", aspect="auto" if alike else "equal")
@@ -138,12 +138,12 @@ def show(axis: Axes, cell: Cell, aspect: float) -> None:
 
 
 def as_color(color: Any) -> Any:
-    """(3,) uint8 as matplotlib writes it; its own colors as they are."""
+    """(3,) uint8 as a matplotlib color; matplotlib's own colors unchanged."""
     return "#{:02x}{:02x}{:02x}".format(*color) if isinstance(color, np.ndarray) else color
 
 
 def contact_sheet(samples: Sequence[Sample], classes: Sequence[str], palette: np.ndarray, columns: int = 8) -> Plot:
-    """Images, each with its mask's colors over it beside it where there is one."""
+    """Images, each with its mask overlay beside it if it has a mask."""
     aspect = float(np.median([image.shape[0] / image.shape[1] for image, _, _ in samples]))
     cells: list[np.ndarray] = []
     present: set[int] = set()
@@ -157,7 +157,7 @@ def contact_sheet(samples: Sequence[Sample], classes: Sequence[str], palette: np
 
 
 def class_legend(labels: Sequence[int], classes: Sequence[str], palette: np.ndarray) -> dict[str, np.ndarray]:
-    """Colors by class name, for those that a picture shows in a color (black is left out: see `overlay`)."""
+    """Colors by class name, for the classes shown in color (black is left out: see `overlay`)."""
     return {classes[label]: palette[label] for label in labels if palette[label].any()}
 
 

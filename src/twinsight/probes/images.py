@@ -1,4 +1,4 @@
-"""Images as probes read and draw them."""
+"""Conversion of images for probes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -33,7 +33,7 @@ def pixels(image: Tensor) -> np.ndarray:
 
 
 def batches(images: Iterable[Tensor], device: torch.device, size: int = 16) -> Iterator[Tensor]:
-    """(B, 3, H, W) batches of at most `size` on the device, in the images' order; only equal neighbors share one."""
+    """(B, 3, H, W) batches of at most `size` on the device, in order; consecutive images of one size share one."""
     for _, group in groupby(images, lambda image: (image.shape, image.dtype)):
         while alike := list(islice(group, size)):
             yield torch.stack(alike).to(device)

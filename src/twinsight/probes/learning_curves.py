@@ -1,4 +1,4 @@
-"""Learning curves: what the rows of metrics.csv say, one line per run."""
+"""Learning curves from the rows of metrics.csv, one line per run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ Points = tuple[np.ndarray, np.ndarray]
 Lines = Mapping[str, Points]
 
 MANY = 60
-"""Points from which on a line is smoothed."""
+"""Minimum points of a smoothed line."""
 
 COSTS = ("/seconds", "/share_of_time")
-"""What probes cost rather than find: no curve."""
+"""Costs of probes, not findings: not drawn."""
 
 
 class LearningCurves:
-    """The probe that reads what runs have logged instead of asking a model.
+    """A probe of the logs of runs instead of a model.
 
     scalars: draw and count only those whose names begin with one of these, such as "train/loss"; none for all. columns:
-    most panels side by side.
+    maximum panels side by side.
 
     Figures, as far as there is anything to draw: "loss", every term of the training's loss; "rate", the peak learning
     rate; "scores", those of the validations in percent; "probe-NAME", the numbers of each probe that have changed. Of
@@ -76,7 +76,7 @@ class LearningCurves:
 
 
 def lines(runs: Mapping[str, Rows], name: str) -> dict[str, Points]:
-    """A scalar of each run that has it; what is no number (nothing to measure) is left out."""
+    """A scalar of each run that has it, without NaN (nothing to measure)."""
     found: dict[str, Points] = {}
     for run, rows in runs.items():
         points = [(row["step"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
@@ -96,7 +96,7 @@ def names_of(probe: str) -> Names:
 
 
 def moving(panels: Mapping[str, Lines]) -> dict[str, Lines]:
-    """Those with a line whose values differ: a constant is a number for a table, not a curve."""
+    """Panels with a line that varies: a constant belongs in a table, not in a curve."""
     return {title: lines for title, lines in panels.items() if any(np.ptp(values) > 0 for _, values in lines.values())}
 
 
@@ -138,7 +138,7 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], columns: i
 
     def draw(figure: FigureBase) -> None:
         whole: Any = figure
-        whole.get_layout_engine().set(h_pad=0.06)  # titles keep clear of the ticks above them
+        whole.get_layout_engine().set(h_pad=0.06)  # keeps titles clear of the ticks above them
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis, (heading, lines) in zip(axes, panels.items()):
             for name, (steps, values) in lines.items():
@@ -161,7 +161,7 @@ def small_multiples(panels: Mapping[str, Lines], runs: Sequence[str], columns: i
 
 
 def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray, log: bool) -> None:
-    """A logarithmic scale, if wanted, fits values that are all positive, and far enough apart for two ticks."""
+    """A logarithmic scale, if requested, requires values that are all positive and span at least two ticks."""
     axis.set_title(title, fontsize=8, parse_math=False)
     axis.tick_params(labelsize=7)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -176,7 +176,7 @@ def decorate(axis: Axes, title: str, steps: np.ndarray, values: np.ndarray, log:
 
 
 def look(i: int, count: int, ordered: bool) -> dict[str, Any]:
-    """Color and dashes of the i-th line: along a colormap for the places of one network, else apart."""
+    """Color and dashes of the i-th line: along a colormap for the places of one network, else distinct."""
     if ordered and count > 1:
         return {"color": to_hex(colormaps["viridis"](0.9 * i / (count - 1)))}
     return {"color": COLORS[i % len(COLORS)], "linestyle": ("-", "--", ":", "-.")[i // len(COLORS) % 4]}

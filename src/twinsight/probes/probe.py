@@ -1,4 +1,4 @@
-"""A probe: a question put to a model, answered with figures and numbers."""
+"""A probe: a question to a model, answered with figures and numbers."""
 
 import math
 import re
@@ -13,8 +13,8 @@ from twinsight.probes.captions import Caption
 from twinsight.probes.finding import Finding
 
 Subject = Literal["backbone", "network", "method", "segmenter"]
-"""What a probe asks: a `Backbone`; any network from images to anything; a self-supervised method, or a backbone in its
-place; a `SegmentationModel`."""
+"""What a probe examines: a `Backbone`; any network from images to anything; a self-supervised method, or a backbone in
+its place; a `SegmentationModel`."""
 
 
 class Probe(Protocol):
@@ -23,8 +23,8 @@ class Probe(Protocol):
     subject: what `model` is. caption: how to read the figures, how they can mislead, what the numbers are called.
 
     Called with images, (3, H, W) RGB each, uint8 or float in [0, 1], of any sizes (a (B, 3, H, W) tensor is such a
-    sequence), and masks, (H, W) class indices each, 255 = void. It leaves the model as it was: its mode and parameters,
-    no hook behind, no gradient. Raises UserError for a model or images that it cannot ask, and names what can be done.
+    sequence), and masks, (H, W) class indices each, 255 = void. It leaves the model's mode, parameters, hooks and
+    gradients unchanged. Raises UserError, with a remedy, for a model or images that it cannot use.
     """
 
     subject: ClassVar[Subject]
@@ -35,7 +35,7 @@ class Probe(Protocol):
 
 @contextmanager
 def inspecting(model: nn.Module) -> Generator[torch.device]:
-    """The model in eval mode; each module's own mode is restored. Gives the device that the model is on."""
+    """The model in eval mode; each module's own mode is restored. Yields the model's device."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -53,5 +53,5 @@ def effective_rank(vectors: Tensor) -> float:
 
 
 def column(name: str) -> str:
-    """A class's name in the letters of a column."""
+    """A class's name in characters allowed in a column name."""
     return re.sub("[^a-z0-9_.-]", "_", name.lower())

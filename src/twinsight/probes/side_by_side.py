@@ -1,4 +1,4 @@
-"""The same figures of several models beside one another."""
+"""The figures of several models side by side."""
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -13,9 +13,9 @@ from twinsight.quantities import Names, quantity, title
 
 
 class Findings(Mapping[str, Finding]):
-    """What one probe found in several models, by the model's name. In a notebook, side by side.
+    """One probe's findings by model name; side by side in a notebook.
 
-    palette: of the classes, where predictions are to be compared.
+    palette: class colors, to compare predictions.
     """
 
     def __init__(self, findings: Mapping[str, Finding], palette: np.ndarray | None = None):
@@ -36,7 +36,7 @@ class Findings(Mapping[str, Finding]):
 
     @cached_property
     def figures(self) -> dict[str, Plot]:
-        """Each figure with those of the same name of all models beside it."""
+        """Figures of the same name of all models, side by side."""
         return together(self._findings, self._palette)
 
     @property
@@ -59,19 +59,19 @@ class Findings(Mapping[str, Finding]):
 
 
 def together(findings: Mapping[str, Finding], palette: np.ndarray | None = None) -> dict[str, Plot]:
-    """Each figure with those of the same name of all models beside it; predictions in one row too."""
+    """Figures of the same name of all models, side by side; predictions also in one figure."""
     names = dict.fromkeys(figure for finding in findings.values() for figure in finding.figures)
     plots = {
         name: beside({model: finding.figures[name] for model, finding in findings.items() if name in finding.figures})
         for name in names
     }
     scenes = [scene for finding in findings.values() for scene in finding.scenes[:1]]
-    alike = len({tuple(scene.classes) for scene in scenes}) == 1  # one legend cannot name the classes of both otherwise
+    alike = len({tuple(scene.classes) for scene in scenes}) == 1  # otherwise one legend cannot cover all models
     if palette is not None and alike and len(scenes) == len(findings) > 1:
         plots["compared"] = compare(findings, palette)
     return plots
 
 
 def stem(probe: str, figure: str, figures: Collection[str]) -> str:
-    """The name of a figure's file without its ending: PROBE-FIGURE, or PROBE for the only figure and its namesake."""
+    """A figure's file name without extension: PROBE-FIGURE, or PROBE if it is the only one or has the same name."""
     return probe if figure == probe or len(figures) == 1 else f"{probe}-{figure}"

@@ -30,8 +30,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can mislead; title: heading; narrow: for
-    narrow screens.
+    """file: PNG, JPEG, SVG or GIF; alt: what it shows; read: how to read it; caution: how it can
+    mislead; title: heading; narrow: the same for narrow screens.
     """
 
     file: Path

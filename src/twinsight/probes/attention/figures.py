@@ -1,4 +1,4 @@
-"""The figures of attention that was measured."""
+"""Figures of attention scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from twinsight.probes.attention.tally import Scored
 from twinsight.probes.dark import KEPT
 from twinsight.probes.draw import COLORS, PAGE, Plot
 
-LOOKS = {  # who stands in the figures: color, marker, dashes
+LOOKS = {  # the rows compared: color, marker, dashes
     "model": (COLORS[0], "o", "-"),
     "untrained": (COLORS[1], "s", "--"),
     "random": (COLORS[2], "^", ":"),
@@ -22,10 +22,10 @@ LOOKS = {  # who stands in the figures: color, marker, dashes
 }
 
 MOST_CLASSES = 30
-"""Rows of the figure of the classes."""
+"""Maximum rows of the figure of classes."""
 
 LEGIBLE = 16
-"""Heads beside one another whose numbers can be read."""
+"""Maximum heads side by side with legible numbers."""
 
 COLUMNS = {
     "best_head_jaccard": "best\nhead",
@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 def heads_figure(blocks: Mapping[str, Scored], rows: Mapping[str, Scored], region: str) -> Plot:
-    """A row per block: the Jaccard of its heads in colors, then its numbers; below, of the last block, the others."""
+    """A row per block: the Jaccard of its heads in colors, then its numbers; below, the baselines of the last block."""
     beside = {name: row for name, row in rows.items() if name != "model"}
     heads = max(len(row.jaccard) for row in [*blocks.values(), *beside.values()])
     greatest = max(0.1, *(float(row.jaccard.nan_to_num().max()) for row in [*blocks.values(), *beside.values()]))
@@ -84,7 +84,7 @@ def number(value: float) -> str:
 
 
 def masses_figure(rows: Mapping[str, Scored], masses: Sequence[float], mass: float) -> Plot:
-    """The Jaccard of the best head over the share of attention that its mask holds."""
+    """The Jaccard of the best head against the fraction of attention in its mask."""
 
     def draw(figure: FigureBase) -> None:
         axis = figure.subplots()
@@ -107,9 +107,9 @@ def masses_figure(rows: Mapping[str, Scored], masses: Sequence[float], mass: flo
 def classes_figure(
     rows: Mapping[str, Scored], classes: tuple[str, ...], pixels: Tensor, background: int | None, mass: float
 ) -> Plot:
-    """The Jaccard of the best head with the region of each class there is; of many classes those of most pixels.
+    """The Jaccard of the best head with each class's region; of many classes, those with the most pixels.
 
-    pixels: (C,), of each class in all images.
+    pixels: (C,), pixels of each class over all images.
     """
     there: list[int] = [i for i in pixels.argsort(descending=True).tolist() if pixels[i] > 0 and i != background][
         :MOST_CLASSES

@@ -24,10 +24,10 @@ from twinsight.probes.images import batches, over_image, pixels
 from twinsight.probes.probe import Subject, inspecting
 
 LINE = 8
-"""Heads beside one another; more go on further lines."""
+"""Maximum heads side by side; more continue on further lines."""
 
 LONGEST = 320
-"""Pixels of the longer side of an image in the figure: as many as a page shows of it."""
+"""Pixels of an image's longer side in the figure: as many as a page shows."""
 
 
 class Look(NamedTuple):
@@ -39,24 +39,24 @@ class Look(NamedTuple):
 
 
 def look_inside(maps: Tensor, extent: tuple[int, int], size: tuple[int, int]) -> Look:
-    """Without the patches that lie wholly beyond the image."""
+    """Drop the patches that lie entirely outside the image."""
     patch = (extent[0] / maps.shape[1], extent[1] / maps.shape[2])
     h, w = math.ceil(size[0] / patch[0]), math.ceil(size[1] / patch[1])
     return Look(maps[:, :h, :w], (h * patch[0], w * patch[1]), size)
 
 
 class Attention:
-    """Attention maps of single blocks, and what all blocks let through (see `attention_maps`, `attention_rollout`).
+    """Attention maps of single blocks, and rollout through all (see `attention_maps`, `attention_rollout`).
 
     blocks: from 0, negative ones count from the last. query: "class", "mean" over patches, or "auto": the class token
-    where there is one. at: (x, y), shares of width and height in [0, 1): what the patch there looks at instead.
-    mass: share of a head's attention, above 0 to 1, that its mask holds. rollout: also through all blocks.
+    where there is one. at: (x, y), fractions of width and height in [0, 1): the query is the patch there.
+    mass: fraction of a head's attention in its mask, above 0 to 1. rollout: also through all blocks.
 
     Figures "block12" (the twelfth) and "rollout". Numbers by the same name, each a mean over images:
     block12/entropy: of attention over the patches, divided by the logarithm of their number; 1 is uniform, 0 one patch;
     mean over the heads, and block12/head3/entropy for each. block12/diversity: Jensen-Shannon divergence of the heads,
-    divided by the logarithm of their number; 0: all alike, 1: no patch in common. block12/mass_area: share of the
-    patches that hold `mass`. block12/prefix_share: attention on class and register tokens, where there are such.
+    divided by the logarithm of their number; 0: all alike, 1: no patch in common. block12/mass_area: fraction of the
+    patches that hold `mass`. block12/prefix_share: attention on class and register tokens, if there are any.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -110,11 +110,11 @@ class Attention:
         return numbers | {f"head{i}/entropy": entropy for i, entropy in enumerate(entropies.tolist(), start=1)}
 
     def draw(self, name: str, images: Sequence[Tensor], looks: Sequence[Look]) -> Plot:
-        """One line per image: the image, the heads, their masks; where the heads take several, masks go below it."""
+        """One row per image: the image, the heads, their masks; masks go below if the heads take several lines."""
         heads = len(looks[0].maps)
         titles = [f"head {i + 1}" for i in range(heads)] if name != "rollout" else [name]
         entropies = torch.stack([normalized_entropy(look.maps) for look in looks]).mean(0)
-        shown = sorted(entropies.argsort()[: len(COLORS)].tolist())  # more colors could not be distinguished
+        shown = sorted(entropies.argsort()[: len(COLORS)].tolist())  # more colors would be indistinguishable
         colors = dict(zip(shown, distinct_colors(len(shown))))
         lines = -(-heads // LINE)
         per_line = -(-heads // lines)
@@ -142,7 +142,7 @@ class Attention:
         return image_grid(rows, titles, legend=legend, scale=scale, note=drawn_of(len(chosen), len(images)))
 
     def paint(self, image: np.ndarray, look: Look, extent: tuple[int, int], colors: dict[int, str]) -> np.ndarray:
-        """The heads' masks over the image; of several the one whose share of attention is greatest."""
+        """The heads' masks over the image; where they overlap, that of the head with the most attention there."""
         maps = look.maps[list(colors)]
         masks = mass_mask(look.maps, self.mass)[list(colors)]
         share = maps / maps.sum((1, 2), keepdim=True)
@@ -157,8 +157,8 @@ class Attention:
 def mass_mask(maps: Tensor, mass: float) -> Tensor:
     """(..., h, w), not negative -> bool: the fewest patches of each map that hold `mass`, 0 to 1, of its sum.
 
-    Of equal patches the first in reading order are taken. The sum is held up to one part in a million (DINO's protocol:
-    Caron et al., 2021).
+    Among equal patches the first in reading order are taken. The sum is reached up to one part in a million (DINO's
+    protocol: Caron et al., 2021).
     """
     ordered, order = maps.double().flatten(-2).sort(dim=-1, descending=True, stable=True)
     held = ordered.cumsum(-1)

@@ -1,4 +1,4 @@
-"""Maps on a grid of patches, scored against regions of the image that a mask knows to the pixel."""
+"""Maps on a grid of patches, scored against regions from a pixel mask."""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from twinsight.errors import UserError
 
 
 def class_pixels(mask: Tensor, classes: int, grid: tuple[int, int], extent: tuple[float, float]) -> Tensor:
-    """(classes, h, w) float64: how many pixels of each class every patch holds; void counts nowhere.
+    """(classes, h, w) float64: pixels of each class in each patch; void is ignored.
 
     mask: (H, W) class indices, 255 = void. grid: (h, w) patches that cover `extent` pixels, the image and perhaps more.
-    All that a map upsampled by nearest neighbor scores on the pixels follows from these counts, exactly.
-    Raises UserError for a label that is none of the classes.
+    The pixel scores of a map upsampled by nearest neighbor follow exactly from these counts.
+    Raises UserError for a label that is not one of the classes.
     """
     h, w = grid
     index = mask.long().cpu() * (h * w) + patch_of_pixel(grid, extent, (mask.shape[0], mask.shape[1]))
@@ -29,14 +29,14 @@ def class_pixels(mask: Tensor, classes: int, grid: tuple[int, int], extent: tupl
 
 
 def patch_of_pixel(grid: tuple[int, int], extent: tuple[float, float], size: tuple[int, int]) -> Tensor:
-    """(H, W) int64: which of the h * w patches each pixel lies in; `flat[patch_of_pixel(...)]` upsamples a map."""
+    """(H, W) int64: the patch, of h * w, that contains each pixel; `flat[patch_of_pixel(...)]` upsamples a map."""
     rows, columns = ((torch.arange(side) * n / whole).long() for side, n, whole in zip(size, grid, extent))
     return rows[:, None] * grid[1] + columns
 
 
 def regions(pixels: Tensor, background: int | None, apart: bool = False) -> Tensor:
-    """(C, h, w) pixels by class -> (R, h, w), R >= 0: the foreground as one region; apart, or without a background,
-    each class that is there.
+    """(C, h, w) pixels by class -> (R, h, w), R >= 0: the foreground as one region; if `apart` or without a background,
+    each class that occurs.
     """
     if background is not None:
         things = torch.cat([pixels[:background], pixels[background + 1 :]])
@@ -54,15 +54,15 @@ def jaccard(held: Tensor, wanted: Tensor, labeled: Tensor) -> Tensor:
 def pointing(maps: Tensor, wanted: Tensor, labeled: Tensor) -> Tensor:
     """(K, h, w), (R, h, w), (h, w) -> (K, R): the chance to hit the region with a pixel of the patch of the maximum.
 
-    The pointing game (Zhang et al., 2016) for maps of patches. Several maxima share the chance; void pixels are not
-    drawn, and NaN says that there are no others.
+    The pointing game (Zhang et al., 2016) for maps of patches. Several maxima share the chance; void pixels are
+    never drawn; NaN if there are no others.
     """
     top = (maps == maps.amax((1, 2), keepdim=True)).double()
     return torch.einsum("khw,rhw->kr", top, wanted) / torch.einsum("khw,hw->k", top, labeled)[:, None]
 
 
 def levels(maps: Tensor, bins: int) -> Tensor:
-    """(K, h, w) -> int64: which of `bins` equal parts of its map each patch falls into by rank; equal ones into one."""
+    """(K, h, w) -> int64: which of `bins` equal quantiles of its map each patch falls into; ties share one."""
     flat = maps.flatten(1).contiguous()
     ordered = flat.sort(1).values
     twice = torch.searchsorted(ordered, flat) + torch.searchsorted(ordered, flat, right=True)  # twice the middle rank
@@ -79,8 +79,8 @@ def level_pixels(maps: Tensor, pixels: Tensor, bins: int) -> Tensor:
 def information(joint: Tensor) -> Tensor:
     """(K, A, C) counts -> (K,), 0 to 1: mutual information of A and C / entropy of C; NaN for a single class.
 
-    The share of the doubt about a pixel's class that knowing its level of attention removes (Theil's uncertainty
-    coefficient).
+    The fraction of the uncertainty about a pixel's class removed by knowing its level of attention (Theil's
+    uncertainty coefficient).
     """
     share = joint / joint.sum((1, 2), keepdim=True)
     classes, levels = entropy(share.sum(1)), entropy(share.sum(2))
@@ -93,14 +93,14 @@ def entropy(share: Tensor) -> Tensor:
 
 
 def shuffled(maps: Tensor, seed: int) -> Tensor:
-    """(K, h, w) -> the same values, each map's in random places of its own."""
+    """(K, h, w) -> the values of each map shuffled on their own."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(maps.flatten(1).shape, generator=generator).argsort(1)
     return maps.flatten(1).gather(1, order).view_as(maps)
 
 
 def center_prior(grid: tuple[int, int], extent: tuple[float, float], size: tuple[int, int]) -> Tensor:
-    """(1, h, w): a Gaussian at the image's center, its deviation a quarter of each side."""
+    """(1, h, w): a Gaussian at the image's center, its standard deviation a quarter of each side."""
     along = [
         torch.exp(-8 * ((torch.arange(n, dtype=torch.float64) + 0.5) * whole / n / side - 0.5) ** 2)
         for n, whole, side in zip(grid, extent, size)
@@ -109,7 +109,7 @@ def center_prior(grid: tuple[int, int], extent: tuple[float, float], size: tuple
 
 
 def means(each: Sequence[Tensor]) -> Tensor:
-    """Over images, those with nothing to measure (NaN) left out."""
+    """Means over images, ignoring those with nothing to measure (NaN)."""
     return torch.stack(list(each)).nanmean(0)
 
 

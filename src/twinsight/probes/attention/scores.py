@@ -1,4 +1,4 @@
-"""How well the heads of a transformer find the things that masks show, beside what needs no training."""
+"""How well the heads of a transformer find the objects in masks, compared with untrained baselines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -27,8 +27,8 @@ Protocol = Literal["foreground", "public"]
 
 
 class Measured(NamedTuple):
-    """blocks: by name ("block12"). rows: the last of them ("model"), "untrained", "random" and "center". pixels: (C,),
-    of each class in all images.
+    """blocks: by name ("block12"). rows: the last block ("model"), "untrained", "random" and "center". pixels:
+    (C,), pixels of each class over all images.
     """
 
     blocks: Mapping[str, Scored]
@@ -40,33 +40,33 @@ class AttentionScores:
     """Attention measured against masks, per head and block.
 
     After DINO (Caron et al., 2021, section 4.2.2, and visualize_attention.py): a head's mask is the fewest patches that
-    hold `mass` of its attention, upsampled to the image by nearest neighbor; an image counts with its best head. The
-    paper does not say what a region is, so there are two protocols, whose numbers do not compare:
+    hold `mass` of its attention, upsampled to the image by nearest neighbor; each image is scored by its best head.
+    The paper does not define regions, so there are two protocols, whose numbers cannot be compared:
 
-    "foreground": every labeled pixel that is not "background" is one region. Where no class has that name, each class
-    in an image is a region of its own, and their mean counts. Void counts nowhere.
+    "foreground": every labeled pixel that is not "background" is one region. If no class has that name, each class in
+    an image is a region of its own, and scores are averaged over them. Void is ignored.
     "public": the script with which DINO's Jaccard on VOC is usually reproduced (Naseer et al., "Intriguing Properties
     of Vision Transformers", NeurIPS 2021, evaluate_segmentation.py). Each class in an image but the background is a
     region with a best head of its own; images are cropped to whole patches instead of padded; a void pixel under a
     head's mask counts as a mistake. The script also squashes images to 480 x 480 pixels, which is left to the caller.
 
     classes: names of the masks' classes. blocks: from 0, negative ones count from the last; none: all. query: as for
-    `Attention`. mass: above 0 to 1. seed: of chance. untrained: the network to compare with; default a new one of the
-    model's name and options. protocol: as above.
+    `Attention`. mass: above 0 to 1. seed: for the random baseline. untrained: the network to compare with; by default a
+    new one with the model's name and options. protocol: as above.
 
-    Beside the model stand "random", each head's own values in random places (as sharp, as many heads to choose from),
-    "center", a Gaussian of a quarter of the image's sides at its center, and "untrained"; all of the last block chosen.
+    Baselines, all for the last block: "random", each head's values shuffled (as sharp, as many heads to choose from);
+    "center", a Gaussian at the image's center with a standard deviation of a quarter of its sides; and "untrained".
 
     Numbers of each block ("block12/...") and of the last one with those three ("...", "random/...", "center/...",
     "untrained/..."), means over images and heads, 0 to 1: "best_head_jaccard"; "jaccard", of all heads;
-    "best_head_pointing", the chance that a pixel of the patch of the maximum is in the region; "information", mutual
+    "best_head_pointing", the chance that a pixel of the maximal patch is in the region; "information", mutual
     information of a patch's attention, in 8 levels of equal size by rank within its map, and its pixels' class, over
     all images, divided by the entropy of the class; "entropy" and "diversity" as for `Attention`. Also
     "block12/head3/jaccard", and "class/NAME/best_head_jaccard" for the region of each class.
     Figures "heads", "masses", "classes". Arrays: "heads", (blocks, heads, 4) as `table` has them, and "masses",
     (4, masses), of the model, untrained, random and center.
 
-    Raises UserError without masks or classes, and for a network without attention.
+    Raises UserError without masks or classes, or for a network without attention.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -115,13 +115,13 @@ class AttentionScores:
         return self.classes.index("background") if "background" in self.classes else None
 
     def region(self) -> str:
-        """What heads are compared with, in words."""
+        """What heads are compared with, as text."""
         if self.protocol == "public":
             return "each class (public protocol)"
         return "each class" if self.background() is None else "the foreground"
 
     def measure(self, model: Backbone, images: Iterable[Tensor], masks: Iterable[Tensor]) -> Measured:
-        """Of one image and mask or more that come one after another; only a batch of them and its maps are held."""
+        """Measure images and masks one by one; only one batch and its maps are in memory."""
         fresh = self.untrained or untrained_like(model)
         blocks: dict[str, ScoreTally] = {}
         rows = {name: self.tally() for name in ("untrained", "random", "center")}
@@ -150,14 +150,14 @@ class AttentionScores:
         return ScoreTally(self.background(), self.mass, apart=self.protocol == "public")
 
     def truth(self, mask: Tensor, look: Look) -> tuple[Tensor, Tensor | None]:
-        """The pixels of each class by patch, and those that count where it is not just these; see `ScoreTally.add`."""
+        """The pixels of each class by patch, and the pixels that count, if others; see `ScoreTally.add`."""
         pixels = class_pixels(mask, len(self.classes), *grid(look))
         if self.protocol == "foreground":
             return pixels, None
         return pixels, torch.full_like(pixels[0], mask.numel() / pixels[0].numel())
 
     def look(self, model: Backbone, batch: Tensor, blocks: tuple[int, ...] | None) -> dict[int, list[Look]]:
-        """By block, what it looks at in each image."""
+        """Each block's attention on each image."""
         with inspecting(model):
             found = attention_maps(model, batch, blocks, self.query)
         size = (batch.shape[2], batch.shape[3])
@@ -191,12 +191,12 @@ def whole_patches(image: Tensor, size: int) -> Tensor:
 
 
 def grid(look: Look) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Rows and columns of patches, and the pixels that they cover."""
+    """Rows and columns of patches, and the pixels they cover."""
     return (look.maps.shape[1], look.maps.shape[2]), look.extent
 
 
 def untrained_like(model: Backbone) -> Backbone:
-    """The same network with random weights, always the same ones; the random state stays as it was."""
+    """The same network with fixed random weights; leaves the random state unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # not torch.manual_seed, which would seed a GPU too
         options: Any = model.options

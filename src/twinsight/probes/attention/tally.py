@@ -1,4 +1,4 @@
-"""Attention maps scored against masks, image by image, so that no map is kept."""
+"""Attention maps scored against masks image by image, without keeping any map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BINS = 8
 
 @dataclass
 class Scored:
-    """The maps of one block, of K heads, scored; NaN where there is nothing to measure.
+    """Scores of one block with K heads; NaN where there is nothing to measure.
 
     jaccard, pointing, entropy, information: (K,), see `AttentionScores`. best, pointed: Jaccard and pointing of each
     image's best head. classes: (C,), `best` for the region of each class. masses: (len(MASSES),), `best` at each mass.
@@ -47,8 +47,8 @@ class Scored:
 class ScoreTally:
     """Scores the maps of one block, image by image.
 
-    background: a class or None. apart: each class is a region of its own, rather than all of the foreground one; so it
-    is without a background. Of several regions in an image the mean counts.
+    background: a class or None. apart: each class is a region of its own, rather than the whole foreground one; always
+    so without a background. Several regions of an image are averaged.
     """
 
     def __init__(self, background: int | None, mass: float, apart: bool = False):
@@ -58,7 +58,7 @@ class ScoreTally:
 
     def add(self, maps: Tensor, pixels: Tensor, counted: Tensor | None = None) -> None:
         """maps: (K, h, w) float64, not negative. pixels: (C, h, w), see `class_pixels`. counted: (h, w), the pixels of
-        each patch that count; by default those of a class.
+        each patch that count; by default those with a class.
         """
         wanted = regions(pixels, self.background, self.apart)
         labeled = pixels.sum(0) if counted is None else counted
@@ -87,7 +87,7 @@ class ScoreTally:
 
 
 def score(maps: Sequence[Tensor], pixels: Sequence[Tensor], background: int | None, mass: float) -> Scored:
-    """As `ScoreTally`, of maps that are all at hand."""
+    """As `ScoreTally`, for maps that are all in memory."""
     tally = ScoreTally(background, mass)
     for each in zip(maps, pixels):
         tally.add(*each)

@@ -18,19 +18,20 @@ from twinsight.probes.fits.votes import Memory, votes
 from twinsight.probes.probe import Subject
 
 KS = (10, 20, 100, 200)
-"""The numbers of neighbors that DINO's evaluation asks."""
+"""The values of k in DINO's evaluation."""
 
 
 class Knn:
-    """Classes by the vote of the nearest images, each image asking all others (see `votes`).
+    """Each image is classified by the vote of its nearest others (see `votes`).
 
-    ks: numbers of neighbors, at least 1; those that are not below the number of images are left out, but for the
-    least, which then asks all. temperature: above 0, of a vote's weight exp(cosine similarity / temperature).
-    labels: the images' classes by name. classes: names of the masks' classes, which stand in for labels: an image's
-    class is then the one of most pixels; images that are void are left out.
+    ks: numbers of neighbors, at least 1; those not below the number of images are left out, except the smallest,
+    which then uses all others. temperature: above 0, of a vote's weight exp(cosine similarity / temperature).
+    labels: the images' classes by name. classes: names of the masks' classes, used without labels: an image's class
+    is then the one with the most pixels; void images are left out.
 
-    Figure "accuracy" over k. Numbers, from 0 to 1: "k20/accuracy" for each k; "majority_share", what naming the most
-    frequent class would get. Raises UserError without labels or masks, and for fewer than 2 images or classes.
+    Figure "accuracy" over k. Numbers, from 0 to 1: "k20/accuracy" for each k; "majority_share", the accuracy of
+    always naming the most frequent class. Raises UserError without labels or masks, and for fewer than 2 images or
+    classes.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -70,7 +71,7 @@ class Knn:
 def labeled(
     count: int, masks: Sequence[Tensor] | None, classes: Sequence[str], labels: Sequence[str] | None
 ) -> tuple[list[int], Tensor, list[str]]:
-    """Which of `count` images have a class; its index, (N,) int64, into the names of those there are, which are last.
+    """Indices of images, below `count`, with a class; their classes, (N,) int64; and the names of these classes.
 
     Raises UserError if it is unknown, or there are fewer than 2 images or classes.
     """
@@ -90,6 +91,6 @@ def labeled(
 def knn_predictions(
     train: Tensor, train_labels: Tensor, test: Tensor, classes: int, ks: Sequence[int], temperature: float = 0.07
 ) -> Tensor:
-    """(M, D) embeddings with (M,) labels, (N, D) -> (len(ks), N) int64: what the k nearest of train vote for."""
+    """(M, D) embeddings with (M,) labels, (N, D) -> (len(ks), N) int64: the vote of the k nearest of train."""
     memory = Memory(F.normalize(train.float(), dim=1), train_labels)
     return votes(F.normalize(test.float(), dim=1), memory, classes, ks, temperature)

@@ -1,4 +1,4 @@
-"""A linear classifier on embeddings: how much of an image's class a single layer can read from them."""
+"""A linear classifier on embeddings: how well a single layer can read an image's class from them."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -19,18 +19,18 @@ from twinsight.probes.segmentation.confusion import confusion_plot
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
 
 DRAWN = 40
-"""Most classes of a figure."""
+"""Maximum classes in a figure."""
 
 
 class LinearProbe:
-    """Classes by a linear layer on the frozen embeddings, fitted to every second image and asked about the others, then
-    the other way round, so that each image is asked about once.
+    """A linear classifier on frozen embeddings, fitted to every second image and tested on the others, then vice
+    versa, so that each image is tested once.
 
-    labels, classes: as for `Knn`. seed: of the images that the regularization is chosen on, a fifth of those learned.
+    labels, classes: as for `Knn`. seed: for the fifth of the training images on which the regularization is chosen.
 
     Figure "confusion", of at most 40 classes. Numbers, from 0 to 1: "accuracy"; "top5_accuracy", of more than 5
-    classes; "class/NAME/accuracy"; "majority_share", what naming the most frequent class would get. Raises UserError
-    without labels or masks, and for fewer than 8 images or 2 classes.
+    classes; "class/NAME/accuracy"; "majority_share", the accuracy of always naming the most frequent class.
+    Raises UserError without labels or masks, and for fewer than 8 images or 2 classes.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -69,7 +69,7 @@ def linear_logits(
 ) -> tuple[Tensor, float]:
     """(M, D) embeddings with (M,) labels, (N, D) -> (N, classes) of a layer fitted to train, and its regularization.
 
-    Its strength is chosen on a random fifth of train, on which the rest is then asked; `fit` learns all of train.
+    The strength is chosen on a random fifth of train after fitting to the rest; the layer is then fitted to all of it.
     """
     targets = F.one_hot(train_labels.to(train.device), classes)
     strength = choose_strength(train, targets, held_out(len(train), seed=seed).to(train.device))
@@ -77,5 +77,5 @@ def linear_logits(
 
 
 def top(logits: Tensor, labels: Tensor, k: int) -> float:
-    """Share, 0 to 1, of the rows whose label is among the k greatest logits."""
+    """Fraction, 0 to 1, of the rows whose label is among the k largest logits."""
     return (logits.topk(k).indices == labels[:, None]).any(1).double().mean().item()

@@ -1,4 +1,4 @@
-"""The nearest neighbors of embeddings, and what they say about a class without training a classifier."""
+"""Nearest neighbors of embeddings, and classification by them without training."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -26,15 +26,15 @@ SAME, OTHER = COLORS[:2]
 class Neighbors:
     """The images nearest to a query, by cosine similarity of the pooled embeddings.
 
-    queries: images to ask for, 1 to 12, evenly chosen. k: neighbors of each, 1 to 12, among all other images.
-    classes: names of the masks' classes; an image's class is then the one of most pixels.
-    labels: the images' classes by name, where they are known otherwise.
+    queries: number of query images, 1 to 12, evenly spaced. k: neighbors of each, 1 to 12, among all other images.
+    classes: names of the masks' classes; an image's class is then the one with the most pixels.
+    labels: the images' classes by name, if known otherwise.
 
     Figure: "neighbors". Numbers: "first_similarity", of an image and its nearest, and "mean_similarity", of all pairs,
-    means from -1 to 1; where classes are known, "agreement", the share of all images' k nearest that have their class,
-    and "agreement_chance", that of random ones.
+    means from -1 to 1; if classes are known, "agreement", the fraction of all images' k nearest with the same class,
+    and "agreement_chance", that for random images.
 
-    Raises UserError if there are fewer images than queries, or no k others.
+    Raises UserError if there are fewer images than queries, or fewer than k others.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -98,9 +98,9 @@ def embed(model: Backbone, images: Iterable[Tensor], batch_size: int = 64) -> Te
 def class_names(
     count: int, masks: Sequence[Tensor] | None, classes: Sequence[str], labels: Sequence[str] | None
 ) -> list[str] | None:
-    """The name of each of `count` images' class: its label, or that of most pixels in its mask; None if unknown.
+    """The class name of each of `count` images: its label, or its mask's most frequent class; None if unknown.
 
-    Where class 0 is called "background", it names only images that hold nothing else; "void" those that hold nothing.
+    If class 0 is "background", only images with nothing else have that class; unlabeled images are "void".
     Raises UserError unless there is one label per image.
     """
     if labels is not None:
@@ -114,7 +114,7 @@ def class_names(
 
 
 def dominant_class(mask: np.ndarray, background: int = 0) -> int:
-    """The label of most pixels, void and `background` (-1: there is none) aside; `background` if there is no other."""
+    """The most frequent label except void and `background` (-1: none); `background` if there is no other."""
     seen = mask[(mask != background) & (mask != VOID)]
     return int(np.bincount(seen).argmax()) if seen.size else background
 
@@ -127,7 +127,7 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Share, 0 to 1, of the (N, D) test embeddings whose label their k nearest training embeddings vote for.
+    """Fraction, 0 to 1, of the (N, D) test embeddings whose label wins the vote of their k nearest training embeddings.
 
     Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO).
     """
@@ -137,7 +137,7 @@ def knn_accuracy(
 
 
 def leave_one_out(embeddings: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07) -> float:
-    """Share, 0 to 1, of the (N, D) embeddings whose label their k nearest others vote for, as in `knn_accuracy`."""
+    """Fraction, 0 to 1, of the (N, D) embeddings whose label wins the vote of their k nearest others."""
     found = votes_of_others(embeddings, labels, (k,), temperature)[0]
     return (found == labels).float().mean().item()
 
@@ -149,6 +149,6 @@ def votes_of_others(embeddings: Tensor, labels: Tensor, ks: Sequence[int], tempe
 
 
 def others(embeddings: Tensor) -> Tensor:
-    """(N, D) -> (N, N) cosine similarities; -inf on the diagonal, for none is its own neighbor."""
+    """(N, D) -> (N, N) cosine similarities; -inf on the diagonal, so that none is its own neighbor."""
     directions = F.normalize(embeddings.float(), dim=1)
     return (directions @ directions.T).fill_diagonal_(-torch.inf)

@@ -31,7 +31,7 @@ Style = dict[str, tuple[Any, str]]
 
 LEAST = {"pca": 3, "tsne": 4}
 NAMED = 20
-"""Classes with a color of their own, the most frequent; the rest share a gray."""
+"""Maximum classes with their own color, the most frequent; the rest are gray."""
 MARKERS = "osD^vPX*"
 HEIGHTS = 2.6, 5.2
 THUMBNAIL = 0.42
@@ -39,16 +39,16 @@ THUMBNAIL = 0.42
 
 
 class Embedding:
-    """Images as points: their pooled embeddings brought down to two dimensions, some shown as thumbnails.
+    """Images as points: pooled embeddings projected to two dimensions, some shown as thumbnails.
 
     projection: "pca", the first two principal components, exact; or "tsne" (openTSNE), of the embeddings' directions.
-    classes: names of the masks' classes; an image's class is then the one of most pixels. palette: (len(classes), 3)
-    uint8, their colors. labels: the images' classes by name, where they are known otherwise.
-    seed: of t-SNE. perplexity: t-SNE's count of effective neighbors, 1 or more, lowered to a third of the other images
-    where it is higher; the axis tells the one used. thumbnails: at most so many, where they do not cover one another.
+    classes: names of the masks' classes; an image's class is then the one with the most pixels. palette: their colors,
+    (len(classes), 3) uint8. labels: the images' classes by name, if known otherwise.
+    seed: for t-SNE. perplexity: t-SNE's effective number of neighbors, 1 or more, at most a third of the other images;
+    the axis shows the value used. thumbnails: maximum number; they never overlap.
 
-    Figure: "embedding". Numbers: "explained1" and "explained2" (PCA), shares of the variance, 0 to 1; "effective_rank"
-    (see there); where classes are known, "knn", the share of images whose class their 20 nearest vote for.
+    Figure: "embedding". Numbers: "explained1" and "explained2" (PCA), fractions of the variance, 0 to 1;
+    "effective_rank" (see there); if classes are known, "knn", the k-NN accuracy with k = 20.
 
     Raises UserError if there are fewer than 3 images (t-SNE: 4), or openTSNE is not installed.
     """
@@ -109,20 +109,22 @@ class Embedding:
 
 
 def tsne(vectors: np.ndarray, start: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
-    """(N, D), and (N, 2) to start from -> (N, 2). One thread and exact neighbors, so that it repeats to the bit."""
+    """(N, D), and (N, 2) to start from -> (N, 2). One thread and exact neighbors, so that results repeat exactly."""
     try:
-        from openTSNE import TSNE  # an extra: imported only when asked for
+        from openTSNE import TSNE  # optional: imported only when used
     except ImportError as error:
         raise UserError("--projection tsne: not installed; run: pip install 'twinsight[tsne]'") from error
 
     options: Any = {"perplexity": perplexity}  # annotated as int, but a float works
-    small = 1e-4 * start / max(start[:, 0].std(), 1e-12)  # PCA keeps the large picture (Kobak and Berens, 2019)
+    small = (
+        1e-4 * start / max(start[:, 0].std(), 1e-12)
+    )  # a PCA start preserves global structure (Kobak and Berens, 2019)
     fitted = TSNE(**options, initialization=small, neighbors="exact", n_jobs=1, random_state=seed)
     return np.asarray(fitted.fit(vectors))
 
 
 def styles(labels: Sequence[str] | None, classes: Sequence[str], palette: np.ndarray | None) -> Style:
-    """Color and marker by class, in the order of `classes`, or else of the alphabet; "" where there are none."""
+    """Color and marker by class, in the order of `classes`, else alphabetical; "" without classes."""
     if labels is None:
         return {"": (distinct_colors(1)[0], "o")}
     frequent = {name for name, _ in Counter(labels).most_common(NAMED)}
@@ -145,7 +147,7 @@ def thumbnail(image: Tensor) -> np.ndarray:
 def apart(points: np.ndarray, count: int) -> list[int]:
     """Indices of at most `count` of the (N, 2) points, each at least 1 from the others along x or y.
 
-    After the first point, the farthest from those already chosen comes next, so that few cover the whole.
+    Farthest-point sampling, so that a few points cover the whole plane.
     """
     distance = np.full(len(points), np.inf)
     chosen: list[int] = []
@@ -163,7 +165,7 @@ def scatter(
     thumbs: Sequence[np.ndarray],
     count: int,
 ) -> Plot:
-    """(N, 2) points by group, in one scale along both axes; those with a thumbnail lie at its center."""
+    """(N, 2) points by group, with equal scale on both axes; thumbnails are centered on their points."""
     width, margin = PAGE, 0.3  # inches; the margin holds the axis labels
     per_line = max(1, int(width / (0.45 + 0.06 * max(map(len, looks)))))
     lines = math.ceil(len(looks) / per_line) if len(looks) > 1 else 0

@@ -1,4 +1,4 @@
-"""A linear classifier on frozen features, fitted to the end: logistic regression by L-BFGS."""
+"""A linear classifier on frozen features, fitted to convergence: logistic regression by L-BFGS."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 CHUNK = 65_536
-"""Rows whose logits are held at a time."""
+"""Rows whose logits are in memory at a time."""
 
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Of the regularization, the strongest first: what `choose_strength` tries."""
+"""Regularization strengths that `choose_strength` tries, strongest first."""
 
 
 class Linear(NamedTuple):
-    """mean, scale: (D,), of the features. weight: (D, C), bias: (C,), for features less their mean, times scale."""
+    """mean, scale: (D,), of the features. weight: (D, C), bias: (C,), for features minus their mean, times scale."""
 
     mean: Tensor
     scale: Tensor
@@ -23,19 +23,19 @@ class Linear(NamedTuple):
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, D) -> (N, C) logits."""
-        weight = self.scale[:, None] * self.weight  # features may be many: none of them is copied
+        weight = self.scale[:, None] * self.weight  # avoids a copy of the features, which may be large
         return torch.addmm(self.bias - self.mean @ weight, features, weight)
 
 
 def fit(features: Tensor, targets: Tensor, strength: float, start: Linear | None = None, steps: int = 200) -> Linear:
-    """The least of mean cross-entropy + strength / 2 * |weight|^2 over features of mean 0 and deviation 1.
+    """Minimize mean cross-entropy + strength / 2 * |weight|^2 over features with mean 0 and standard deviation 1.
 
-    features: (N, D). targets: (N, C), not negative, how much each row counts for each class, such as its pixels.
-    Deviations have batch norm's 1e-5 below the root, as in `heads.linear`: scales of backbones differ by orders of
-    magnitude, and a feature that is constant stays out. start: where to begin. steps: at most, of L-BFGS.
+    features: (N, D). targets: (N, C), not negative, each row's weight for each class, such as its pixels.
+    Standard deviations include batch norm's 1e-5 under the root, as in `heads.linear`: scales of backbones differ by
+    orders of magnitude, and constant features drop out. start: initial values. steps: maximum of L-BFGS.
     """
     with torch.enable_grad(), torch.inference_mode(False):
-        features = features.clone() if features.is_inference() else features  # which autograd refuses
+        features = features.clone() if features.is_inference() else features  # autograd rejects inference tensors
         mean, scale = features.mean(0), (features.var(0, correction=0) + 1e-5).rsqrt()
         targets = targets.to(features) / targets.sum()
         shape = (features.shape[1], targets.shape[1])
@@ -74,6 +74,6 @@ def choose_strength(
 
 
 def held_out(count: int, share: float = 0.2, seed: int = 0) -> Tensor:
-    """(count,) bool: a random share, at least one and not all of two or more."""
+    """(count,) bool: a random fraction: at least one row, and never all of two or more."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return order < max(1, min(count - 1, round(share * count)))

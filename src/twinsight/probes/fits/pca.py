@@ -9,7 +9,7 @@ from torch import Tensor
 def principal_axes(vectors: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Chunks of vectors, (n, D) each -> their mean (D), first principal axes (D, count) and shares of variance (count).
 
-    Exact, in float64. An axis's largest entry is positive. Shares are NaN where nothing varies.
+    Exact, in float64. An axis's largest entry is positive. Shares are NaN if nothing varies.
     """
     chunks = list(vectors)
     total = sum(len(x) for x in chunks)

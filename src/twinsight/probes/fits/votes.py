@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 1024
-"""Queries whose similarities to the memory are held at a time."""
+"""Queries whose similarities to the memory are computed at a time."""
 
 
 class Memory(NamedTuple):
@@ -20,8 +20,8 @@ class Memory(NamedTuple):
 def votes(queries: Tensor, memory: Memory, classes: int, ks: Sequence[int], temperature: float = 0.07) -> Tensor:
     """(N, D) of length 1 -> (len(ks), N) int64 on the CPU: the class that the k nearest in memory vote for, for each k.
 
-    Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO). A k greater than
-    the memory asks all of it.
+    Cosine similarity; a neighbor's vote weighs exp(similarity / temperature) (Wu et al., 2018; DINO). A k larger than
+    the memory uses all of it.
     """
     found: list[Tensor] = []
     labels = memory.labels.cpu()
@@ -37,6 +37,6 @@ def vote(queries: Tensor, memory: Memory, classes: int, k: int, temperature: flo
 
 
 def tally(nearest: Tensor, labels: Tensor, classes: int, ks: Sequence[int], temperature: float) -> Tensor:
-    """(N, K) similarities, the greatest first, and their labels -> (len(ks), N): the class of most votes."""
+    """(N, K) similarities, the greatest first, and their labels -> (len(ks), N): the class with the most votes."""
     weights, none = (nearest / temperature).exp(), torch.zeros(len(nearest), classes)
     return torch.stack([none.scatter_add(1, labels[:, :k], weights[:, :k]).argmax(1) for k in ks])

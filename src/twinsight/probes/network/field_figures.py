@@ -1,4 +1,4 @@
-"""The figures of receptive fields."""
+"""Figures of receptive fields."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from twinsight.probes.draw import PAGE, Plot
 from twinsight.probes.network.field_shape import Shape, mass_within
 
 GAMMA = 0.25
-"""Of the colors: under a square root, a transformer's wide and thin tails would still be black."""
+"""Exponent of the color scale: with a square root, a transformer's wide, thin tails would still be black."""
 
 
 def field_strip(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], title: str = "") -> Plot:
@@ -25,7 +25,7 @@ def field_strip(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], t
     rows = -(-len(fields) // columns)
     side = min(1.6, PAGE / columns)
     height, width = next(iter(fields.values())).shape
-    titles = {name: broken(name, int(side * 72 / 4.2)) for name in fields}  # 4.2 points a letter of size 7
+    titles = {name: broken(name, int(side * 72 / 4.2)) for name in fields}  # 4.2 points per letter at size 7
     lines = max(title.count("\n") + 1 for title in titles.values())
 
     def draw(figure: FigureBase) -> None:
@@ -72,7 +72,7 @@ def show(axis: Axes, field: np.ndarray, shape: Shape | None = None) -> None:
 
 
 def profiles(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> Plot:
-    """How much of each field lies within a radius, the first layer darkest."""
+    """Fraction of each field within a radius; the first layer is darkest."""
 
     def draw(figure: FigureBase) -> None:
         axis = figure.subplots()
@@ -92,9 +92,9 @@ def profiles(fields: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> P
 
 
 def broken(name: str, width: int) -> str:
-    """A name in as few and as even lines of at most `width` letters as can be, broken after dots.
+    """Break a name after dots into as few and as even lines of at most `width` letters as possible.
 
-    A longer part loses its middle.
+    The middle of a longer part is cut out.
     """
     parts = re.findall(r"[^.]+\.?", name)
     parts = [p if len(p) <= width else f"{p[: (width - 1) // 2]}…{p[-(width // 2) :]}" for p in parts]

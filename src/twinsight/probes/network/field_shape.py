@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Shape(NamedTuple):
-    """Of a field, in pixels and nats; see `ReceptiveField`. center: the centroid, (row, column)."""
+    """Shape of a field, in pixels and nats; see `ReceptiveField`. center: the centroid, (row, column)."""
 
     center: tuple[float, float]
     radius50: float
@@ -30,12 +30,12 @@ class Shape(NamedTuple):
         inside = (mirrored_rows >= 0) & (mirrored_rows < field.shape[0])
         inside &= (mirrored_columns >= 0) & (mirrored_columns < field.shape[1])
         turned = np.where(inside, mass[mirrored_rows * inside, mirrored_columns * inside], 0)
-        asymmetry = float(np.abs(mass - turned).sum() + 1 - turned.sum()) / 2  # the rest was turned out of the image
+        asymmetry = float(np.abs(mass - turned).sum() + 1 - turned.sum()) / 2  # the rest was rotated out of the image
         return cls(center, half, most, entropy, asymmetry)
 
 
 def mass_within(field: np.ndarray, center: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from the center, ascending, and the share of the mass up to there."""
+    """Distances from the center, ascending, and the fraction of the mass within each."""
     rows, columns = np.indices(field.shape)
     distances = np.hypot(rows - center[0], columns - center[1]).ravel()
     order = distances.argsort()

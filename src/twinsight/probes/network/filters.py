@@ -1,4 +1,4 @@
-"""What the first layer looks for: its filters as images."""
+"""The first layer's filters as images."""
 
 import math
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from twinsight.probes.grids import image_grid
 from twinsight.probes.probe import Subject
 
 NOISE = math.pi / 16
-"""Low frequencies' share of the energy of white noise."""
+"""Fraction of white noise's energy in low frequencies."""
 
 LEARNED = 0.25
-"""Below this share, filters hardly differ from noise."""
+"""Below this fraction, filters hardly differ from noise."""
 
 
 class Filters:
     """The first convolution's or the patch embedding's weights on RGB.
 
-    count: how many to draw, those of largest norm, 1 or more.
+    count: filters to draw, those with the largest norm, 1 or more.
 
     Numbers:
-    count: filters that there are.
-    dead: share of them whose norm is under 1 % of the median one.
-    redundancy: mean |cosine| between two filters, 0 to 1; NaN if there is but one. Random ones of n weights have about
-    sqrt(2 / (pi n)).
-    low_frequency: share of all filters' spectral energy below half the Nyquist frequency (0.25 cycles a pixel, in any
-    direction), 0 to 1. White noise has pi / 16 = 0.196; learned filters are smoother.
+    count: number of filters.
+    dead: fraction of filters with a norm below 1 % of the median.
+    redundancy: mean |cosine| between two filters, 0 to 1; NaN for a single filter. For random filters of n weights
+    about sqrt(2 / (pi n)).
+    low_frequency: fraction of the filters' spectral energy below half the Nyquist frequency (0.25 cycles per pixel, in
+    any direction), 0 to 1. White noise has pi / 16 = 0.196; learned filters are smoother.
 
     Needs no images. Raises UserError for a network whose first layer does not read RGB.
     """
@@ -85,7 +85,7 @@ def first_filters(model: nn.Module) -> Tensor:
 
 
 def redundancy(weights: Tensor) -> float:
-    """Mean |cosine| between distinct filters; those without any weight point nowhere and are left out."""
+    """Mean |cosine| between distinct filters; all-zero filters are left out."""
     flat = weights.flatten(1).double()
     unit = F.normalize(flat[flat.any(dim=1)])
     pairs = len(unit) * (len(unit) - 1)
@@ -93,8 +93,8 @@ def redundancy(weights: Tensor) -> float:
 
 
 def low_frequency(weights: Tensor) -> float:
-    """Share of the spectral energy at less than 0.25 cycles a pixel; NaN without any weight."""
-    size = max(64, *weights.shape[2:])  # padded with zeros: a 3x3 filter's own spectrum has but three steps
+    """Fraction of the spectral energy below 0.25 cycles per pixel; NaN if all weights are 0."""
+    size = max(64, *weights.shape[2:])  # padded with zeros: a 3x3 filter's own spectrum has only three steps
     energy = torch.fft.fft2(weights.double(), s=(size, size)).abs().square().sum((0, 1))
     frequency = torch.fft.fftfreq(size, dtype=torch.float64)
     low = torch.hypot(frequency[:, None], frequency) < 0.25

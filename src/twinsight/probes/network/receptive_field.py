@@ -1,4 +1,4 @@
-"""The effective receptive field: the pixels that a layer's central unit really depends on."""
+"""The effective receptive field: the pixels that a layer's central unit depends on in practice."""
 
 import math
 from collections.abc import Generator, Iterator, Sequence
@@ -20,35 +20,35 @@ from twinsight.probes.network.units import central_units, find, short_names, uni
 from twinsight.probes.probe import Subject, inspecting
 
 BATCH = 4
-"""Images whose graph is kept at a time."""
+"""Images whose graph is in memory at a time."""
 
 
 class ReceptiveField:
     """Understanding the Effective Receptive Field in Deep Convolutional Neural Networks (Luo et al., NeurIPS 2016).
 
     A layer's field is the gradient of its central unit, summed over channels, with respect to the input: absolute
-    values, summed over RGB, averaged over the images; images of several sizes are cut to the common one. The sum over
-    channels of a layer norm's output hardly varies: ask for the layer before it. (In an untrained Swin or ConvNeXt the
-    stem ends in such a norm, so that the first stage's blocks show little but their branches.)
+    values, summed over RGB, averaged over the images; images of different sizes are cropped to a common one. The sum
+    over channels of a layer norm's output hardly varies: choose the layer before it. (In an untrained Swin or ConvNeXt
+    the stem ends in such a norm, so that the first stage's blocks show little but their branches.)
 
-    layers: names as in `named_modules()`, a backbone's also without "network."; empty takes `count` of them (1 or
+    layers: names as in `named_modules()`, optionally without a backbone's "network."; if empty, `count` of them (1 or
     more), evenly spaced in order of execution from the first to the last: whole blocks, and the convolutions and
-    linear layers around them. threshold: 0 to 1, the share of the maximum above which a pixel counts for the area;
-    the paper's is 1 - 95.45 %.
+    linear layers around them. threshold: 0 to 1, the fraction of the maximum above which a pixel counts for the area;
+    1 - 95.45 % in the paper.
 
     Initializations that start residual branches at zero (the last batch norm of each branch in timm's ResNets, layer
-    scale) would leave of an untrained network little but its shortcuts. Such branches are measured switched on, and a
-    remark, also above the figure, says how many there are; see `branches_on`.
+    scale) would reduce an untrained network almost to its shortcuts. Such branches are measured switched on, and a
+    remark, also above the figure, gives their number; see `branches_on`.
 
     Numbers of each layer, by "layer/number"; NaN where no pixel moves its central unit:
     area: pixels above `threshold` times the maximum.
-    radius50, radius95: of the circles about the centroid that hold half and 95 % of the mass, in pixels.
-    entropy: of the field as a distribution, in nats: that of exp(entropy) pixels which all count alike.
-    asymmetry: half the L1 distance between that distribution and itself turned by 180 degrees about its centroid,
+    radius50, radius95: radii of the circles around the centroid with half and 95 % of the mass, in pixels.
+    entropy: of the field as a distribution, in nats: equal to that of exp(entropy) uniform pixels.
+    asymmetry: half the L1 distance between that distribution and itself rotated by 180 degrees about its centroid,
     rounded to half pixels: 0 (symmetric) to 1.
 
     Arrays: the fields (H, W), by layer.
-    Raises UserError for a layer that does not exist or whose output is no map of the image.
+    Raises UserError for a layer that does not exist or whose output is not a map of the image.
     """
 
     subject: ClassVar[Subject] = "network"
@@ -64,7 +64,7 @@ class ReceptiveField:
     def __call__(self, model: nn.Module, images: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> Finding:
         crops = common_crop(images)
         fields: dict[str, Any] = {}
-        # Not in inference mode, which Lightning validates in, for no graph can be made there.
+        # Leave inference mode, in which Lightning validates: it allows no graph.
         with (
             inspecting(model) as device,
             no_parameter_gradients(model),
@@ -86,7 +86,7 @@ class ReceptiveField:
         return Finding(figures, numbers, fields, remarks=(remark,) if silent else (), names=self.caption.names)
 
     def summed_fields(self, model: nn.Module, batch: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Layers and their fields (H, W), summed over the batch: one run forward, then one backward a layer."""
+        """Layers and their fields (H, W), summed over the batch: one forward pass, then one backward pass per layer."""
         names = short_names(model)
         modules = {names[name]: module for name, module in model.named_modules() if name}
         asked = [find(name, names, model) for name in self.layers]

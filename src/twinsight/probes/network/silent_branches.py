@@ -1,4 +1,4 @@
-"""Residual branches that an initialization has switched off, so that they do not show in an untrained network."""
+"""Residual branches switched off by initialization, which an untrained network would not show."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 GAINS = ("gamma", "skipinit_gain")
-"""What timm calls the factors of layer scale (ConvNeXt, CaiT, DINOv2) and of skip-init (NFNet)."""
+"""timm's names for the factors of layer scale (ConvNeXt, CaiT, DINOv2) and of skip-init (NFNet)."""
 
 SILENT = 1e-3
-"""A factor of all entries alike and below this is an initial value: trained factors differ from one another."""
+"""A factor with equal entries below this is an initial value: trained entries differ."""
 
 
 def silent_gains(model: nn.Module) -> list[Tensor]:
-    """The factors by which residual branches are switched off, or as good as.
+    """The factors that switch residual branches off, or nearly off.
 
     The last norm of a branch starts at 0 in timm's ResNets (Goyal et al., 2017) and Swin V2, layer scale at 1e-6 to
     1e-5 (Touvron et al., 2021), skip-init at 0 (De and Smith, 2020).
@@ -33,7 +33,7 @@ def silent_gains(model: nn.Module) -> list[Tensor]:
 
 @contextmanager
 def branches_on(model: nn.Module) -> Generator[int]:
-    """While open, silent branches count in full (a factor of 1); gives their number."""
+    """Inside, silent branches count fully (a factor of 1); yields their number."""
     gains = silent_gains(model)
     before = [gain.detach().clone() for gain in gains]
     try:

@@ -1,4 +1,4 @@
-"""A network's layers: which there are, their names, and which of their units lies in the middle of the image."""
+"""A network's layers, their names, and their units at the center of the image."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def units(module: nn.Module) -> Iterator[nn.Module]:
-    """What people mean by layers: blocks, and the convolutions and linear layers around them.
+    """Layers in the usual sense: blocks, and the convolutions and linear layers around them.
 
-    A block is a composite in a container that holds no blocks of its own. Of a list of different parts in a list, as
-    vit-pytorch keeps attention and MLP of a block, the last stands for the block.
+    A block is a composite in a container that holds no blocks of its own. In a nested list of different
+    parts, such as vit-pytorch's attention and MLP of a block, the last one represents the block.
     """
     for child in module.children():
         parts = list(child.children())
@@ -35,13 +35,13 @@ def units(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def holds_blocks(module: nn.Module) -> bool:
-    """A container that only groups, such as a convolution with its norm, is no block to those around it."""
+    """Whether a module contains blocks; a mere group, such as a convolution with its norm, is not a block."""
     composites = [child for child in module.children() if list(child.children())]
     return isinstance(module, CONTAINERS) and not all(isinstance(child, CONTAINERS) for child in composites)
 
 
 def short_names(model: nn.Module) -> dict[str, str]:
-    """Names of all modules -> the same, in a backbone without "network.", the prefix of them all."""
+    """Full names of all modules -> short names, without a backbone's common prefix "network."."""
     names = {name: name for name, _ in model.named_modules() if name}
     for path, module in model.named_modules():
         if isinstance(module, Backbone):
@@ -52,7 +52,7 @@ def short_names(model: nn.Module) -> dict[str, str]:
 
 
 def find(name: str, names: Mapping[str, str], model: nn.Module) -> str:
-    """The short name of a layer given by its full or its short one."""
+    """The short name of a layer, given its full or short one."""
     short = names.get(name, name)
     if short not in names.values():
         known = list(dict.fromkeys(names.values()))
@@ -63,9 +63,9 @@ def find(name: str, names: Mapping[str, str], model: nn.Module) -> str:
 
 @contextmanager
 def central_units(model: nn.Module, layers: Mapping[str, nn.Module], shape: torch.Size) -> Generator[dict[str, Tensor]]:
-    """While open: layer -> its central unit, summed over images and channels, in order of the layers' last runs.
+    """Inside: layer -> its central unit, summed over images and channels, in order of the layers' last runs.
 
-    Without layers that do not depend on the images (of `shape`) or whose output is no map of them.
+    Omits layers that do not depend on the images (of `shape`) or whose output is not a map of them.
     """
     grid = Grid.of(model, shape)
     found: dict[str, Tensor] = {}
@@ -75,7 +75,7 @@ def central_units(model: nn.Module, layers: Mapping[str, nn.Module], shape: torc
         units = grid.units(module, output) if isinstance(output, Tensor) and output.requires_grad else None
         if units is not None:
             row, column = (side * n // (2 * whole) for side, n, whole in zip(shape[2:], units.shape[1:3], grid.padded))
-            found[name] = units[:, row, column].sum()  # at once: what follows may change the output in place
+            found[name] = units[:, row, column].sum()  # now: later layers may change the output in place
 
     hooks = [module.register_forward_hook(partial(watch, name)) for name, module in layers.items()]
     try:
@@ -86,7 +86,7 @@ def central_units(model: nn.Module, layers: Mapping[str, nn.Module], shape: torc
 
 
 class Grid(NamedTuple):
-    """How a network cuts images: `padded` to (height, width), its tokens at one of `strides` after `prefix` others."""
+    """A network's grid: images `padded` to (height, width), tokens at one of `strides` after `prefix` others."""
 
     images: int
     padded: tuple[int, int]
@@ -103,23 +103,23 @@ class Grid(NamedTuple):
         return cls(count, (height, width), range(1, min(height, width)), getattr(model, "num_prefix_tokens", 0))
 
     def units(self, module: nn.Module, output: Tensor) -> Tensor | None:
-        """A module's output as (B, h, w, C), or None if that is no map of more than one unit."""
+        """A module's output as (B, h, w, C), or None if it is not a map of more than one unit."""
         if len(output) != self.images:
             return None
         height, width = self.padded
         if output.ndim == 3:
             for stride in self.strides:
                 h, w = height // stride, width // stride
-                if h * w > 1 and output.shape[1] - h * w in (0, self.prefix):  # 0 before the others join
+                if h * w > 1 and output.shape[1] - h * w in (0, self.prefix):  # 0 before the prefix tokens are added
                     return output[:, -h * w :].unflatten(1, (h, w))
         if output.ndim != 4:
             return None
 
         def fits(h: int, w: int) -> bool:
-            return abs(h * width - w * height) <= 1.5 * max(height, width)  # that is, but for rounding
+            return abs(h * width - w * height) <= 1.5 * max(height, width)  # the same aspect ratio, up to rounding
 
         _, a, b, c = output.shape
-        # As many channels as rows fit both ways; then it is the convolution that tells.
+        # Both layouts may fit; then a convolution decides.
         convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
         if not fits(a, b) or (fits(b, c) and convolves):
             output = output.permute(0, 2, 3, 1)

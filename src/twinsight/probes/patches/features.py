@@ -20,21 +20,21 @@ from twinsight.probes.probe import Subject, effective_rank, inspecting
 
 RANK_PATCHES = 4096
 CHANNELS = 4
-"""Images whose components are also shown one by one."""
+"""Images whose components are also shown separately."""
 
 
 class PatchFeatures:
     """Patch features as colors: red, green and blue are their first three principal components, as DINOv2 shows them.
 
-    One analysis over all patches of all images, so that a color means the same everywhere in the figure; patches that
-    lie wholly in padding are left out. Each component is scaled from its 1st to its 99th percentile. The maps of all
+    One PCA over all patches of all images, so that a color means the same throughout the figure; patches entirely in
+    padding are left out. Each component is scaled from its 1st to its 99th percentile. The maps of all
     images are kept in memory.
 
-    level: which of the backbone's, 0 to their count less one; negative ones count from the deepest.
-    shown: images to draw, evenly chosen; the analysis is of all.
+    level: index of the backbone's level; negative ones count from the deepest.
+    shown: images to draw, evenly spaced; the PCA uses all.
 
     Figures: "components", and "channels", each component in gray for the first images. Numbers: "explained1" to
-    "explained3", shares of the variance, 0 to 1; "effective_rank" of at most 4096 patches (see `effective_rank`).
+    "explained3", fractions of the variance, 0 to 1; "effective_rank" of at most 4096 patches (see `effective_rank`).
 
     Raises UserError if the backbone has no such level.
     """
@@ -87,15 +87,15 @@ class PatchFeatures:
 
 
 def unpadded(features: Tensor, extent: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """(C, h, w) that covers `extent` pixels -> the part that sees any of an image of `size` on its left and top."""
+    """(C, h, w) that covers `extent` pixels -> the part that overlaps an image of `size` at its top left."""
     height, width = (math.ceil(n * s / e) for n, s, e in zip(features.shape[1:], size, extent))
     return features[:, :height, :width]
 
 
 def color_range(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 3) -> what is black and how far white is from it, (3) each.
+    """(N, 3) -> the value shown as black and its distance to white, (3) each.
 
-    A component that hardly varies beside the first is noise: it is shown as middle gray.
+    A component with little variance compared to the first is noise and shown as mid-gray.
     """
     low, high = np.quantile(scores.numpy(), [0.01, 0.99], axis=0)
     span = np.maximum(high - low, max(1e-4 * (high - low).max(), 1e-12))

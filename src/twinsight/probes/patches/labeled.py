@@ -1,4 +1,4 @@
-"""The patches of a backbone's map, with what masks say of each."""
+"""The patches of a backbone's map with labels from masks."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from twinsight.probes.probe import inspecting
 
 
 def patches(backbone: Backbone, images: Iterable[Tensor], level: int) -> Iterator[Look]:
-    """The patch features of each image, (D, h, w), without those that lie in padding."""
+    """The patch features of each image, (D, h, w), without those in padding."""
     levels = len(backbone.dims)
     if not -levels <= level < levels:
         raise UserError(
@@ -30,13 +30,13 @@ def patches(backbone: Backbone, images: Iterable[Tensor], level: int) -> Iterato
 
 
 def patch_pixels(mask: Tensor, classes: int, look: Look) -> Tensor:
-    """(h * w, classes) float32: how many pixels of each class every patch holds; void counts nowhere."""
+    """(h * w, classes) float32: pixels of each class in each patch; void is ignored."""
     counts = class_pixels(mask, classes, (look.maps.shape[1], look.maps.shape[2]), look.extent)
     return counts.flatten(1).T.float()
 
 
 def majority(mask: Tensor, classes: int, look: Look) -> Tensor:
-    """(h * w,) int64: the class of most labeled pixels of each patch, of equals the first; 255 where all is void."""
+    """(h * w,) int64: each patch's most frequent class, the first of ties; 255 if all is void."""
     counts = patch_pixels(mask, classes, look)
     return torch.where(counts.sum(1) > 0, counts.argmax(1), VOID)
 
@@ -63,7 +63,7 @@ def labeled_patches(
     size: int,
     seed: int,
 ) -> LabeledPatches:
-    """At most `size` of the patches that are not void, each as likely as any other: those of the least random keys."""
+    """At most `size` patches that are not void, sampled uniformly: those with the smallest random keys."""
     generator = torch.Generator().manual_seed(seed)
     kept: list[tuple[Tensor, ...]] = []
     held, greatest = 0, 1.0
@@ -86,7 +86,7 @@ def labeled_patches(
 
 
 def least(kept: list[tuple[Tensor, ...]], size: int) -> tuple[Tensor, ...]:
-    """All of them in one, and of more than `size` those of the least keys (the third tensor)."""
+    """All concatenated; if more than `size`, only those with the smallest keys (the third tensor)."""
     features, counts, keys, numbers = map(torch.cat, zip(*kept))
     if len(keys) > size:
         chosen = keys.argsort()[:size]

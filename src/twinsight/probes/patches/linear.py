@@ -1,4 +1,4 @@
-"""Segmentation by one linear layer on frozen features, fitted to the end."""
+"""Segmentation by one linear layer on frozen features, fitted to convergence."""
 
 from collections.abc import Iterable
 
@@ -24,10 +24,10 @@ def patch_linear(
     memory: int = 100_000,
     seed: int = 0,
 ) -> tuple[Scores, float]:
-    """Scores over the labeled pixels of the validation images, and the strength of the regularization.
+    """Scores over the labeled pixels of the validation images, and the regularization strength.
 
-    The backbone stays as it is and sees each image once, unaugmented; at most `memory` patches of training, drawn at
-    random, are learned from. A batch norm without affine and a 1x1 convolution, as in `heads.linear`, learn how many
+    The backbone is frozen and sees each image once, unaugmented; at most `memory` training patches, drawn at random,
+    are used. A batch norm without affine and a 1x1 convolution, as in `heads.linear`, learn how many
     pixels of each class a patch holds: the cross-entropy over pixels of logits that are equal within a patch, which is
     convex. Its regularization is chosen on the patches of a fifth of the training images, then all are learned. In
     validation the logits are resized to the image bilinearly. images, masks: one after another, as for `patch_knn`.

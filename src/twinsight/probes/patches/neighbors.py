@@ -1,4 +1,4 @@
-"""Segmentation by the nearest labeled patches: what a backbone knows of the classes before any decoder is trained."""
+"""Segmentation by the nearest labeled patches: what a backbone knows about the classes without a decoder."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
@@ -37,17 +37,17 @@ class PatchScores(NamedTuple):
 
 
 class PatchNeighbors:
-    """Patches labeled by their nearest neighbors among labeled ones; see `patch_knn`, which asks about whole data sets.
+    """Patches labeled by their nearest labeled neighbors; see `patch_knn` for whole data sets.
 
-    The first half of the images, rounded up, is the memory, the second half is asked about. classes, palette: names,
+    The first half of the images, rounded up, is the memory; the second half is classified. classes, palette: names,
     and (C, 3) uint8 colors. k: neighbors that vote, at least 1. level: of the backbone's; negative ones count from the
-    deepest. memory: most patches to compare with, drawn at random by `seed`. shown: images in the figure.
+    deepest. memory: maximum patches to compare with, drawn at random by `seed`. shown: images in the figure.
 
     Figure "patches", the same as `scenes`. Numbers, from 0 to 1 over the labeled pixels of the second half: "mean_iou",
-    "pixel_accuracy", "class/NAME/iou", and "ceiling_mean_iou", which the true class of most pixels of each patch would
-    get: about what the grid allows.
+    "pixel_accuracy", "class/NAME/iou", and "ceiling_mean_iou", that of each patch's true most frequent class:
+    about what the grid allows.
 
-    Raises UserError for fewer than 2 images, without masks or classes, and for a level that does not exist.
+    Raises UserError for fewer than 2 images, missing masks or classes, and a level that does not exist.
     """
 
     subject: ClassVar[Subject] = "backbone"
@@ -123,7 +123,7 @@ def patch_knn(
 
     The vote is that of `votes`, among at most `memory` training patches, drawn at random, each with the class of most
     of its pixels that are not void. A patch's class counts for all its pixels. images, masks: (3, H, W) and (H, W), one
-    after another, so that what reads them late is never held as a whole; the patches in memory and one batch are.
+    by one, so that lazily read data are never in memory as a whole, only the labeled patches and one batch.
     """
     known = remember(backbone, train_images, train_masks, classes, level, memory, seed)
     return scores(ask(backbone, val_images, val_masks, known, classes, k, temperature, level), classes)
@@ -164,6 +164,6 @@ def remember(
     size: int,
     seed: int,
 ) -> Memory:
-    """At most `size` of the patches that are not void, each as likely as any other, with the class of most pixels."""
+    """At most `size` patches that are not void, sampled uniformly, with their most frequent class."""
     drawn = labeled_patches(backbone, images, masks, classes, level, size, seed)
     return Memory(F.normalize(drawn.features, dim=1), drawn.counts.argmax(1))

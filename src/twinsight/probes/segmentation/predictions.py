@@ -23,22 +23,22 @@ WRONG = (255 * np.array(to_rgb(COLORS[1]))).round().astype(np.uint8)
 PALE = np.full(3, 225, np.uint8)
 
 OPACITY = 0.5
-"""Of the classes' colors: what the photo shows stays visible."""
+"""Opacity of the class colors, at which the photo stays visible."""
 
 Predict = Callable[[Any, Tensor], Tensor]
 """(model, images (B, 3, H, W)) -> probabilities (B, C, H, W)."""
 
 
 class Predictions:
-    """Predictions beside the truth, where they are wrong, and how sure the model is.
+    """Predictions next to the truth, their errors, and the model's confidence.
 
-    classes, palette: names, and (C, 3) uint8 colors. predict: makes the probabilities, e.g. an `Inference`; default the
-    softmax of the model's logits.
+    classes, palette: names, and (C, 3) uint8 colors. predict: returns probabilities, e.g. an `Inference`; by default
+    the softmax of the model's logits.
 
     Figure "predictions"; `scenes` with masks "prediction" and, where there is one, "truth". Numbers, over the pixels
     of all images: "mean_confidence", the mean highest probability; of labeled pixels "mean_iou", "pixel_accuracy" and
-    "calibration_gap", their mean confidence minus their accuracy, above 0 for a model too sure of itself; NaN without
-    truth. Raises UserError if the classes or the masks do not fit.
+    "calibration_gap", their mean confidence minus their accuracy, above 0 for an overconfident model; NaN without
+    truth. Raises UserError if the classes or masks do not match.
     """
 
     subject: ClassVar[Subject] = "segmenter"
@@ -145,7 +145,7 @@ def errors(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray) -> np.n
 
 
 def occurring(scenes: Sequence[Scene], palette: np.ndarray) -> dict[str, np.ndarray]:
-    """Legend of the classes that some mask shows."""
+    """Legend of the classes in any mask."""
     labels = {int(label) for scene in scenes for mask in scene.masks.values() for label in np.unique(mask)}
     return class_legend(sorted(labels - {VOID}), scenes[0].classes, palette)
 
@@ -153,7 +153,7 @@ def occurring(scenes: Sequence[Scene], palette: np.ndarray) -> dict[str, np.ndar
 def compare(findings: Mapping[str, Finding], palette: np.ndarray) -> Plot:
     """Several models on the same images: the image, the prediction of each with its mean IoU, the truth where known.
 
-    findings: of `Predictions`, by the model's name. Raises UserError if they are of different images.
+    findings: from `Predictions`, by model name. Raises UserError if their images differ.
     """
     everything = [finding.scenes for finding in findings.values()]
     alike = [[scene.image.tobytes() for scene in scenes] for scenes in everything]
@@ -176,7 +176,7 @@ def compare(findings: Mapping[str, Finding], palette: np.ndarray) -> Plot:
 
 
 def score(scene: Scene) -> str:
-    """The mean IoU on this image, in words; empty without truth."""
+    """The mean IoU on this image, as text; empty without truth."""
     if "truth" not in scene.masks:
         return ""
     confusion = ConfusionMatrix(len(scene.classes))

@@ -1,4 +1,4 @@
-"""What vital signs say about a training, in plain words."""
+"""The diagnosis of a training from its vital signs, in plain words."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from twinsight.probes.draw import COLORS, PAGE, Plot
 Row = Mapping[str, float]
 
 LOG = "probe/health/"
-"""What stands before this probe's numbers in metrics.csv."""
+"""Prefix of this probe's numbers in metrics.csv."""
 
 ALARMS = {
     "collapsed": "Lower the learning rate or warm up longer; check that the two views differ, and that the method "
@@ -29,13 +29,13 @@ ALARMS = {
 """What can be wrong, and what to try."""
 
 ALIKE = 0.01
-"""Collapsed: embeddings vary by less than this share of their length; untrained and trained networks by 0.25 to 0.9."""
+"""Collapsed: embeddings vary by less than this fraction of their length; usual are 0.25 to 0.9, trained or not."""
 
 STILL, LOOKS, LOSSES = 0.01, 5, 50
-"""Not learning: nothing moved by this share in so many looks, or the loss fell by no more in so many rows."""
+"""Not learning: nothing changed by this fraction in so many looks, or the loss fell by no more in so many rows."""
 
 EXPLODED = 100
-"""Diverging: embeddings so many times as long as at first."""
+"""Diverging: embeddings this many times as long as at first."""
 
 
 WELL = {
@@ -44,11 +44,11 @@ WELL = {
     "not_learning": "it learns",
     "diverging": "it does not diverge",
 }
-"""What a silent alarm says."""
+"""Texts of silent alarms."""
 
 
 class Alarm(NamedTuple):
-    """name: of `ALARMS`. says: one sentence of what was found. advice: what to try."""
+    """name: of `ALARMS`. says: what was found, in one sentence. advice: what to try."""
 
     name: str
     says: str
@@ -96,7 +96,7 @@ def diagnose(numbers: Row, history: Sequence[Row] = ()) -> list[Alarm]:
 
 
 def of_losses(losses: np.ndarray) -> dict[str, str]:
-    """What is wrong with at least 10 finite losses."""
+    """What is wrong, judged by at least 10 finite losses."""
     fifths = np.array_split(losses, 5)
     middle = [float(np.median(part)) for part in fifths]  # a single spike says nothing
     first, last, best = middle[0], middle[-1], min(middle)
@@ -110,7 +110,7 @@ def of_losses(losses: np.ndarray) -> dict[str, str]:
 
 
 def unmoved(numbers: Row, history: Sequence[Row]) -> int:
-    """The looks since which no vital sign has moved; 0 if one has, or there are too few looks to tell."""
+    """The number of looks without a change in any vital sign; 0 if one has changed, or with too few looks to tell."""
     names = [f"{place}/{sign}" for place in ("embedding", "projection") for sign in ("alignment", "effective_rank")]
     names = [name for name in names if name in numbers]
     if not names:
@@ -139,7 +139,7 @@ LETTERS = 100
 
 
 def panel(numbers: Row, alarms: Sequence[Alarm], history: Sequence[Row]) -> Plot:
-    """The vital signs; below, for each alarm, a word in a colored box, and where it rings what was found and to do."""
+    """The vital signs; below, each alarm's state in a colored box and, if it rings, what was found and what to do."""
     places = [place for place in ("embedding", "projection") if f"{place}/spread" in numbers]
     ringing = {alarm.name: alarm for alarm in alarms}
     lost = any(math.isnan(numbers[f"{place}/spread"]) for place in places)

@@ -1,4 +1,4 @@
-"""The cross-correlation of two views' embeddings: what Barlow Twins drives to the identity, for any method."""
+"""The cross-correlation of two views' embeddings, which Barlow Twins drives to the identity, for any method."""
 
 import math
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ from twinsight.probes.images import batches
 from twinsight.probes.probe import Subject, effective_rank, inspecting
 from twinsight.probes.views.crops import view_pairs
 
-# Cyan is the lightest, red of middle lightness and -1 nearly black, so that they differ without color too.
+# Cyan is lightest, red is of medium lightness and -1 nearly black, so that they also differ in grayscale.
 MATRIX = LinearSegmentedColormap.from_list("correlation", ["#0a0618", "#1f5a94", "#8ee9ec", "#f2b443", "#dd2418"])
 
 DIAGONAL, OFF_DIAGONAL = COLORS[1], COLORS[0]
 
 
 class Correlation:
-    """How far the features of two views of an image agree, and how far they repeat one another.
+    """How much the features of two views of an image agree, and how redundant features are.
 
     Cross-correlation as in Barlow Twins (Zbontar et al., 2021), over all images at once, of `model.project` for a
     method and of a backbone's embedding. Features that do not vary have no correlation: their rows and columns are 0.
 
-    shown: the most features in the figure, at least 1; the numbers are of all. seed: of the augmentation.
+    shown: maximum features in the figure, at least 1; the numbers use all. seed: for the augmentation.
     transform: makes the views, of which the first two are taken; default as for `AugmentedViews`.
 
     Figure "matrix", history "matrix": (shown, shown) float16. Numbers: "mean_diagonal"; "off_diagonal_rms";
@@ -92,7 +92,7 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     dead = torch.zeros(z1.shape[1], dtype=torch.bool)
     for z in (z1, z2):
         deviation = z.std(0, correction=0)
-        rounding = 1e-6 * z.abs().amax(0)  # what float32 leaves of a constant
+        rounding = 1e-6 * z.abs().amax(0)  # rounding of a constant in float32
         still = (deviation <= 1e-4 * deviation.median()) | (deviation <= rounding)
         scores.append(((z - z.mean(0)) / deviation.where(~still, math.inf)).float())
         dead |= still
@@ -100,7 +100,7 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def show_matrix(axis: Axes, matrix: np.ndarray) -> AxesImage:
-    """The matrix in `MATRIX`'s colors; no pixel mixes two features, which would pale the diagonal."""
+    """The matrix in `MATRIX`'s colors; no pixel mixes features, which would fade the diagonal."""
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     axis.spines[:].set_visible(False)

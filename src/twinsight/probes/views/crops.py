@@ -1,4 +1,4 @@
-"""What augmentation makes of images: the crops, and every view with what was done to it."""
+"""Augmented views: the crops, and each view with the transforms applied."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,13 +26,13 @@ from twinsight.probes.images import pixels
 from twinsight.probes.probe import Subject
 
 LETTER = 0.054
-"""Inches: the mean width of a letter of a caption."""
+"""Inches: mean width of a caption's letter."""
 
 ROWS = 8
-"""Most rows of the figure, more only where a single image is drawn more often."""
+"""Maximum rows of the figure; more only if a single image has more draws."""
 
 SMALL = 0.6
-"""Width of a smaller view in the figure, as a share of a large one's: not to scale, for the caption must fit."""
+"""Width of a smaller view in the figure relative to a large one: not to scale, so that captions fit."""
 
 
 class DrawnView(NamedTuple):
@@ -45,8 +45,8 @@ class DrawnView(NamedTuple):
 class AugmentedViews:
     """Each image with its crops, then its views.
 
-    transform: what makes the views; default the model's own `views()`, and for a model without them (or None) the two
-    of BYOL and Barlow Twins at the images' size. draws: rows for each image, at least 1. seed: of the augmentation.
+    transform: makes the views; by default the model's own `views()`, or for a model without them (or None) the two of
+    BYOL and Barlow Twins at the images' size. draws: rows per image, at least 1. seed: for the augmentation.
 
     Figure "views". Numbers: "mean_iou" of the first two views' crops, NaN for a single view, and "mean_area" of those
     two as a share of the image; means over images and draws.
@@ -85,7 +85,7 @@ class AugmentedViews:
 
 
 def views_of(model: Any, transform: MultiView | None, images: Sequence[Tensor]) -> MultiView:
-    """The transform that is given, or else the method's own, or else two views of at most 224 pixels."""
+    """The given transform, else the method's own, else two views of at most 224 pixels."""
     if transform is not None:
         return transform
     if is_method(model):
@@ -120,7 +120,7 @@ def iou(a: Box, b: Box) -> float:
 
 
 def applied(params: Params) -> str:
-    """In words, and in the order of application, what happened to a view beside its crop."""
+    """The transforms applied to a view besides its crop, in words and in order."""
     blur = "" if params.blur is None else f"blur\N{NO-BREAK SPACE}{params.blur:.1f}\N{NO-BREAK SPACE}px"
     done = {
         "flipped": params.flip,
@@ -183,12 +183,12 @@ def views_figure(rows: Sequence[tuple[np.ndarray, Sequence[DrawnView]]], note: s
 
 
 def caption(drawn: DrawnView, width: float) -> str:
-    """What was done to a view, in lines that fit `width` inches."""
+    """The transforms of a view, in lines that fit `width` inches."""
     return fill(applied(drawn.params), int(width / LETTER))
 
 
 def text_height(drawn: Sequence[DrawnView], width: float) -> float:
-    """Inches that the longest of these views' captions takes."""
+    """Height in inches of the longest caption of these views."""
     return 0.06 + 0.11 * max((caption(view, width).count("\n") + 1 for view in drawn), default=0)
 
 
@@ -201,7 +201,7 @@ def framed(axis: Axes, cell: Cell) -> None:
 
 
 def mark_boxes(axis: Axes, boxes: Sequence[Box], colors: Sequence[str]) -> None:
-    """Each crop's border, with its number at one of its corners, so that those of like boxes stand apart."""
+    """Each crop's border, with numbers at different corners, so that similar boxes remain distinguishable."""
     for k, (top, left, height, width) in enumerate(boxes):
         right, down = ((0, 0), (1, 1), (1, 0), (0, 1))[k % 4]
         border = [Stroke(linewidth=2.6, foreground="white"), Normal()]

@@ -1,4 +1,4 @@
-"""Is a self-supervised training well? Vital signs of its embeddings, and alarms in plain words."""
+"""The health of a self-supervised training: vital signs of its embeddings, and alarms in plain words."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +22,17 @@ from twinsight.probes.views.crops import view_pairs
 class Health:
     """Vital signs of two views' embeddings, of the backbone and, where a method has one, of its projection.
 
-    seed: of the augmentation. transform: makes the views, of which the first two are taken; default as for
-    `AugmentedViews`. history: gives the rows of metrics.csv so far; without it nothing can be said of learning.
+    seed: for the augmentation. transform: makes the views, of which the first two are taken; default as for
+    `AugmentedViews`. history: returns the rows of metrics.csv so far; without it, learning cannot be judged.
 
     Figure "panel". Numbers, each as "embedding/..." and "projection/...", NaN where they are not finite:
     "mean_diagonal", "off_diagonal_rms", "dead_dimensions" and "effective_rank" as for `Correlation`; "alignment", the
     mean squared distance of an image's two views, 0 to 4, and "uniformity", the logarithm of the mean of exp(-2 d^2)
     over the distances d of different images, 0 for all alike and about -4 for directions spread evenly in many
-    dimensions, both of vectors of length 1 (Wang and Isola, 2020); "spread", the deviation from the mean vector
-    divided by the length, 0 to 1; "length", the mean; "dimensions". Also "images", "noise_floor", 1 / sqrt(images), and
-    "alarm/collapsed", "alarm/dimensional_collapse", "alarm/not_learning", "alarm/diverging", 0 or 1; see `diagnose`.
+    dimensions, both of vectors of length 1 (Wang and Isola, 2020); "spread", the standard deviation from the mean
+    vector divided by the length, 0 to 1; "length", the mean; "dimensions". Also "images"; "noise_floor",
+    1 / sqrt(images); and "alarm/collapsed", "alarm/dimensional_collapse", "alarm/not_learning", "alarm/diverging",
+    0 or 1; see `diagnose`.
 
     Raises UserError for fewer than 2 images or views.
     """

@@ -17,16 +17,16 @@ from twinsight.probes.draw import COLORS, PAGE, Plot
 from twinsight.probes.views.correlation import DIAGONAL, MATRIX, OFF_DIAGONAL, color_bar, show_matrix
 
 PREFIX = "probe/correlation/"
-"""Before the names of `Correlation`'s numbers in metrics.csv."""
+"""Prefix of `Correlation`'s numbers in metrics.csv."""
 
 SNAPSHOTS, FRAMES, SHOWN = 8, 60, 256
 
 Rows = Sequence[Mapping[str, float]]
-"""As metrics.csv has them: "step" and whatever was logged then."""
+"""As in metrics.csv: "step" and what was logged at it."""
 
 
 class Curve(NamedTuple):
-    """A number over time: its name in the rows, on the figure, its color, and what it should become."""
+    """A number over time: its name in the rows, its label, color and target value."""
 
     name: str
     label: str
@@ -47,7 +47,7 @@ PANELS: dict[str, list[Curve]] = {
 
 
 def strip(matrices: Mapping[int, np.ndarray], rows: Rows) -> Plot:
-    """At most 8 matrices, (D, D) by training step, evenly chosen with the first and the last, above curves of all rows.
+    """At most 8 matrices, (D, D) by step, evenly spaced including first and last, above curves of all rows.
 
     The first 256 features are shown. Curves: mean diagonal and off-diagonal RMS with their goals and what chance gives,
     the share of dead features, the effective rank, and the training's loss ("train/loss"), as far as the rows have
@@ -107,7 +107,7 @@ def animate(matrices: Mapping[int, np.ndarray], file: Path, rows: Rows = (), sec
     figure = Plot(6.4 if panels else 3.7, 3.4, draw).figure()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    figure.set_layout_engine("none")  # laid out once: the frames keep still, and are drawn several times as fast
+    figure.set_layout_engine("none")  # laid out once: frames do not jump, and are drawn several times as fast
     palette = gif_palette()
     frames: list[Image.Image] = []
     for step in steps:
@@ -123,7 +123,7 @@ def animate(matrices: Mapping[int, np.ndarray], file: Path, rows: Rows = (), sec
 
 
 def gif_palette() -> Image.Image:
-    """Few colors, for noise in many would double the file: the matrix's, and those of the curves and their edges."""
+    """Few colors, since noise in many would double the file: those of the matrix and of the curves with their edges."""
     inks = [MATRIX(x)[:3] for x in np.linspace(0, 1, 33)]
     pure = sorted({curve.color for curves in PANELS.values() for curve in curves})
     tints = [1 - share * (1 - np.array(to_rgb(color))) for color in pure for share in (0.12, 0.4, 0.7, 1)]
@@ -148,7 +148,7 @@ def draw_panel(axis: Axes, panel: str, rows: Rows, **look: Any) -> None:
 
 
 def add_names(axis: Axes, panel: str) -> None:
-    """What the curves are, above them."""
+    """Names of the curves, above them."""
     if len(PANELS[panel]) > 1:
         place: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
         axis.legend(fontsize=7, ncols=2, columnspacing=1, handlelength=1, frameon=False, **place)
@@ -157,10 +157,10 @@ def add_names(axis: Axes, panel: str) -> None:
 
 
 def moving_panel(axis: Axes, panel: str, rows: Rows) -> Callable[[int], None]:
-    """The panel with pale curves; what is returned draws them up to a step, with their values there."""
+    """Draw the panel with pale curves; the returned function draws them up to a step, with their values there."""
     draw_panel(axis, panel, rows, linewidth=0.8, alpha=0.4)
     for line in axis.lines:
-        line.set_label("_pale")  # matplotlib leaves out of a legend what begins so
+        line.set_label("_pale")  # matplotlib omits such labels from a legend
     lines = [axis.plot([], [], "o-", color=curve.color, markersize=4, markevery=[-1])[0] for curve in PANELS[panel]]
 
     def update(step: int) -> None:
@@ -185,7 +185,7 @@ def panels_of(rows: Rows) -> list[str]:
 
 
 def evenly(matrices: Mapping[int, np.ndarray], most: int) -> list[int]:
-    """At most so many of the steps in their order, the first and the last among them."""
+    """At most `most` evenly spaced steps in order, including the first and the last."""
     if not matrices:
         raise UserError("snapshots: there is no matrix; train with --probe correlation")
     steps = sorted(matrices)
