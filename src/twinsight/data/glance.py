@@ -23,7 +23,7 @@ from twinsight.data.tally import Tally
 from twinsight.data.tolerated import too_many
 from twinsight.errors import Remark, UserError
 
-MASKS, SAMPLES = 400, 200
+MASKS, SAMPLES = 200, 200
 """Most masks of a split whose labels are counted, and most samples that are examined, evenly chosen."""
 PIXELS = 64e6
 """Most pixels of either, by the size of the first: about a second of reading."""
