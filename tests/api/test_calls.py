@@ -28,6 +28,8 @@ from twinsight.errors import Interrupted, UserError
          "train one with: twinsight.segment(weights='runs/a', data=NAME)"),
         ("runs/a: exists; choose another --run, go on with it by --resume runs/a, or give --overwrite",
          "runs/a: exists; choose another run, go on with it by resume='runs/a', or give overwrite"),
+        ("see where it looks with: twinsight look erf --weights 'my runs/a'",
+         "see where it looks with: twinsight.look('erf', 'my runs/a')"),
         ("Next:\ntwinsight evaluate runs/a --probe knn", "Next:\ntwinsight evaluate runs/a --probe knn"),
         ("Next:\n    twinsight look erf --weights runs/a", "Next:\n    twinsight look erf --weights runs/a"),
         ("--queries 4, --k 6: need 7 images", "queries=4, k=6: need 7 images"),

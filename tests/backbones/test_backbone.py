@@ -186,7 +186,7 @@ def test_the_whole_backbone_learns(vit):
         ("resnet18.no_such_tag", {}, "no_such_tag"),
         ("vit_tiny_patch16_224", {"output_stride": 8}, "no option output_stride"),
         ("resnet18", {"img_size": 64}, "no option img_size"),
-        ("resnet18", {"output_stride": 7}, "timm could not make it"),
+        ("resnet18", {"output_stride": 7}, "timm cannot build it"),
     ],
 )
 def test_unknown_names_and_options(name, options, message):
@@ -197,7 +197,7 @@ def test_unknown_names_and_options(name, options, message):
 def test_a_network_of_one_size_says_so():
     mixer = Backbone("mixer_s32_224").eval()
     for call in (mixer, lambda images: mixer.features(images, [0])):
-        with pytest.raises(UserError, match=r"mixer_s32_224: does not take images of 64x96 .* --backbone.img-size"):
+        with pytest.raises(UserError, match=r"mixer_s32_224: cannot take images of 64x96 .* --backbone.img-size"):
             call(torch.rand(1, 3, 64, 90))
     assert Backbone("mixer_s32_224", img_size=64)(torch.rand(1, 3, 64, 64)).shape == (1, 512)
 

@@ -43,14 +43,14 @@ def small_vit(**options) -> Backbone:
 def test_other_attention_heads_are_refused(tmp_path):
     folder = hugging_face(tmp_path, config={"num_attention_heads": 4})
     load_backbone(small_vit(), folder)
-    with pytest.raises(UserError, match=r"trained with 4 attention heads, and .* has 2; give --backbone.num-heads 4"):
+    with pytest.raises(UserError, match=r"trained with 4 attention heads, but .* has 2; give --backbone.num-heads 4"):
         load_backbone(small_vit(num_heads=2), folder)
 
 
 def test_the_files_own_pixels(tmp_path):
     pixels = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "do_normalize": True}
     folder = hugging_face(tmp_path, preprocessor_config=pixels)
-    message = r"by mean 0.500 0.400 0.300, .* give --backbone.mean 0.500 0.400 0.300 --backbone.std 0.200 0.200 0.200"
+    message = r"with mean 0.500 0.400 0.300, .* give --backbone.mean 0.500 0.400 0.300 --backbone.std 0.200 0.200 0.200"
     with pytest.raises(UserError, match=message):
         load_backbone(small_vit(), folder)
     backbone = small_vit(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
@@ -66,7 +66,7 @@ def test_satellite_weights_have_pixels_of_their_own(tmp_path):
         tmp_path / "dinov3_vitl16_pretrain_sat493m-eadcf0ff.safetensors"
     )
     file = tmp_path / "dinov3_vitl16_pretrain_sat493m-eadcf0ff.safetensors"
-    with pytest.raises(UserError, match=r"wants pixels normalized by mean 0.430 0.411 0.296"):
+    with pytest.raises(UserError, match=r"requires pixels normalized with mean 0.430 0.411 0.296"):
         load_backbone(small_vit(), file)
     load_backbone(small_vit(mean=(0.430, 0.411, 0.296), std=(0.213, 0.156, 0.143)), file)
 
@@ -88,12 +88,12 @@ def test_timm_knows_dinov3s_pixels(name):
         ("", "is no valid JSON"),
         ("[" * 100_000, "is no valid JSON"),
         ('["test_resnet"]', "holds no JSON object"),
-        ('{"dim": 3}', "is no description of a backbone"),
-        ('{"backbone": 3}', "is no description of a backbone"),
-        ('{"backbone": "vit-pytorch", "options": ["a"]}', "is no description of a backbone"),
-        ('{"backbone": "vit-pytorch", "options": {"depth": 10000000000000}}', "is no description of a backbone"),
-        ('{"backbone": "vit-pytorch", "options": {"depth": 1e999}}', "is no description of a backbone"),
-        ('{"backbone": "vit-pytorch", "options": {"depth": {"a": 1}}}', "is no description of a backbone"),
+        ('{"dim": 3}', "does not describe a backbone"),
+        ('{"backbone": 3}', "does not describe a backbone"),
+        ('{"backbone": "vit-pytorch", "options": ["a"]}', "does not describe a backbone"),
+        ('{"backbone": "vit-pytorch", "options": {"depth": 10000000000000}}', "does not describe a backbone"),
+        ('{"backbone": "vit-pytorch", "options": {"depth": 1e999}}', "does not describe a backbone"),
+        ('{"backbone": "vit-pytorch", "options": {"depth": {"a": 1}}}', "does not describe a backbone"),
         ('{"backbone": "vit-pytorch", "options": {"depht": 1}}', "depht"),
     ],
 )  # fmt: skip

@@ -431,7 +431,7 @@ def test_another_pixel_mean_is_told(tmp_path):
     torch.save(randomized(DINO), tmp_path / "dino.pth")
     remarks = load_backbone(vit("vit_small_patch16_224"), tmp_path / "dino.pth")
     assert len(remarks) == 1
-    assert "pixels are normalized as timm does for vit_small_patch16_224" in remarks[0]
+    assert "using timm's values for vit_small_patch16_224" in remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -530,27 +530,27 @@ def test_download(offered, images, monkeypatch):
     assert same_tokens(backbone, dino_forward(state, images), images)
     with pytest.raises(UserError, match=r"dino_vits16: .* give --backbone vit_small_patch16_224.dino"):
         load_backbone(Backbone("resnet18"), Path("dino_vits16"))
-    with pytest.raises(UserError, match=r"wants pixels .* or --backbone vit_small_patch16_224.dino"):
+    with pytest.raises(UserError, match=r"requires pixels .* or --backbone vit_small_patch16_224.dino"):
         load_backbone(vit("vit_small_patch16_224"), Path("dino_vits16"))
 
 
 def test_no_network(offered):
     place = r"hub/checkpoints/dino_deitsmall16_pretrain.pth"
     with pytest.raises(
-        UserError, match=rf"cannot be downloaded \(no route to host\); .* put https://dl.* at .*{place}"
+        UserError, match=rf"cannot be downloaded \(no route to host\); .* save https://dl.* as .*{place}"
     ):
         fetch("dino_vits16")
 
 
 def test_checksum(offered):
     offered["https://host/checked.pth"] = {}
-    with pytest.raises(UserError, match="something else than its checksum promises"):
+    with pytest.raises(UserError, match="the checksum of the download does not match"):
         fetch("checked")
     hub.official()["checked"].cached.write_bytes(b"other")
-    with pytest.raises(UserError, match=r"checked.pth: is not the file its checksum promises; remove it"):
+    with pytest.raises(UserError, match=r"checked.pth: its checksum does not match; delete it"):
         fetch("checked")
 
 
 def test_no_such_name(tmp_path):
-    with pytest.raises(UserError, match="no official weights of that name"):
+    with pytest.raises(UserError, match="run directory or official weights"):
         load_backbone(vit(), tmp_path / "dino_vits17")

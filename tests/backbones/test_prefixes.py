@@ -94,14 +94,14 @@ def test_the_average_is_taken_as_timm_does(tmp_path, average, raw):
     torch.save({"epoch": 1, raw: prefixed("", last), average: prefixed("module.", ema)}, file)
     remarks = load_backbone(target, file)
     assert same(target, ema)
-    assert f"the average of the weights is taken, {average}; for the last ones give {file}:{raw}" in remarks[0]
+    assert f"using the averaged weights, {average}; for the last weights give {file}:{raw}" in remarks[0]
     peer = timm.create_model("test_vit", num_classes=0)
     timm.models.load_checkpoint(peer, str(file))
     assert all(torch.equal(tensor, target.network.state_dict()[name]) for name, tensor in peer.state_dict().items())
     remarks = load_backbone(target, Path(f"{file}:{raw}"))
     assert same(target, last)
-    assert not any("is taken" in remark for remark in remarks)
-    with pytest.raises(UserError, match=f"holds no such entry; it holds {average}, {raw}"):
+    assert not any("averaged" in remark for remark in remarks)
+    with pytest.raises(UserError, match=f"the file has no such entry; choose from {average}, {raw}"):
         load_backbone(target, Path(f"{file}:teacher"))
 
 
@@ -130,6 +130,6 @@ def test_moco_v3s_small_vit_has_twelve_heads(tmp_path):
     small = {"depth": 1, "img_size": 32}
     six = Backbone("vit_small_patch16_224.dino", **small)
     torch.save({"state_dict": prefixed("module.base_encoder.", six)}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"12 attention heads, and .* has 6; give --backbone.num-heads 12"):
+    with pytest.raises(UserError, match=r"12 attention heads, but .* has 6; give --backbone.num-heads 12"):
         load_backbone(six, tmp_path / "w.pth")
     load_backbone(Backbone("vit_small_patch16_224.dino", num_heads=12, **small), tmp_path / "w.pth")

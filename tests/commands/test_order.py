@@ -97,7 +97,7 @@ def test_options_that_contradict_one_another(tmp_path, work, changes, sentence):
 @pytest.mark.parametrize(
     ("command", "changes", "sentence"),
     [
-        ("segment", {"head": LinearOptions(levels=(9,))}, "level 9: the backbone has"),
+        ("segment", {"head": LinearOptions(levels=(9,))}, "--head.levels 9: the backbone has"),
         ("segment", {"head": FusionGateOptions()}, "has no attention to record; choose others"),
         ("segment", {"freeze": 99}, "--freeze 99: test_resnet has"),
         ("segment", {"backbone": TimmOptions(name="resnet51")}, "timm has no such model"),

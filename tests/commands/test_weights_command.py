@@ -105,7 +105,7 @@ def test_list(monkeypatch, tmp_path, capfd):
 
 def test_no_such_file(capfd):
     assert call("dino_vits61") == 2
-    assert "no official weights of that name" in capfd.readouterr().err
+    assert "run directory or official weights" in capfd.readouterr().err
 
 
 def test_training_says_what_it_leaves_out(classifier, capfd):

@@ -15,5 +15,5 @@ def test_a_quarter_of_the_channels_by_default():
 
 
 def test_names_a_level_that_is_not_there():
-    with pytest.raises(UserError, match="level -3: the backbone has 2"):
+    with pytest.raises(UserError, match=r"--head\.level -3: the backbone has 2 levels"):
         Fcn((64, 128), (8, 16), 5, level=-3)

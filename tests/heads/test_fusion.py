@@ -11,7 +11,7 @@ from twinsight.backbones.attention import recording_attention
 from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone, Features
 from twinsight.errors import UserError
-from twinsight.heads.fusion import FusionAffinity, FusionConcat, FusionGate, HeadMix, channels_of, fed
+from twinsight.heads.fusion import FusionAffinity, FusionConcat, FusionGate, HeadMix, channels_of, input_maps
 from twinsight.heads.setr import SetrPup
 from twinsight.segmentation.model import SegmentationModel
 
@@ -151,7 +151,7 @@ def test_shuffling_moves_patches_and_nothing_else():
     torch.manual_seed(0)
     maps, pairs = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 20, 4, 5)
     state = torch.get_rng_state()
-    moved, again = (fed([maps, pairs], "shuffled", training=False) for _ in range(2))
+    moved, again = (input_maps([maps, pairs], "shuffled", training=False) for _ in range(2))
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(moved, again))
     order = [(maps[0, 0].flatten() == value).nonzero().item() for value in moved[0][0, 0].flatten()]
@@ -160,12 +160,12 @@ def test_shuffling_moves_patches_and_nothing_else():
     matrix, before = moved[1].flatten(3), pairs.flatten(3)
     order = [(before[0, 0].diagonal() == value).nonzero().item() for value in matrix[0, 0].diagonal()]
     assert torch.equal(matrix, before[:, :, order][..., order])
-    first, second = (fed([maps], "shuffled", training=True)[0] for _ in range(2))
+    first, second = (input_maps([maps], "shuffled", training=True)[0] for _ in range(2))
     assert not torch.equal(first, second)
 
 
 def test_uniform_forgets_the_maps():
-    (maps,) = fed([torch.rand(2, 3, 4, 5)], "uniform", training=True)
+    (maps,) = input_maps([torch.rand(2, 3, 4, 5)], "uniform", training=True)
     assert torch.equal(maps, torch.full((2, 3, 4, 5), 1 / 20))
 
 
@@ -239,14 +239,14 @@ def test_affinity_refuses_what_cannot_be():
     with pytest.raises(UserError, match=r"--head\.steps 0: must be at least 1"):
         FusionAffinity((8,), (4,), 3, steps=0)
     backbone = Backbone("swin_tiny_patch4_window7_224", **SWIN)
-    with pytest.raises(UserError, match="of one stage are needed, not of 28x28, 56x56 patches; choose others, or"):
+    with pytest.raises(UserError, match="the blocks have grids of 28x28, 56x56 patches; choose others, or"):
         SegmentationModel(backbone, FusionAffinity(backbone.dims, backbone.strides, 3, blocks=(0, -1), channels=8))
 
 
 @pytest.mark.parametrize("build", HEADS.values(), ids=HEADS)
 def test_no_block_is_an_error(build):
     backbone = Backbone("test_vit")
-    with pytest.raises(UserError, match=r"--head\.blocks: names no block; choose others"):
+    with pytest.raises(UserError, match=r"--head\.blocks: none given; choose others"):
         SegmentationModel(backbone, build(backbone.dims, backbone.strides, 3, blocks=(), channels=8))
 
 

@@ -34,5 +34,5 @@ def test_only_the_classifier_learns():
 def test_levels_count_from_either_end_and_ascend():
     assert Linear((4, 6, 8), (4, 8, 16), 3).levels == (2,)
     assert Linear((4, 6, 8), (4, 8, 16), 3, levels=(-1, 0)).levels == (0, 2)
-    with pytest.raises(UserError, match="level 3: the backbone has 3"):
+    with pytest.raises(UserError, match=r"--head\.levels 3: the backbone has 3 levels"):
         Linear((4, 6, 8), (4, 8, 16), 3, levels=(3,))

@@ -267,11 +267,11 @@ def test_swin_and_bfloat16():
 
 
 def test_wrong_weights_and_networks():
-    with pytest.raises(UserError, match=r"--attention.diversity -1: must be at least 0"):
+    with pytest.raises(UserError, match=r"--attention.diversity -1: must be finite and at least 0"):
         AttentionTerm(diversity=-1.0)
     with pytest.raises(UserError, match=r"test_resnet: has no attention"):
         AttentionTerm(1.0).check(barlow(Backbone("test_resnet")), 32)
-    with pytest.raises(UserError, match=r"--attention.blocks 2: vit-pytorch has blocks 0 to 1"):
+    with pytest.raises(UserError, match=r"--attention.blocks 2: vit-pytorch has 2 blocks .* give 0 to 1,"):
         AttentionTerm(1.0, blocks=(2,)).check(barlow(), 16)
-    with pytest.raises(UserError, match=r"--attention.blocks: names no block"):
+    with pytest.raises(UserError, match=r"--attention.blocks: none given; give at least one"):
         AttentionTerm(1.0, blocks=()).check(barlow(), 16)

@@ -48,7 +48,7 @@ class Bare(nn.Module):
     [(NoTrunk, ["trunk"]), (NoViews, ["views"]), (NoProgress, ["forward"]), (Bare, ["trunk", "views", "forward"])],
 )
 def test_a_missing_part_is_named(method, parts):
-    with pytest.raises(UserError, match=f"--method: {method.__name__} lacks {'.*; and '.join(parts)}"):
+    with pytest.raises(UserError, match=f"--method: {method.__name__} lacks {'.* and '.join(parts)}"):
         Pretrainer(method(), Optimization())
 
 
@@ -78,7 +78,7 @@ class Head(nn.Module):
         ({}, "Head lacks levels"),
         ({"levels": ()}, "Head lacks levels"),
         ({"levels": torch.ones(2)}, "Head lacks levels"),
-        ({"levels": (3, 1)}, r"Head.levels is \(3, 1\); give ascending"),
+        ({"levels": (3, 1)}, r"Head.levels is \(3, 1\); set it to ascending"),
         ({"levels": (-1,)}, "ascending indices from 0"),
         ({"levels": (0,), "attention": -1}, "Head.attention is not"),
     ],

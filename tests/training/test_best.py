@@ -124,5 +124,5 @@ def test_a_best_checkpoint_can_be_gone_on_from(tmp_path):
 
 def test_a_record_that_cannot_be_read(tmp_path):
     (tmp_path / "best.json").write_text("[{}]")
-    with pytest.raises(UserError, match="is no record of checkpoints; remove it"):
+    with pytest.raises(UserError, match=r"best\.json: is damaged; delete it"):
         Record(tmp_path).read()

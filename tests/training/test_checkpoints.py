@@ -57,10 +57,10 @@ def test_a_damaged_checkpoint_is_refused(run, tmp_path, how):
     copy.checkpoints.mkdir(parents=True)
     copy.last.write_bytes(bad)
     said = "is damaged" if how in ("flipped", "zeros") else "cannot be read as a checkpoint"
-    with pytest.raises(UserError, match=rf"last.ckpt: {said}.*start a new --run"):
+    with pytest.raises(UserError, match=rf"last.ckpt: {said}.*start again with a new --run"):
         finished(copy, "backbone.safetensors", 9)
     (copy.checkpoints / "best-3.ckpt").write_bytes(good)
-    with pytest.raises(UserError, match=r"best-3.ckpt is whole: copy it to .*last.ckpt and give --resume again"):
+    with pytest.raises(UserError, match=r"best-3.ckpt is intact: copy it to .*last.ckpt and repeat --resume"):
         read_checkpoint(copy.last)
 
 
@@ -82,7 +82,7 @@ def test_what_reads_back_otherwise_does_not_replace_the_checkpoint_before(tmp_pa
             stream.flush()
 
     monkeypatch.setattr(checkpoints, "seal", bad)
-    with pytest.raises(UserError, match=r"what was written reads back otherwise.*make room or look after the disk"):
+    with pytest.raises(UserError, match=r"does not read back as written.*free disk space or check the disk"):
         fit(tmp_path / "run", Tiny(), checkpoint_minutes=1e-9)
     assert load(tmp_path / "run")["global_step"] == 2
     assert [file.name for file in (tmp_path / "run/checkpoints").iterdir()] == ["last.ckpt"]

@@ -110,9 +110,9 @@ def test_an_error_saves_what_was_before_it_and_says_the_way_on(tmp_path, capfd):
     def fail():
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
 
-    with pytest.raises(UserError, match=r"--workers: .* is gone \(signal: Killed\).*memory"):
+    with pytest.raises(UserError, match=r"--workers: .* died \(signal: Killed\).*memory"):
         fit(tmp_path / "cut", Tiny(at(7, fail)))
-    assert f"go on from there with --resume {tmp_path / 'cut'}" in capfd.readouterr().err
+    assert f"continue with --resume {tmp_path / 'cut'}" in capfd.readouterr().err
     assert load(tmp_path / "cut")["global_step"] == 6
     assert fit(tmp_path / "cut", Tiny(), resume=True) == "done"
     equal_runs(whole(tmp_path), tmp_path / "cut")
@@ -122,7 +122,7 @@ def test_an_error_in_the_first_step_keeps_the_directory(tmp_path):
     def fail():
         raise OSError(28, "No space left on device", "somewhere")
 
-    with pytest.raises(UserError, match="somewhere: no space is left; make room"):
+    with pytest.raises(UserError, match="somewhere: no space left; free disk space"):
         fit(tmp_path / "run", Tiny(at(1, fail)))
     assert (tmp_path / "run/config.yaml").is_file()
     assert not (tmp_path / "run/checkpoints/last.ckpt").exists()

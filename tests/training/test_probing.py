@@ -158,7 +158,7 @@ def test_a_probe_that_fails_is_named_once_and_the_training_goes_on(tmp_path, cap
 
 def test_a_subject_that_the_training_lacks_is_named(tmp_path, capsys):
     fit(tmp_path / "run", Scheduled("a", Asks(subject="segmenter"), images(1)), epochs=1)
-    assert "--probe a: left out from here on" in capsys.readouterr().err
+    assert "--probe a: failed and is dropped" in capsys.readouterr().err
 
 
 def test_looking_changes_nothing(tmp_path):

@@ -130,7 +130,7 @@ def test_finished_run(tmp_path, capfd):
     pretrain.run(pretrain_options(run, epochs=1))
     exported = (run / "backbone.safetensors").read_bytes()
     resume(pretrain_options, pretrain, run, epochs=1)
-    assert "is finished after 1 epoch;" in capfd.readouterr().err
+    assert "finished after 1 epoch;" in capfd.readouterr().err
     assert (run / "backbone.safetensors").read_bytes() == exported
     resume(pretrain_options, pretrain, run, epochs=2)
     steps = [row["step"] for row in read_rows(run / "metrics.csv")]

@@ -24,6 +24,8 @@ GIVEN = r" --([a-z][a-z-]*) ('[^']*'|[^\s;,`]+)"
 COMMAND = re.compile(rf"twinsight (pretrain|segment)((?:{GIVEN.replace('(', '(?:')})+)")
 """A whole command whose options all have one value."""
 NAMED = re.compile(r"`twinsight (pretrain|segment|evaluate|look)`")
+ARGUMENT = r"('[^']*'|[^\s;,`]+)"
+LOOK = re.compile(rf"twinsight look ([a-z]+) --weights {ARGUMENT}")
 
 
 def in_python(message: str, names: Mapping[str, str], function: str = "") -> str:
@@ -49,6 +51,7 @@ def in_python(message: str, names: Mapping[str, str], function: str = "") -> str
             return text
         text = COMMAND.sub(call, text)
         text = NAMED.sub(r"`twinsight.\1`", text.replace("see --help", f"see help(twinsight.{function})"))
+        text = LOOK.sub(lambda found: f"twinsight.look({found[1]!r}, {found[2].strip(chr(39))!r})", text)
         return FLAG.sub(given, FIRST.sub(lambda found: f"{given(found)}: ", text))
 
     return "\n".join(map(line, message.split("\n")))

@@ -187,6 +187,7 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""
     load_whole(model, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    model.backbone.weights = str(run)
     return model.eval().to(device), options
 
 

@@ -68,7 +68,7 @@ class PretrainParts(Parts[Pretrain]):
     def export(self) -> str:
         file = self.plan.run.folder / BACKBONE
         restore(self.module, self.plan.run.last)
-        save_backbone(self.module.asked.trunk, file)
+        save_backbone(self.module.typed.trunk, file)
         return str(file)
 
 
@@ -155,7 +155,7 @@ def imagined_step(plan: PretrainPlan, method: Any, term: AttentionTerm | None, s
 
 def show(parts: PretrainParts) -> None:
     """What a dry run prints."""
-    plan, options, backbone = parts.plan, parts.options, parts.module.asked.trunk
+    plan, options, backbone = parts.plan, parts.options, parts.module.typed.trunk
     steps = planning.updates(
         len(plan.data), plan.machine.processes, options.batch_size, options.accumulate, options.epochs, plan.parts
     )

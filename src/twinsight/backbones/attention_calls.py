@@ -1,4 +1,4 @@
-"""Seeing each attention that a network computes, while it runs as it always does, fused kernels included."""
+"""Observes each attention that a network computes, fused kernels included, without changing the computation."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax)
 
 
 class Windows(NamedTuple):
-    """How a Swin block cuts its tokens: shifted up and left, padded below and right to whole windows.
+    """How a Swin block splits its tokens: shifted up and left, padded below and right to whole windows.
 
-    grid: height and width in tokens. size: a window's. shift: rows and columns.
+    grid: height and width in tokens. size: that of a window. shift: in rows and columns.
     """
 
     grid: tuple[int, int]
@@ -26,17 +26,17 @@ class Windows(NamedTuple):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Windows from top to bottom and from left to right."""
+        """Number of windows vertically and horizontally."""
         return -(-self.grid[0] // self.size[0]), -(-self.grid[1] // self.size[1])
 
     def find(self, row: int, column: int) -> tuple[int, int]:
-        """The window that holds a token of the grid, and which of the window's tokens it is."""
+        """Index of the window that holds a token of the grid, and the token's index within it."""
         row, column = (row - self.shift[0]) % self.grid[0], (column - self.shift[1]) % self.grid[1]
         window = row // self.size[0] * self.counts[1] + column // self.size[1]
         return window, row % self.size[0] * self.size[1] + column % self.size[1]
 
     def join(self, maps: Tensor) -> Tensor:
-        """(B * windows, heads, tokens of a window) -> (B, heads, h, w), padding cut off."""
+        """(B * windows, heads, tokens per window) -> (B, heads, h, w), without the padding."""
         parts = maps.unflatten(-1, self.size).unflatten(0, (-1, *self.counts)).permute(0, 3, 1, 4, 2, 5)
         whole = parts.flatten(4, 5).flatten(2, 3)[..., : self.grid[0], : self.grid[1]]
         return whole.roll(self.shift, (-2, -1))
@@ -45,8 +45,8 @@ class Windows(NamedTuple):
 class Call(NamedTuple):
     """One attention of a forward pass, before dropout.
 
-    shape: (B, heads, queries, keys), the batch times the windows first where there are windows.
-    rows: slice of queries -> (B, heads, those queries, keys) float32, which sum to 1 over the keys.
+    shape: (B, heads, queries, keys); with windows, the first is B * windows.
+    rows: slice of queries -> (B, heads, those queries, keys) float32, summing to 1 over the keys.
     """
 
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ def fused(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None,
 ) -> Call:  # fmt: skip
-    """The call that `F.scaled_dot_product_attention` computes; its signature."""
+    """The attention that `F.scaled_dot_product_attention` computes with the same arguments."""
     shape = (*query.shape[:-1], key.shape[-2])
     factor = query.shape[-1] ** -0.5 if scale is None else scale
 
@@ -71,13 +71,13 @@ def fused(
             if mask is not None:
                 mask = mask.expand(*mask.shape[:-2], *shape[-2:])[..., queries, :]
                 logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
-            return torch.special.softmax(logits, -1)  # not one of SOFTMAX, which another recorder around would see
+            return torch.special.softmax(logits, -1)  # not one of SOFTMAX: an enclosing recorder would see that
 
     return Call(shape, rows)
 
 
 class AttentionMode(TorchFunctionMode):
-    """Gives `see` each attention that this thread computes, fused or written as a softmax over (B, heads, N, M)."""
+    """Passes each attention that this thread computes to `see`, whether fused or a softmax over (B, heads, N, M)."""
 
     def __init__(self, see: Callable[[Call], None]):
         super().__init__()
@@ -100,18 +100,18 @@ class AttentionMode(TorchFunctionMode):
     def note(self, call: Call) -> None:
         batch, _, queries, keys = call.shape if len(call.shape) == 4 else (0, 0, 0, 0)
         if batch and queries == 1 < keys:
-            return  # a class token or a latent one pools the patches: no block of the trunk
+            return  # a class or latent token that pools the patches is not a block of the trunk
         windows, self.windows = self.windows, None
         self.see(call._replace(windows=windows))
 
     def enter_windows(self, module: Any, args: tuple[Any, ...]) -> None:
-        """Before a block of a Swin, which takes (B, h, w, C)."""
+        """Runs before a Swin block, which takes (B, h, w, C)."""
         self.windows = Windows(tuple(args[0].shape[1:3]), module.window_size, module.shift_size)
 
 
 @contextmanager
 def seeing_attention(network: nn.Module, see: Callable[[Call], None]) -> Generator[None]:
-    """`see` is given each `Call` of the network's blocks, in order; no trace of it stays behind."""
+    """Inside, `see` gets each `Call` of the network's blocks, in order. All hooks are removed at the end."""
     mode = AttentionMode(see)
     windowed = [
         module for module in network.modules() if hasattr(module, "window_size") and hasattr(module, "shift_size")

@@ -17,18 +17,18 @@ def attention_maps(
     query: Query = "auto",
     at: tuple[float, float] | None = None,
 ) -> AttentionMaps:
-    """Where the blocks' heads look in (B, 3, H, W) images, uint8 or float in [0, 1].
+    """Where the heads of each block look in (B, 3, H, W) images, uint8 or float in [0, 1].
 
-    blocks: from 0, negative ones count from the last; None: all. One attention is one block.
-    query: see `Query`. at: (x, y), shares of the images' width and height, each in [0, 1): the row of the patch there.
+    blocks: from 0; negative numbers count from the last; None: all. Each attention counts as one block.
+    query: see `Query`. at: (x, y), fractions of the images' width and height in [0, 1): the row of the patch there.
 
-    Each map is a row of softmax(q k^T), class and register tokens dropped, and not normalized again: 1 less its sum is
-    the attention on those tokens. In a Swin a patch sees its window only: for `at`, the map is zero elsewhere; for
-    "mean" each window is averaged over its own queries, and all windows weigh alike. A Swin's windows may reach beyond
-    the image; their attention there is cut off.
+    Each map is a row of softmax(q k^T) without class and register tokens, not renormalized: 1 minus its sum is the
+    attention on those tokens. In a Swin, a patch sees only its window: for `at`, the map is zero elsewhere; for "mean",
+    each window is averaged over its own queries, all windows with equal weight. Attention beyond the image, where a
+    Swin's windows are padded, is cut off.
 
-    Raises UserError if the network has no attention, or some whose keys are not the image's patches (XCiT, PVT,
-    MaxViT), and if a block, `query` or `at` is impossible.
+    Raises UserError if the network has no attention, or its keys are not the image's patches (XCiT, PVT, MaxViT), and
+    for an invalid block, `query` or `at`.
     """
     with recording_attention(backbone, images, blocks, query, at) as found:
         backbone(images)
@@ -41,8 +41,8 @@ def attention_rollout(
 ) -> Tensor:
     """(B, h, w) float32: attention through all blocks (Abnar and Zuidema, 2020); arguments as for `attention_maps`.
 
-    The product of 0.5 A + 0.5 I over the blocks, A the mean over heads; class and register tokens are dropped.
-    Raises UserError also where a block attends within windows or to other tokens than the one before.
+    The product of 0.5 A + 0.5 I over the blocks, where A is the mean over heads; class and register tokens are dropped.
+    Also raises UserError if blocks attend within windows or to different tokens.
     """
     reader = Reader(backbone, images, query, at)
     rolled = torch.empty(0)
@@ -54,7 +54,7 @@ def attention_rollout(
         if not len(rolled):
             rolled = torch.eye(tokens, device=images.device).repeat(len(images), 1, 1)
         if call.windows or tokens != rolled.shape[1]:
-            reader.refuse("attention rolls out only through blocks that all see the same tokens; leave out --rollout")
+            reader.refuse("rollout requires blocks that all attend to the same tokens", "leave out --rollout")
         product = torch.empty_like(rolled)
         for i in range(0, tokens, CHUNK):
             chunk = slice(i, i + CHUNK)
@@ -74,12 +74,12 @@ def attention_rollout(
 
 
 def attention_blocks(backbone: Backbone) -> int:
-    """How many blocks have attention that can be recorded; 0 if it is none, or none of the image's patches.
+    """The number of blocks with attention that can be recorded; 0 if there is none, or not between the image's patches.
 
-    Found on a black image, also of a network on the meta device, where it takes no time.
+    Tried on a black image; on the meta device it costs nothing.
     """
-    made_for = getattr(getattr(backbone.network, "patch_embed", None), "img_size", None)
-    size = made_for or [2 * max(backbone.strides)] * 2
+    built_for = getattr(getattr(backbone.network, "patch_embed", None), "img_size", None)
+    size = built_for or [2 * max(backbone.strides)] * 2
     training = [module for module in backbone.modules() if module.training]
     try:
         return len(attention_maps(backbone.eval(), torch.zeros(1, 3, *size, device=backbone.mean.device)).blocks)

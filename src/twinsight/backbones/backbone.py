@@ -15,23 +15,23 @@ from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
 from twinsight.errors import UserError
 
-# What lets a network take other image sizes than the one it was made for: timm's plain ViTs know the first
-# keyword, its Swins the second, and its convolutional networks need neither.
+# Lets a network take image sizes other than the one it was built for: timm's plain ViTs have the first keyword,
+# its Swins the second, and convolutional networks need neither.
 FLEXIBLE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 WRONG_SHAPE = ("size of tensor", "is invalid for input of size")
-"""What PyTorch says where tensors do not fit one another, or cannot be given a shape."""
+"""PyTorch's words for shapes that do not match, or that a tensor cannot take."""
 
 
 class Features(NamedTuple):
-    """What a backbone sees in a batch of images.
+    """What a backbone computes for a batch of images.
 
-    embedding: (B, dim), pooled as the network pools it.
-    maps: one (B, C, h, w) tensor a level, in the order asked for.
-    extent: (height, width) in pixels of what the maps cover: the images' size, or more where they were padded
-        on the right and below. Resize to it, then crop to the images.
-    attention: one float32 tensor a block asked for, in that order: (B, heads, h, w), see `attention_maps`; for
-        "patches" (B, heads, h*w, h, w), where each patch looks.
+    embedding: (B, dim), pooled by the network's own pooling.
+    maps: one (B, C, h, w) tensor per requested level, in that order.
+    extent: (height, width) in pixels that the maps cover: the images' size, or more if they were padded on the
+        right and below. Resize maps to it, then crop to the images.
+    attention: one float32 tensor per requested block, in that order: (B, heads, h, w), see `attention_maps`; for
+        "patches", (B, heads, h*w, h, w), one map per patch.
     """
 
     embedding: Tensor
@@ -41,23 +41,23 @@ class Features(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """Any timm network, or vit-pytorch's ViT, with its own pixel mean and deviation inside.
+    """Any timm network, or vit-pytorch's ViT, which normalizes its own input.
 
     name: a timm model ("resnet50", "vit_small_patch16_224", ...) or "vit-pytorch".
     pretrained: load timm's weights for that name (downloads them).
-    mean, std: of the pixels, in RGB and in [0, 1], by which they are normalized; by default the network's own.
-    positions: "dino" resizes a ViT's position embeddings as the official DINO does; by default as timm does.
+    mean, std: RGB mean and standard deviation, in [0, 1], to normalize pixels by; default: the network's own.
+    positions: "dino" resizes a ViT's position embeddings as the official DINO code does; default: as timm does.
     options: passed to the network: `output_stride`, `drop_path_rate`, `img_size`, ...
 
     dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a
-    stage of a convolutional network or Swin, a block of a ViT. prefix_tokens: class and register tokens
-    before the patches.
+    stage of a convolutional network or Swin, or a block of a ViT. prefix_tokens: number of class and register
+    tokens before the patches. weights: a value of --weights that opens the same weights.
 
-    Networks cut into patches (ViT, Swin, ConvNeXt) have images of other sizes padded with the mean color to
-    the next multiple of their largest stride.
+    For networks that split images into patches (ViT, Swin, ConvNeXt), images are padded with the mean color to
+    the next multiple of the largest stride.
 
-    Raises UserError if the name or an option is unknown, and on the first images if the network was made for
-    another size and cannot take theirs.
+    Raises UserError if the name or an option is unknown, and at the first batch if the network was built for
+    another image size and cannot take this one.
     """
 
     mean: Tensor
@@ -74,6 +74,7 @@ class Backbone(nn.Module):
     ):
         super().__init__()
         self.name = name
+        self.weights = name if pretrained else f"random:{name}"
         self.options = {"mean": mean, "std": std, "positions": positions} | options
         self.network: Any = build_network(name, pretrained, options)
         if positions == "dino":
@@ -97,11 +98,11 @@ class Backbone(nn.Module):
     def features(
         self, images: Tensor, levels: Sequence[int], attention: Sequence[int] = (), query: Recorded = "auto"
     ) -> Features:
-        """Images as for `forward`; levels: indices into `dims`, negative ones count from the deepest.
+        """Images as for `forward`. levels: indices into `dims`; negative numbers count from the deepest.
 
-        The maps come in the order of `levels`. A ViT's have passed its final norm, as in DINO's evaluation.
-        attention: blocks to record, from 0, negative ones count from the last; raises UserError if the network has none
-        of them. query: who looks, by default the class token, or the mean over patches where there is none.
+        Maps come in the order of `levels`; those of a ViT pass its final norm, as in DINO's evaluation.
+        attention: blocks to record, from 0; negative numbers count from the last. query: whose attention, see `Query`.
+        Raises UserError if the network has no such block.
         """
         pixels = self.normalize(images)
         wanted = [level % len(self.dims) for level in levels]
@@ -115,15 +116,13 @@ class Backbone(nn.Module):
         return Features(self.network.forward_head(final), maps, extent, recorded.maps if recorded else ())
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Float pixels with the network's own mean and deviation, padded to a size that it takes."""
+        """Images as float pixels, normalized and padded for the network."""
         scale, shift = 1 / self.std, -self.mean / self.std
         height, width = images.shape[-2:]
-        if (
-            images.stride(1) == 1
-        ):  # channels_last: a whole row at a time, three times as fast as three numbers at a time
+        if images.stride(1) == 1:  # channels_last: by whole rows, three times as fast as by three numbers
             scale, shift = (each.flatten().repeat(width, 1).T[:, None] for each in (scale, shift))
         if images.dtype == torch.uint8:
-            pixels = images.float()  # and in place: half the memory, which takes as long to get as to fill
+            pixels = images.float()  # then in place: allocating memory takes as long as filling it
             torch.addcmul(shift, pixels, scale / 255, out=pixels)
         else:
             pixels = torch.addcmul(shift, images, scale)
@@ -131,7 +130,7 @@ class Backbone(nn.Module):
         return F.pad(pixels, padding) if any(padding) else pixels
 
     def _fitting(self, call: Callable[..., Any], pixels: Tensor, **options: object) -> Any:
-        """A network made for one image size says of another only that some assertion or shape failed."""
+        """Call the network; an error about another image size than its own becomes a sentence."""
         try:
             return call(pixels, **options)
         except (AssertionError, RuntimeError) as error:
@@ -139,14 +138,14 @@ class Backbone(nn.Module):
                 raise
             size = f"{pixels.shape[2]}x{pixels.shape[3]}"
             raise UserError(
-                f"--backbone {self.name}: does not take images of {size} ({first_line(error)}); "
+                f"--backbone {self.name}: cannot take images of {size} ({first_line(error)}); "
                 "give their size as --backbone.img-size, or choose another model"
             ) from error
 
     def layer_ids(self) -> dict[str, int]:
-        """Depth of every parameter, by name: 0 for the stem, then one number a block.
+        """Depth of each parameter, by name: 0 for the stem, then one number per block.
 
-        A final norm or convolution goes with the last block, or has a number of its own, as timm groups them.
+        A final norm or convolution belongs to the last block or has its own number, as timm groups them.
         """
         groups: Any = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
         return {f"network.{name}": depth for name, depth in groups.items()}
@@ -154,8 +153,8 @@ class Backbone(nn.Module):
     def freeze(self, blocks: int | Literal["all"]) -> None:
         """Freeze everything, or the stem and the first `blocks` blocks; 0 freezes nothing.
 
-        What is frozen stays in eval mode: batch-norm statistics do not drift, nothing is dropped at random.
-        Raises UserError if there are not so many blocks.
+        Frozen modules stay in eval mode: fixed batch-norm statistics, no dropout.
+        Raises UserError if the network has fewer blocks.
         """
         depth = self.layer_ids()
         deepest = max(depth.values())
@@ -184,11 +183,11 @@ def models_like(name: str) -> str:
 def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     """The network without its classifier."""
     if name == "vit-pytorch":
-        from twinsight.backbones.vit_pytorch import VitPytorch  # an extra: imported only when asked for
+        from twinsight.backbones.vit_pytorch import VitPytorch  # an optional dependency
 
         return VitPytorch(**options)
     if not timm.is_model(name):
-        hint = models_like(name) or "timm.list_models() names them all"
+        hint = models_like(name) or "timm.list_models() lists them all"
         raise UserError(f"--backbone {name}: timm has no such model; {hint}")
     for flexible in FLEXIBLE:
         try:
@@ -202,9 +201,11 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
                 raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
             given = ", ".join(f"{option} {value}" for option, value in options.items() if value is not None)
-            reason = first_line(error) or f"refused {given or 'its own defaults'}"
-            raise UserError(f"--backbone {name}: timm could not make it ({reason}); check its options") from error
-    raise UserError(f"--backbone {name}: timm cannot make it without a classifier; choose another model")
+            reason = first_line(error) or f"it rejects {given or 'its own defaults'}"
+            raise UserError(
+                f"--backbone {name}: timm cannot build it ({reason}); change its options or choose another model"
+            ) from error
+    raise UserError(f"--backbone {name}: timm cannot build it without a classifier; choose another model")
 
 
 def first_line(error: Exception) -> str:

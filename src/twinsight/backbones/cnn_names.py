@@ -1,4 +1,4 @@
-"""Other projects' names of the tensors of convolutional networks, turned into timm's."""
+"""Translates other projects' tensor names for convolutional networks into timm's."""
 
 import re
 
@@ -33,7 +33,7 @@ NUMBERED = {r"^0\.": "conv1.", r"^1\.": "bn1."} | {rf"^{i}\.": f"layer{i - 3}." 
 
 
 def read_convnext(tensors: State) -> State:
-    """DINOv3's has its last norm twice."""
+    """DINOv3's checkpoints store the last norm twice."""
     norm = tensors.get("norm.weight")
     twice = re.compile(r"^norms\.\d\.")
     same = {name for name in tensors if twice.match(name) and norm is not None}
@@ -53,7 +53,7 @@ def read_hugging_face_resnet(tensors: State) -> State:
 
 
 def read_efficientnet(tensors: State) -> State:
-    """Blocks are counted through; timm begins a stage wherever the width changes."""
+    """Blocks are numbered consecutively; timm starts a new stage wherever the width changes."""
     found, places, width = {}, {}, None
     stage, block = -1, 0
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""Official weights by name: what they are of, where they lie, and fetching them."""
+"""Official weights by name: their networks, their URLs, and downloading them."""
 
 import hashlib
 from collections.abc import Generator
@@ -23,9 +23,9 @@ SEGMENTERS = ("deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_
 
 
 class Official(NamedTuple):
-    """backbone: the network, as for `Backbone`; all were trained with ImageNet's pixel mean and deviation.
+    """backbone: name of the network, as for `Backbone`; all use ImageNet's pixel mean and standard deviation.
 
-    sha256: the first digits, None where none are published. file: its name in torch.hub's folder.
+    sha256: its first digits, None if not published. file: its name in torch.hub's folder.
     """
 
     backbone: str
@@ -58,14 +58,14 @@ PROJECTS = {
     "barlowtwins_resnet50": Official(
         "resnet50",
         f"{META}/barlowtwins/ep1000_bs2048_lrw0.2_lrb0.0048_lambd0.0051/resnet50.pth",
-        "barlowtwins_resnet50.pth",  # other projects' files are called resnet50.pth too
+        "barlowtwins_resnet50.pth",  # resnet50.pth would clash with other projects' files
     ),
 }
 
 
 @cache
 def official() -> dict[str, Official]:
-    """All by name. torchvision's file names end in the first digits of their sha256."""
+    """All official weights by name. torchvision's file names end in the first digits of the sha256."""
     from torchvision.models import get_model_weights
 
     found = dict(PROJECTS)
@@ -79,25 +79,25 @@ def official() -> dict[str, Official]:
 
 
 def fetch(name: str) -> Path:
-    """The file of an official name: from torch.hub's folder, or downloaded into it.
+    """The file of an official name, from torch.hub's folder or downloaded into it.
 
-    Raises UserError if it cannot be reached, or is not what its checksum promises.
+    Raises UserError if it cannot be downloaded or its checksum does not match.
     """
     known = official()[name]
     file = known.cached
     if file.exists():
         if known.sha256 and not digest(file).startswith(known.sha256):
-            raise UserError(f"{file}: is not the file its checksum promises; remove it, then start again")
+            raise UserError(f"{file}: its checksum does not match; delete it and run again, to download it anew")
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(known.url, str(file), known.sha256)
     except RuntimeError as error:
-        raise UserError(f"{known.url}: sent something else than its checksum promises; start again") from error
+        raise UserError(f"{known.url}: the checksum of the download does not match; run again") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
-            f"--weights {name}: cannot be downloaded ({reason}); check the network, or put {known.url} at {file}"
+            f"--weights {name}: cannot be downloaded ({reason}); check the network, or save {known.url} as {file}"
         ) from error
     return file
 
@@ -108,14 +108,14 @@ def digest(file: Path) -> str:
 
 
 PATIENCE = 4.0
-"""Seconds to wait for the host of timm's weights before taking what is cached."""
+"""Seconds to wait for the host of timm's weights before using the cache."""
 
 
 @contextmanager
 def timm_weights(name: str) -> Generator[None]:
-    """Within it, timm takes the weights of `name` from huggingface_hub's cache if the host is out of reach.
+    """Inside, timm loads the weights of `name` from huggingface_hub's cache if the host cannot be reached.
 
-    Raises UserError at once if they are not in the cache either: left alone, huggingface_hub tries for a minute.
+    Raises UserError at once if they are not cached; by itself, huggingface_hub retries for a minute.
     """
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable(constants.ENDPOINT)
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, reason is not None
@@ -126,18 +126,18 @@ def timm_weights(name: str) -> Generator[None]:
             raise
         raise UserError(
             f"{name}: its weights are not in {constants.HF_HUB_CACHE}, and {constants.ENDPOINT} cannot be reached "
-            f"({reason}); connect to the network and start again"
+            f"({reason}); connect to the network and run again"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = before
 
 
 def unreachable(url: str) -> str | None:
-    """Why a host does not answer; None if it does."""
+    """Why a host cannot be reached; None if it can."""
     try:
         urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
     except HTTPError:
-        return None  # it answers, if only to refuse
+        return None  # an HTTP error is an answer
     except (OSError, HTTPException) as error:
         return str(getattr(error, "reason", error))
     return None

@@ -1,4 +1,4 @@
-"""Weights and checkpoints with a checksum inside, so that a damaged file is never taken for what it was."""
+"""Weights and checkpoints that contain their own checksum, so that damage is always noticed."""
 
 import hashlib
 import os
@@ -15,13 +15,13 @@ from twinsight.files import whole
 
 MARK = b"sha256 "
 SEAL = 2 + len(MARK) + 64
-"""Bytes at the end of a sealed file that do not count for its checksum: they hold it."""
+"""Bytes at the end of a sealed file that hold the checksum and are not part of it."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Write `file` (.safetensors), whole or not at all, with a checksum of the tensors in its metadata."""
+    """Write `file` (.safetensors) atomically, with a checksum of the tensors in its metadata."""
     content = {name: value.cpu().contiguous() for name, value in tensors.items()}
-    with whole(file) as stream:  # safetensors' own save_file makes files that nobody else may read
+    with whole(file) as stream:  # safetensors' own save_file makes files that only the owner can read
         stream.write(save(content, {"sha256": checksum(content)}))
 
 
@@ -34,7 +34,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
 
 
 def intact(file: Path) -> bool:
-    """Whether a safetensors file is there, can be read, and has the tensors of its checksum, if it has one."""
+    """Whether a safetensors file exists, can be read, and matches its checksum, if it has one."""
     try:
         with safe_open(file, "pt") as stored:
             written = (stored.metadata() or {}).get("sha256")
@@ -46,10 +46,9 @@ def intact(file: Path) -> bool:
 def seal(stream: BinaryIO) -> None:
     """Add a checksum to the file that torch.save has just written.
 
-    torch.save makes a zip archive, and a zip archive ends with a comment of up to 64 kB, empty here, behind two bytes
-    of its length: there the SHA-256 of all bytes before these two goes. So it cannot be parted from what it is of, and
-    copies of the file are checked as well. (The archive's own CRC-32s cover neither all of it, nor does torch.load look
-    at them.)
+    torch.save writes a zip archive, which ends with a comment (empty here) after two bytes for its length. The comment
+    becomes the SHA-256 of all bytes before those two, so it travels with every copy of the file. (The archive's own
+    CRC-32s do not cover all of it, and torch.load ignores them.)
     """
     end = stream.seek(-2, os.SEEK_END)
     comment = MARK + digest(stream, end)
@@ -59,7 +58,7 @@ def seal(stream: BinaryIO) -> None:
 
 
 def damaged(file: Path) -> bool:
-    """Whether a checkpoint is not as it was written."""
+    """Whether a checkpoint differs from what was written."""
     if not sealed(file):
         return True
     with file.open("rb") as stream:
@@ -69,7 +68,7 @@ def damaged(file: Path) -> bool:
 
 
 def sealed(file: Path) -> bool:
-    """Whether a file ends as `seal` leaves it."""
+    """Whether a file ends with a checksum from `seal`."""
     with file.open("rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - SEAL + 2))
         return stream.read(len(MARK)) == MARK

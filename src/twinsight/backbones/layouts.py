@@ -1,4 +1,4 @@
-"""Finds the network among the tensors of a file, whoever wrote it."""
+"""Finds the network among the tensors of a file, whichever project wrote it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,19 @@ from torch import Tensor
 from twinsight.backbones.names import LAYOUTS, Layout
 from twinsight.backbones.parts import by_part
 
-# What stands before the names of twinsight's own networks.
+# Prefixes of twinsight's own tensor names.
 OURS = {
     "method.trunk.network.": "pretraining checkpoint of twinsight",
     "model.backbone.network.": "segmentation checkpoint of twinsight",
     "backbone.network.": "segmenter of twinsight",
 }
 
-# Of several networks in one file: the teacher or an average comes first, the one that only follows another last, as
-# each project does it in its own evaluation.
+# Of several networks in a file, prefer the one that its project evaluates: a teacher or an average first; a student or
+# momentum encoder last.
 FIRST = re.compile(r"teacher|(^|[._])ema([._]|$)")
 LAST = re.compile(r"student|momentum|encoder_k\b")
 
-# Which project puts these before its network's names.
+# The project that uses each prefix.
 PROJECTS = {
     r"(^|\.)(base|momentum)_encoder\.": "training checkpoint of MoCo v3",
     r"(^|\.)encoder_[qk]\.": "training checkpoint of MoCo",
@@ -35,8 +35,8 @@ PROJECTS = {
 class Content(NamedTuple):
     """The network in a file.
 
-    layout: in words. tensors: the network's, by timm's names. beside: what stands beside it, by part, by the file's
-    names. ours: twinsight wrote it. remarks: what the user should know, one line each.
+    layout: in words. tensors: the network's, by timm's names. beside: the file's other tensors, by part, then by the
+    file's names. ours: whether twinsight wrote it. remarks: for the user, one line each.
     """
 
     layout: str
@@ -47,7 +47,7 @@ class Content(NamedTuple):
 
 
 def read_layout(state: Mapping[str, Tensor]) -> Content:
-    """Finds the network among a file's tensors and gives them timm's names."""
+    """Find the network among a file's tensors and give them timm's names."""
     prefix, layout = find(state)
     tensors = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     beside = by_part({name: tensor for name, tensor in state.items() if not name.startswith(prefix)})
@@ -62,7 +62,7 @@ def read_layout(state: Mapping[str, Tensor]) -> Content:
 
 
 def find(state: Mapping[str, Tensor]) -> tuple[str, Layout | None]:
-    """What stands before the network's names, and how these are given; an unknown network begins where ours does."""
+    """The prefix of the network's tensors and the layout of their names, None if unknown."""
     ours = next((prefix for prefix in OURS if any(name.startswith(prefix) for name in state)), None)
     for layout in LAYOUTS:
         ends = [name.removesuffix(layout.stem) for name in state if name.endswith(layout.stem)]
@@ -76,7 +76,7 @@ def find(state: Mapping[str, Tensor]) -> tuple[str, Layout | None]:
 
 
 def origin(prefix: str, beside: Iterable[str]) -> str:
-    """Who writes such a file; empty if it is the network alone."""
+    """What kind of file this is; empty if it holds only the network."""
     parts = set(beside)
     if "head.last_layer (prototypes)" in parts:
         return "training checkpoint of DINO"

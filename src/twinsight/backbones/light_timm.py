@@ -1,8 +1,8 @@
-"""timm without what it imports and never needs here: half the time in which a command starts.
+"""timm without the imports that are not needed here, which halves the start time of a command.
 
-timm imports torchvision, and both import torch.compile's machinery (3 s of processor time) for two decorators; where
-wandb is installed, timm imports that too (1 s). Until the import is over, a stand-in takes the place of each, which
-loads the real one when it is used. All of twinsight imports timm from here.
+timm imports torchvision, and both import torch.compile's machinery (3 s of CPU time) for two decorators; timm also
+imports wandb if it is installed (1 s). During the import, a stand-in replaces each of these modules and loads the real
+one on first use. All of twinsight imports timm from here.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch._compile import _disable_dynamo
 
 
 class StandIn(ModuleType):
-    """A module that is imported once something is asked of it that is not given here."""
+    """A module that imports the real one when an attribute is needed that was not given here."""
 
     def __init__(self, name: str, **given: object):
         super().__init__(name)
@@ -24,7 +24,7 @@ class StandIn(ModuleType):
         self.__dict__.update(given)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__file__":  # asked of every module by Python's own inspect, at each definition of an operator
+        if name == "__file__":  # Python's inspect reads it from every module whenever an operator is defined
             raise AttributeError(name)
         withdraw()
         return getattr(import_module(self.__name__), name)
@@ -37,7 +37,7 @@ def withdraw() -> None:
 
 @contextmanager
 def standing_in(*modules: StandIn) -> Generator[None]:
-    """Each in the place of its module, unless that has been imported before."""
+    """Replace these modules inside, unless they have been imported already."""
     sys.modules.update({module.__name__: module for module in modules if module.__name__ not in sys.modules})
     try:
         yield
@@ -46,7 +46,7 @@ def standing_in(*modules: StandIn) -> Generator[None]:
 
 
 def disable(function: Callable[..., Any], recursive: bool = True, **_: object) -> Callable[..., Any]:
-    """As `torch._dynamo.disable`, by PyTorch's own form of it that imports `torch._dynamo` at the first call."""
+    """`torch._dynamo.disable` in PyTorch's own lazy form, which imports `torch._dynamo` at the first call."""
     return _disable_dynamo(function, recursive)
 
 

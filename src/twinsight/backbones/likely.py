@@ -1,18 +1,18 @@
-"""Which network a file's tensors are of."""
+"""Guesses the network that a file's tensors belong to."""
 
 from twinsight.backbones.layouts import Content
 from twinsight.backbones.light_timm import timm
 from twinsight.backbones.parts import by_part, parameters, part_of
 
 WIDTHS = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge", 4096: "7b"}
-"""Of timm's ViTs."""
+"""Sizes of timm's ViTs, by width."""
 
 RESNETS = {
     11_176_512: "resnet18", 21_284_672: "resnet34", 23_508_032: "resnet50", 42_500_160: "resnet101",
     58_143_808: "resnet152", 22_979_904: "resnext50_32x4d", 86_742_336: "resnext101_32x8d",
     81_406_272: "resnext101_64x4d", 66_834_240: "wide_resnet50_2", 124_837_696: "wide_resnet101_2",
 }  # fmt: skip
-"""By the number of their parameters; timm and torchvision call them and their tensors the same."""
+"""By number of parameters; timm and torchvision use the same names for models and tensors."""
 
 
 CONVNEXTS = {
@@ -22,9 +22,9 @@ CONVNEXTS = {
 
 
 def likely(content: Content) -> str | None:
-    """The timm model that the tensors are of, if it is a ViT, ResNet or ConvNeXt of the usual sizes.
+    """The timm model that the tensors belong to, if it is a ViT, ResNet or ConvNeXt of a usual size.
 
-    A ViT that was trained without a classifier is taken for DINO's, for its pixel mean and deviation.
+    A ViT without a classifier is assumed to be DINO's, which sets its pixel mean and standard deviation.
     """
     tensors = {name: tensor for name, tensor in content.tensors.items() if part_of(name) is None}
     if "layer1.0.conv1.weight" in tensors:

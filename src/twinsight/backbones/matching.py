@@ -1,4 +1,4 @@
-"""How the tensors of a file fit a network."""
+"""Matches the tensors of a file to a network."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from twinsight.backbones.light_timm import resample_abs_pos_embed
 from twinsight.backbones.parts import by_part, parameters, part_of
 
 NAMED = 3
-"""Tensors that a message names."""
+"""Tensors named in a message."""
 
 
 Tensors = dict[str, Tensor]
@@ -22,10 +22,10 @@ Tensors = dict[str, Tensor]
 class Match(NamedTuple):
     """How the network in a file fits a backbone.
 
-    tensors: what can be loaded, by the backbone's names. share: of the backbone's parameters that these are, 0 to 1.
-    missing: of the backbone, what the file lacks. misshapen: of the backbone, what the file has in another shape, or as
-    integers; given: that, of the file. unknown: of the file, what the backbone lacks. left: of the file, known parts
-    that no backbone has, by part. resized: from which grid of patches to which position embeddings were resized.
+    tensors: what can be loaded, by the backbone's names. share: the fraction of the backbone's parameters in them.
+    missing: the backbone's tensors that the file lacks. misshapen: those that the file has in another shape or type;
+    given: the file's versions of them. unknown: the file's tensors that the backbone lacks. left: known parts of the
+    file that no backbone has, such as a classifier, by part. resized: how position embeddings were resized, in words.
     """
 
     tensors: dict[str, Tensor]
@@ -39,7 +39,7 @@ class Match(NamedTuple):
 
     @property
     def problem(self) -> str | None:
-        """Why it is refused, what the file does: anything missing, misshapen or unknown; None if nothing is."""
+        """What does not match: tensors missing, misshapen or unknown; None if all match. The subject is the file."""
         total = len(self.tensors) + len(self.missing) + len(self.misshapen)
         shapes = [f"{name}, {described(self.given[name])} for {described(own)}" for name, own in self.misshapen.items()]
         problems = {
@@ -51,7 +51,7 @@ class Match(NamedTuple):
 
     @property
     def remarks(self) -> list[str]:
-        """What of the file is not loaded as it is, one line each."""
+        """What is left out or changed, one line each."""
         lines = [f"left out: {part}, {count(those)}" for part, those in self.left.items()]
         return lines + ([f"position embeddings resized {self.resized}"] if self.resized else [])
 
@@ -69,9 +69,9 @@ def described(tensor: Tensor) -> str:
 
 
 def match(network: Any, content: Content) -> Match:
-    """Which of a file's tensors fit the network."""
+    """Match a file's tensors to the network's."""
     own = network.state_dict()
-    tensors, outside = begin(content.tensors, own)
+    tensors, outside = strip_prefix(content.tensors, own)
     tensors, resized = resize_positions(network, without_zero_biases(tensors, own))
     fitting = {name: t for name, t in tensors.items() if name in own and same_kind(own[name], t)}
     more = {name: t for name, t in tensors.items() if name not in own}
@@ -88,10 +88,10 @@ def match(network: Any, content: Content) -> Match:
     )
 
 
-def begin(tensors: Tensors, own: Tensors) -> tuple[Tensors, Tensors]:
-    """The tensors by the network's names, and those beside: its modules may stand in others (`model.`, `encoder.`).
+def strip_prefix(tensors: Tensors, own: Tensors) -> tuple[Tensors, Tensors]:
+    """The tensors by the network's names, and those outside it; the network may be nested (`model.`, `encoder.`).
 
-    Where not one name is the network's, what stands before most of its names is taken off.
+    If no name matches, the most common prefix of the network's names is removed.
     """
     ends = [f".{name}" for name in own]
     if not own or own.keys() & tensors.keys():
@@ -105,7 +105,7 @@ def begin(tensors: Tensors, own: Tensors) -> tuple[Tensors, Tensors]:
 
 
 def without_zero_biases(tensors: Tensors, own: Tensors) -> Tensors:
-    """timm builds DINOv3 with and without biases of queries and values, which its distilled weights have as zeros."""
+    """Drop all-zero biases that the network lacks: timm has DINOv3 with and without biases of queries and values."""
     zero = {
         name
         for name, tensor in tensors.items()
@@ -115,7 +115,7 @@ def without_zero_biases(tensors: Tensors, own: Tensors) -> Tensors:
 
 
 def resize_positions(network: Any, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str | None]:
-    """Position embeddings of a square grid brought to the network's grid, and from which to which in words."""
+    """Position embeddings resized from a square grid to the network's, and how, in words."""
     own = network.state_dict()
     name = next((name for name in ("pos_embed", "vit.pos_embedding") if name in own and name in tensors), None)
     if name is None or own[name].shape == tensors[name].shape or own[name].ndim != tensors[name].ndim:

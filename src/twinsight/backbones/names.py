@@ -1,4 +1,4 @@
-"""Which project names the tensors of a network how."""
+"""How each project names the tensors of a network."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,10 +16,10 @@ from twinsight.backbones.vit_names import OPENMMLAB_VIT, read_dino, read_hugging
 
 
 class Layout(NamedTuple):
-    """One project's way to name one kind of network.
+    """One project's names for one kind of network.
 
-    words: what it is. stem: a tensor near the images, whose name tells where the network begins in the file.
-    also: a further one that must be there. read: names to timm's.
+    words: a description. stem: a tensor of the first layer, whose prefix is that of the network in the file.
+    also: another tensor that must be present. read: translates names to timm's.
     """
 
     words: str
@@ -67,4 +67,4 @@ LAYOUTS = (
     ),
     Layout("EfficientNet, as efficientnet-pytorch names it", "_conv_stem.weight", "_bn0.weight", read_efficientnet),
 )  # fmt: skip
-"""The first that fits is taken."""
+"""The first match is used."""

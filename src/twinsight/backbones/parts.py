@@ -1,11 +1,11 @@
-"""What stands beside a backbone in a file, and how large it is."""
+"""The parts of a checkpoint beside the backbone, and parameter counts."""
 
 import re
 from collections.abc import Mapping
 
 from torch import Tensor
 
-# By the tensor's name without those of the modules around it.
+# Patterns for the tensor's name without the prefixes of AROUND.
 PARTS = {
     "prototypes": r"\w*head\.last_layer|prototypes",
     "projector": r"\w*head\.mlp|(head|fc)(?=\.\d+\.)|projectors?|projection_head|bn",
@@ -22,7 +22,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def part_of(name: str) -> str | None:
-    """What a tensor is that no backbone has, as `NAME (KIND)`; None if it could be the network's own."""
+    """The part that a tensor belongs to, as `NAME (KIND)`; None if it could belong to the backbone."""
     while AROUND.match(name):
         name = AROUND.sub("", name)
     for kind, pattern in PARTS.items():
@@ -39,5 +39,5 @@ def by_part(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def parameters(tensors: Mapping[str, Tensor]) -> int:
-    """How many numbers are learned: all but the statistics of batch norms."""
+    """Number of learned values: all but batch-norm statistics."""
     return sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(STATISTICS))

@@ -1,4 +1,4 @@
-"""Position embeddings at other image sizes, resized as DINO does it."""
+"""Resizes position embeddings to other image sizes as DINO does."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from twinsight.backbones.light_timm import VisionTransformer
 from twinsight.errors import UserError
 
-# timm resizes with antialiasing and to the very size. The official code of DINO and of DINOv2 without registers gives a
-# scale of 0.1 patches more instead, against rounding, by which all positions move a little: attention differs by about
-# 1 %. DINOv2 with registers does as timm.
+# timm resizes with antialiasing to the exact size. The official code of DINO, and of DINOv2 without registers, scales
+# to 0.1 patches more to avoid rounding errors, which shifts all positions slightly: attention differs by about 1 %.
+# DINOv2 with registers resizes as timm does.
 OFFSET = 0.1
 
 
 def resized_as_dino(positions: Tensor, old: Sequence[int], new: Sequence[int]) -> Tensor:
-    """(1, 1 + old height * old width, C), the class token's first -> the same for `new`."""
+    """(1, 1 + old height * old width, C), class token first -> the same for the grid `new`."""
     if tuple(old) == tuple(new) and new[0] == new[1]:
         return positions
     grid = positions[:, 1:].float().transpose(1, 2).unflatten(2, tuple(old))
@@ -26,7 +26,7 @@ def resized_as_dino(positions: Tensor, old: Sequence[int], new: Sequence[int]) -
 
 
 class DinoPositions(VisionTransformer):
-    """timm's ViT but for the resizing."""
+    """timm's ViT, except for the resizing."""
 
     cls_token: nn.Parameter
     pos_embed: nn.Parameter
@@ -38,10 +38,11 @@ class DinoPositions(VisionTransformer):
 
 
 def resize_as_dino(network: nn.Module, name: str) -> None:
-    """Have a ViT resize its positions so. Raises UserError if its tokens are not those of DINO's ViT."""
+    """Make a ViT resize its positions as DINO does. Raises UserError if its tokens differ from those of DINO's ViT."""
     if type(network) is not VisionTransformer or network.no_embed_class or network.num_prefix_tokens != 1:
         raise UserError(
-            f"--backbone.positions dino: {name} is no ViT with one class token that has a position; leave it out"
+            f"--backbone.positions dino: requires a ViT whose class token has a position and no registers, unlike "
+            f"{name}; leave it out"
         )
-    # Not a method of this one network: copies of it (a teacher) would call that one's.
+    # The class, not a bound method: copies of the network (a teacher) would call the original's.
     network.__class__ = DinoPositions

@@ -1,4 +1,4 @@
-"""New names for tensors, by regular expressions."""
+"""Renames tensors by regular expressions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +24,9 @@ def renaming(names: Mapping[str, str]) -> Callable[[State], State]:
 
 
 def join(tensors: State, whole: str, parts: Sequence[str]) -> State:
-    """Linear layers one below the other, where the first and the last are there; a missing one between is zero.
+    """Concatenate linear layers if the first and the last are present; a missing one between them counts as zero.
 
-    DINOv3's keys have no bias.
+    (DINOv3's keys have no bias.)
     """
     found = dict(tensors)
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""Other projects' names of the tensors of vision transformers, turned into timm's."""
+"""Translates other projects' tensor names for vision transformers into timm's."""
 
 import torch
 
@@ -21,14 +21,14 @@ HUGGING_FACE_VIT = {
     r"^layernorm\.": "norm.",
 }
 DINO = {
-    r"^blocks\.\d+\.(\d+)\.": r"blocks.\1.",  # in chunks, for sharding; the second number counts through all of them
+    r"^blocks\.\d+\.(\d+)\.": r"blocks.\1.",  # in chunks, for sharding; the second number is the block's
     r"\.mlp\.w12\.": ".mlp.fc1.",
     r"\.mlp\.w1\.": ".mlp.fc1_g.",
     r"\.mlp\.w2\.": ".mlp.fc1_x.",
     r"\.mlp\.w3\.": ".mlp.fc2.",
 }
 EVA = {r"\.ls(\d)\.gamma$": r".gamma_\1", r"^(storage|register)_tokens$": "reg_token"}
-"""What timm builds DINOv3's ViTs of."""
+"""timm builds DINOv3's ViTs with its EVA class."""
 
 OPENMMLAB_VIT = {
     r"^patch_embed\.projection\.": "patch_embed.proj.",
@@ -54,10 +54,10 @@ def read_hugging_face_vit(tensors: State) -> State:
 
 
 def read_dino(tensors: State) -> State:
-    """Also MAE's, MoCo's, iBOT's and timm's own ViT, which differ in nothing, and DINOv2's and DINOv3's."""
+    """The ViTs of DINO, DINOv2 and DINOv3, and of MAE, MoCo, iBOT and timm, which share DINO's names."""
     tensors = renaming(DINO)(tensors)
     if {"register_tokens", "cls_token", "pos_embed"} <= tensors.keys():
-        # DINOv2 adds a position to the class token and none to the registers; timm adds positions to patches only.
+        # DINOv2 adds positions to the class token but not to registers; timm adds them to patches only.
         tensors["reg_token"] = tensors.pop("register_tokens")
         tensors["cls_token"] = tensors["cls_token"] + tensors["pos_embed"][:, :1]
         tensors["pos_embed"] = tensors["pos_embed"][:, 1:]
@@ -67,7 +67,7 @@ def read_dino(tensors: State) -> State:
 
 
 def read_dinov3(tensors: State) -> State:
-    """Rotary positions are computed, not loaded; the bias of keys is masked out."""
+    """Rotary positions are computed, not loaded; biases of keys are masked out."""
     found: State = {}
     for name, tensor in renaming(EVA)(tensors).items():
         if name == "rope_embed.periods":
@@ -88,7 +88,7 @@ def read_dinov3(tensors: State) -> State:
 
 
 def read_vit_pytorch(tensors: State) -> State:
-    """As the backbone vit-pytorch holds it; older versions give positions and class token a leading 1."""
+    """As the backbone vit-pytorch names them; in older versions, positions and class token have a leading 1."""
     found = {f"vit.{name}": tensor for name, tensor in tensors.items() if not name.startswith("mlp_head.")}
     for name in ("vit.pos_embedding", "vit.cls_token"):
         if name in found and found[name].ndim == 3:

@@ -1,4 +1,4 @@
-"""vit-pytorch's ViT behind the few methods that `Backbone` asks of a network."""
+"""vit-pytorch's ViT with the methods that `Backbone` requires of a network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from twinsight.errors import UserError
 
 
 class VitPytorch(nn.Module):
-    """`vit_pytorch.ViT`, without its classifier, on images of any multiple of the patch.
+    """`vit_pytorch.ViT` without its classifier, for images whose sides are any multiple of the patch size.
 
-    Position embeddings are made for `image_size` and resized (bicubic) to the patches at hand. `forward`
-    equals the original's own pooled output. Raises UserError if the extra is not installed or the sizes do
-    not fit.
+    Position embeddings are made for `image_size` and resized (bicubic) to the image's grid. `forward`
+    equals the original's pooled output. Raises UserError if vit-pytorch is not installed, or `image_size` is
+    not a multiple of `patch_size`.
     """
 
     def __init__(
@@ -30,7 +30,10 @@ class VitPytorch(nn.Module):
                 "--backbone vit-pytorch: not installed; run: pip install 'twinsight[vit-pytorch]'"
             ) from error
         if image_size % patch_size:
-            raise UserError(f"--backbone.image-size {image_size}: no multiple of --backbone.patch-size {patch_size}")
+            raise UserError(
+                f"--backbone.image-size {image_size}: is not a multiple of --backbone.patch-size {patch_size}; "
+                f"give {max(1, round(image_size / patch_size)) * patch_size}, for instance"
+            )
         self.vit: Any = ViT(
             image_size=image_size, patch_size=patch_size, num_classes=0, dim=dim, depth=depth, heads=heads,
             mlp_dim=mlp_dim, dim_head=dim_head, dropout=dropout, emb_dropout=emb_dropout,
@@ -49,7 +52,7 @@ class VitPytorch(nn.Module):
     def forward_intermediates(
         self, pixels: Tensor, indices: Sequence[int], norm: bool = True, output_fmt: str = "NCHW"
     ) -> tuple[Tensor, list[Tensor]]:
-        """As timm's: the final tokens (B, 1 + N, dim) and the maps (B, dim, h, w) of the blocks asked for."""
+        """As in timm: the final tokens (B, 1 + N, dim) and the maps (B, dim, h, w) of the requested blocks."""
         h, w = pixels.shape[2] // self.patch_size, pixels.shape[3] // self.patch_size
         patches = self.vit.to_patch_embedding(pixels)
         tokens = torch.cat((self.vit.cls_token.expand(len(pixels), 1, -1), patches), dim=1)
@@ -79,7 +82,7 @@ class VitPytorch(nn.Module):
         return {"vit.cls_token", "vit.pos_embedding"}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
-        """Which layer a parameter belongs to, in timm's form: the embeddings, then one group a block."""
+        """Patterns that assign parameters to layers, in timm's form: the embeddings, then one group per block."""
         return {
             "stem": r"^vit\.(?:cls_token|pos_embedding|to_patch_embedding)",
             "blocks": [(r"^vit\.transformer\.layers\.(\d+)", None), (r"^vit\.transformer\.norm", (99999,))],

@@ -1,4 +1,4 @@
-"""Weights on disk: written as safetensors beside a small JSON, read from files, run directories and official names."""
+"""Saves weights as safetensors with a small JSON; loads them from files, run directories and official names."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,12 @@ from twinsight.backbones.matching import Match, match
 from twinsight.errors import UserError
 from twinsight.files import write_text
 
-# Where a run keeps its backbone, the best first: pretrained; segmenting; not ended. Where Hugging Face keeps a network.
+# Files that may hold a backbone, preferred first: of a pretraining, a segmenter, an unfinished run, Hugging Face.
 RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt", "pytorch_model.bin")
 
 
 class Weights(NamedTuple):
-    """What a source holds. demands: what it asks of a network. backbone: the one they are of, where that is known."""
+    """The network in a source. demands: what it requires of a backbone. backbone: name of its network, if known."""
 
     content: Content
     demands: Demands
@@ -28,7 +28,7 @@ class Weights(NamedTuple):
 
 
 def save_backbone(backbone: Backbone, file: Path) -> None:
-    """Write `file` (.safetensors) and, beside it, `file`.json that says what it is."""
+    """Write `file` (.safetensors) and, beside it, a JSON of the same name that describes the backbone."""
     about: dict[str, object] = {
         "backbone": backbone.name,
         "options": {name: value for name, value in backbone.options.items() if value is not None},
@@ -38,37 +38,40 @@ def save_backbone(backbone: Backbone, file: Path) -> None:
         "mean": backbone.mean.flatten().tolist(),
         "std": backbone.std.flatten().tolist(),
     }
-    # First, since weights without it could not be loaded.
+    # First, since weights could not be loaded without it.
     write_text(file.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
     save_tensors(backbone.network.state_dict(), file)
 
 
 def load_backbone(backbone: Backbone, source: Path) -> list[str]:
-    """Load weights of this very network: from a run directory, a .safetensors, .pth, .pt or .ckpt file in any layout of
-    `names.LAYOUTS`, or an official name, which is downloaded. FILE:ENTRY names one of several networks in a file.
+    """Load weights of exactly this network from a run directory, a .safetensors, .pth, .pt or .ckpt file in any layout
+    of `names.LAYOUTS`, or an official name, which is downloaded. FILE:ENTRY names one of several networks in a file.
 
-    All of the backbone's tensors must be there, in their shapes, floats for floats, and finite; but for the counters of
-    batch norms, which may be missing, and position embeddings, which are resized. The file may hold more only where it
-    is known what: a classifier, a projector, a decoder. Returns what the user should know, one line each. Raises
-    UserError, and changes nothing, if the file does not match so, or if it is known that the weights want their pixels
-    normalized in another way, or other attention heads.
+    All of the backbone's tensors must be present, finite, and of the right shape and type; only counters of batch norms
+    may be missing, and position embeddings are resized. Other tensors are allowed only if they belong to a known part:
+    a classifier, projector, decoder. Returns remarks for the user, one line each. Raises UserError, and changes
+    nothing, if the file does not match, or if its weights are known to require another pixel normalization or number of
+    attention heads.
     """
     weights = read_weights(source)
     found = match(backbone.network, weights.content)
     if problem := refusal(backbone, source, weights, found):
         raise UserError(problem)
-    backbone.network.load_state_dict(found.tensors, strict=False)  # only batch norms' counters may be missing by now
+    backbone.weights = str(source)
+    backbone.network.load_state_dict(found.tensors, strict=False)  # by now, only batch norms' counters may be missing
     remarks = [*weights.content.remarks, *found.remarks]
     if weights.demands.pixels is None and not weights.content.ours and Demands(IMAGENET).conflict(backbone):
-        remarks.append(f"pixels are normalized as timm does for {backbone.name}; the file does not say")
+        remarks.append(f"the file does not say how to normalize pixels; using timm's values for {backbone.name}")
     return [f"{source}: {remark}" for remark in remarks]
 
 
 def refusal(backbone: Backbone, source: Path, weights: Weights, found: Match) -> str | None:
-    """Why the backbone does not take the weights, in a sentence; None if it does."""
+    """Why the backbone cannot take the weights, in a sentence; None if it can."""
     if found.problem:
         fits = weights.backbone or likely(weights.content)
-        hint = f"give --backbone {fits}" if fits and fits != backbone.name else "name the backbone they are of"
+        hint = (
+            f"give --backbone {fits}" if fits and fits != backbone.name else "give the --backbone that they belong to"
+        )
         return f"{source}: not weights of {backbone.name}: {found.problem}; {hint}"
     if problem := weights.demands.conflict(backbone):
         return f"{source}: {problem}" + (f", or --backbone {weights.backbone}" if weights.backbone else "")
@@ -77,20 +80,20 @@ def refusal(backbone: Backbone, source: Path, weights: Weights, found: Match) ->
 
 
 def read_weights(source: Path) -> Weights:
-    """The network in a file, a run directory or what an official name stands for."""
+    """The network in a file, a run directory or the file of an official name."""
     file, entry = file_and_entry(source)
     if file.is_dir():
         folder = file
         file = next((folder / name for name in RUN_FILES if (folder / name).exists()), None)
         if file is None:
-            raise UserError(f"{folder}: no weights here; name a run or folder that holds {' or '.join(RUN_FILES)}")
+            raise UserError(f"{folder}: holds no weights; name a run, or a folder with {' or '.join(RUN_FILES)}")
     known = None
     if not file.exists():
         known = official().get(str(source))
         if known is None:
             raise UserError(
-                f"{source}: no such file or run directory, and no official weights of that name, "
-                "which `twinsight weights` lists; give --weights one that exists"
+                f"{source}: no such file, run directory or official weights; check the path, or choose a name that "
+                "`twinsight weights` lists"
             )
         file = fetch(str(source))
     content = read_content(file, entry)
@@ -101,7 +104,7 @@ def read_weights(source: Path) -> Weights:
 
 
 def file_and_entry(source: Path) -> tuple[Path, str | None]:
-    """FILE:ENTRY in its parts, if FILE exists; any other source as it is."""
+    """FILE:ENTRY split, if FILE exists; any other source unchanged."""
     name, _, entry = source.name.rpartition(":")
     if name and not source.exists() and source.with_name(name).is_file():
         return source.with_name(name), entry
@@ -109,15 +112,17 @@ def file_and_entry(source: Path) -> tuple[Path, str | None]:
 
 
 def read_content(file: Path, entry: str | None) -> Content:
-    """entry: which of the file's networks; None: the one to take first."""
+    """entry: which of the file's networks; None: the preferred one."""
     entries = read_entries(file)
     if entry is not None and entry not in entries:
-        raise UserError(f"{file}:{entry}: holds no such entry; it holds {', '.join(filter(None, entries)) or 'one'}")
+        known = ", ".join(filter(None, entries))
+        choices = f"choose from {known}" if known else f"it holds one network: give {file}"
+        raise UserError(f"{file}:{entry}: the file has no such entry; {choices}")
     first = next(iter(entries)) if entry is None else entry
     content = read_layout(entries[first])
     others = {f"{other} (further network)": tensors for other, tensors in entries.items() if other != first}
     remarks = ()
     if first.endswith("_ema") and entry is None and others:
         raw = next(other for other in entries if other != first)
-        remarks = (f"the average of the weights is taken, {first}; for the last ones give {file}:{raw}",)
+        remarks = (f"using the averaged weights, {first}; for the last weights give {file}:{raw}",)
     return content._replace(beside=content.beside | others, remarks=remarks)

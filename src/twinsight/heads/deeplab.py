@@ -9,7 +9,7 @@ from twinsight.heads.maps import conv_bn_relu
 
 
 class Pooled(nn.Sequential):
-    """The image-level branch: global average, 1x1 convolution, batch norm, ReLU, spread over the map."""
+    """The image-level branch: global average pooling, 1x1 convolution, batch norm, ReLU, expanded over the map."""
 
     def __init__(self, dim: int, channels: int):
         super().__init__(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(dim, channels, 1))
@@ -17,14 +17,14 @@ class Pooled(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         if self.training and len(input) == 1:
             raise UserError(
-                "--batch-size 1: the batch norm of DeepLabV3's pooled branch needs 2 images or more on each "
-                "device; raise the batch size or choose another head"
+                "--batch-size 1: the batch norm of DeepLabV3's pooled branch requires at least 2 images per device; "
+                "give a larger --batch-size or another --head"
             )
         return super().forward(input).expand(-1, -1, *input.shape[-2:])
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: a 1x1, a pooled and, for each rate, a dilated 3x3 branch, fused."""
+    """Atrous spatial pyramid pooling: a 1x1 branch, a dilated 3x3 branch per rate and a pooled branch, fused."""
 
     def __init__(self, dim: int, rates: tuple[int, ...], channels: int, dropout: float):
         super().__init__()
@@ -43,11 +43,11 @@ class ASPP(nn.Module):
 class DeepLabV3(nn.Module):
     """ASPP, a 3x3 convolution and a 1x1 classifier on the last map.
 
-    Modules are named as in torchvision, so the `classifier.*` weights of its DeepLabV3 load as they are.
+    Modules are named as in torchvision, so the `classifier.*` weights of its DeepLabV3 load unchanged.
 
-    rates: dilations of the 3x3 branches in pixels of the map; None takes the paper's for the stride of the
-    map: (12, 24, 36) up to stride 8, else (6, 12, 18).
-    Raises UserError when it trains on a batch of 1, whose pooled branch has no variance to normalize by.
+    rates: dilations of the 3x3 branches in pixels of the map; None: the paper's for the map's stride,
+    (12, 24, 36) up to stride 8, else (6, 12, 18).
+    Raises UserError when training on a batch of 1, since the pooled branch then has no variance to normalize by.
     """
 
     def __init__(

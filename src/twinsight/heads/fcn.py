@@ -1,4 +1,4 @@
-"""A fully convolutional head (Long et al., 2015) as torchvision has it; also the usual auxiliary head."""
+"""A fully convolutional head (Long et al., 2015) as in torchvision; also the usual auxiliary head."""
 
 from torch import Tensor, nn
 
@@ -9,11 +9,12 @@ from twinsight.heads.maps import conv_bn_relu, index_levels
 class Fcn(nn.Module):
     """3x3 convolution, batch norm, ReLU, dropout, 1x1 classifier on one map.
 
-    Modules are named as in torchvision's FCN: its `classifier.*` weights load as they are, and its
-    `aux_classifier.*` weights once that prefix is renamed.
+    Modules are named as in torchvision's FCN: its `classifier.*` weights load unchanged, and its
+    `aux_classifier.*` weights after renaming that prefix.
 
-    channels: width between the two convolutions; None takes a quarter of the map's.
-    level: index into the backbone's levels, negative from the end. Raises UserError where there is none.
+    channels: width between the two convolutions; None: a quarter of the map's.
+    level: index into the backbone's levels; negative numbers count from the deepest. Raises UserError if the backbone
+    has no such level.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class Fcn(nn.Module):
         level: int = -1,
     ):
         super().__init__()
-        self.levels = index_levels((level,), len(dims))
+        self.levels = index_levels((level,), len(dims), "--head.level")
         channels = channels or dims[level] // 4
         self.classifier = nn.Sequential(
             *conv_bn_relu(dims[level], channels, 3), nn.Dropout(dropout), nn.Conv2d(channels, num_classes, 1)

@@ -1,17 +1,17 @@
-"""Decoders that use attention beside the features, and the controls that tell what it adds.
+"""Decoders that use attention beside the features, with controls that show what attention adds.
 
-Each is SETR-PUP (Zheng et al., CVPR 2021) of equal width, and at most a few percent of parameters more: a weight a head
-and step for the gate, 9 x channels a head for concat, a weight a head for affinity. `source` says what they are fed,
-with the same parameters and the same forward pass:
+Each is SETR-PUP (Zheng et al., CVPR 2021) of equal width plus at most a few percent of parameters: one weight per
+attention head and step for the gate, 9 x channels per head for concat, one weight per head for affinity. `source` sets
+their input, with the same parameters and forward pass:
 
-- "attention": what the backbone recorded;
-- "uniform": the same weight on every patch;
-- "shuffled": the recorded maps with their patches permuted, alike for all heads of a block. While training the
-  permutation is new at each step, so that nothing can learn to undo it; in eval mode it is drawn from a fixed seed, so
-  that results repeat. Only what does not depend on place remains, such as how peaked a map is.
+- "attention": the recorded maps;
+- "uniform": equal weight on every patch;
+- "shuffled": the recorded maps with patches permuted, in the same way for all heads of a block. In training the
+  permutation changes at each step, so that nothing can learn to undo it; in eval mode its seed is fixed, so that
+  results repeat. Only properties that do not depend on position remain, such as how peaked a map is.
 
-How many heads a backbone's blocks have is known from the first batch on, which therefore makes some of the parameters
-(`torch.nn.LazyConv2d`); `SegmentationModel` sees to that.
+The number of attention heads is known only at the first batch, which creates some of the parameters
+(`torch.nn.LazyConv2d`); `SegmentationModel` runs one.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ from twinsight.layers import at_least_float32, full_precision
 Source = Literal["attention", "uniform", "shuffled"]
 
 
-def fed(attention: Sequence[Tensor], source: Source, training: bool) -> list[Tensor]:
-    """What a head gets in place of attention (B, heads, h, w), or (B, heads, h*w, h, w), whose queries move with it."""
+def input_maps(attention: Sequence[Tensor], source: Source, training: bool) -> list[Tensor]:
+    """The maps that `source` selects; attention (B, heads, h, w), or (B, heads, h*w, h, w) with queries moved too."""
     if not attention:
-        raise UserError("--head.blocks: names no block; give at least one")
+        raise UserError("--head.blocks: none given; give at least one, such as -1 for the last")
     generator = None if training else torch.Generator().manual_seed(0)
     maps: list[Tensor] = []
     for a in attention:
@@ -51,19 +51,19 @@ def fed(attention: Sequence[Tensor], source: Source, training: bool) -> list[Ten
 
 
 def channels_of(attention: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """Maps (B, heads, h, w) -> (B, all heads, *size), for convolutions to read.
+    """Maps (B, heads, h, w) -> (B, all heads, *size), as input for convolutions.
 
-    The logarithm undoes the softmax, whose few large values would drown the rest; then each map has mean 0 and
-    variance 1 over its patches. A uniform map becomes 0. Weights below 1e-8 count as that.
+    The logarithm undoes the softmax, whose few large values would swamp the rest; then each map is normalized to mean 0
+    and variance 1 over its patches. A uniform map becomes 0. Weights are clamped to at least 1e-8.
     """
     logits = [a.clamp_min(1e-8).log() for a in attention]
     return torch.cat([resize(F.layer_norm(x, x.shape[-2:]), size) for x in logits], dim=1)
 
 
 class HeadMix(nn.Module):
-    """Sums of attention heads, (B, heads, ...) -> (B, outputs, ...), one weight a head and output, at first 0.
+    """Weighted sums over attention heads, (B, heads, ...) -> (B, outputs, ...), with weights initialized to 0.
 
-    convex: means instead of sums: the weights pass a softmax over the heads, so that all are equal at first.
+    convex: weighted means instead: weights pass a softmax over the heads, so they start out equal.
     """
 
     def __init__(self, outputs: int, convex: bool = False):
@@ -81,12 +81,12 @@ class HeadMix(nn.Module):
 
 
 class FusionConcat(nn.Module):
-    """The attention of all heads of `blocks` as channels beside the features, then SETR-PUP's decoder.
+    """Concatenates the attention of all heads of `blocks` with the features, then decodes as SETR-PUP.
 
-    The features are the last level's, layer-normalized; the maps are normalized by `channels_of` and resized to the
-    features' grid. They are those of the class token, or the mean over patches where there is none.
+    The features are those of the last level, layer-normalized; the maps are normalized by `channels_of` and resized to
+    the features' grid. They are those of the class token, or the mean over patches if there is none.
 
-    blocks: from 0, negative ones count from the last. source: see above. channels: width of the decoder.
+    blocks: from 0; negative numbers count from the last. source: see the module. channels: width of the decoder.
     """
 
     def __init__(
@@ -113,15 +113,15 @@ class FusionConcat(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """(B, num_classes, 2**steps h, 2**steps w) logits for a last map of h x w."""
         x = self.norm(features.maps[0])
-        maps = fed(features.attention, self.source, self.training)
+        maps = input_maps(features.attention, self.source, self.training)
         return self.decode(torch.cat([x, channels_of(maps, (x.shape[2], x.shape[3]))], dim=1))
 
 
 class FusionGate(nn.Module):
-    """SETR-PUP whose every step is gated, before it upsamples, by a learned mix of attention heads.
+    """SETR-PUP with each step gated, before upsampling, by a learned mix of attention heads.
 
-    A gate is 2 sigmoid(w . maps + b), one number a pixel, with weights of its own at each step. All are 0 at first, and
-    a gate of zero weights is 1: training starts from SETR-PUP. Maps and arguments as in `FusionConcat`.
+    A gate is 2 sigmoid(w . maps + b), one number per pixel, with its own weights at each step. Weights start at 0, so
+    the gate at 1: training starts from SETR-PUP. Maps and arguments as in `FusionConcat`.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class FusionGate(nn.Module):
         """(B, num_classes, 2**steps h, 2**steps w) logits for a last map of h x w."""
         x = self.norm(features.maps[0])
         h, w = x.shape[-2:]
-        maps = fed(features.attention, self.source, self.training)
+        maps = input_maps(features.attention, self.source, self.training)
         gates = self.mix(channels_of(maps, (h, w))) + self.bias[:, None, None]
         for k, step in enumerate(self.steps):
             size = (h * 2**k, w * 2**k)
@@ -157,17 +157,17 @@ class FusionGate(nn.Module):
 
 
 class FusionAffinity(nn.Module):
-    """Attention from patch to patch spreads the logits over the image: L <- (1 - b) L + b A^n L.
+    """Propagates logits along the attention between patches: L <- (1 - b) L + b A^n L.
 
-    L comes from SETR-PUP's convolutions, all at the stride of the last map, and is resized to the attention's grid.
-    A (patches, patches) is a convex mix of all heads of `blocks`, its weights learned from their mean on; what goes to
-    class and register tokens is left out, and each row sums to 1. It is not made symmetric: a patch takes the mean of
-    what it looks at. b is learned, a sigmoid, at first 0.5. Uniform attention mixes in the mean over the image; a
-    Swin's stays in its windows. Memory grows with the square of the number of patches.
+    L comes from SETR-PUP's convolutions, all at the stride of the last map, resized to the attention's grid.
+    A (patches, patches) is a learned convex mix of all heads of `blocks`, initially their mean, without class and
+    register tokens, and each row sums to 1. It is not made symmetric: each patch averages over the patches it looks at.
+    b is learned, a sigmoid, initially 0.5. Uniform attention mixes in the mean over the image; a Swin's attention stays
+    within its windows. Memory grows with the square of the number of patches.
 
-    blocks: of one grid; from 0, negative ones count from the last. source, channels: as in `FusionConcat`. steps: n, at
-    least 1.
-    Raises UserError for other steps, and at the first batch if the blocks differ in their grids.
+    blocks: all with the same grid; from 0; negative numbers count from the last. source, channels: as in
+    `FusionConcat`. steps: n, at least 1.
+    Raises UserError for fewer steps, and at the first batch if the grids of the blocks differ.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class FusionAffinity(nn.Module):
     ):
         super().__init__()
         if steps < 1:
-            raise UserError(f"--head.steps {steps}: must be at least 1")
+            raise UserError(f"--head.steps {steps}: must be at least 1; give 1 or more")
         self.levels = (len(dims) - 1,)
         self.attention = (blocks, "patches")
         self.source: Source = source
@@ -196,11 +196,11 @@ class FusionAffinity(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """(B, num_classes, h, w) logits for attention between h x w patches."""
         logits = self.classify(features.maps[0])
-        maps = fed(features.attention, self.source, self.training)
+        maps = input_maps(features.attention, self.source, self.training)
         grids = {(a.shape[-2], a.shape[-1]) for a in maps}
         if len(grids) > 1:
             sizes = ", ".join(f"{h}x{w}" for h, w in sorted(grids))
-            raise UserError(f"--head.blocks: blocks of one stage are needed, not of {sizes} patches; choose others")
+            raise UserError(f"--head.blocks: the blocks have grids of {sizes} patches; choose blocks of one stage")
         with full_precision(logits.device):
             affinity = self.mix(torch.cat([a.flatten(3) for a in maps], dim=1))[:, 0]
             affinity = affinity / affinity.sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What a segmenter asks of a head."""
+"""What a segmenter requires of a head."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
@@ -11,22 +11,22 @@ from twinsight.errors import UserError
 
 
 class Head(Protocol):
-    """An `nn.Module` with these parts; `check_head` names one that is missing.
+    """An `nn.Module` with these members; `check_head` names a missing one.
 
-    levels: indices into the backbone's levels, ascending, of the maps that the head reads.
+    levels: ascending indices of the backbone's levels whose maps the head reads.
     """
 
     levels: Sequence[int]
 
     def __call__(self, features: Features) -> Tensor:
-        """Logits (B, classes, h, w) of any stride from the maps of `levels`, in that order."""
+        """Maps of `levels`, in that order -> logits (B, classes, h, w) at any stride."""
         ...
 
 
 class AttentionHead(Head, Protocol):
-    """A head that reads attention too, as `features.attention`.
+    """A head that also reads attention, as `features.attention`.
 
-    attention: the blocks to record, and who looks; the arguments of `Backbone.features`.
+    attention: (blocks, query), the arguments `attention` and `query` of `Backbone.features`.
     """
 
     attention: tuple[tuple[int, ...], Recorded]
@@ -37,12 +37,14 @@ def reads_attention(head: object) -> TypeGuard[AttentionHead]:
 
 
 def check_head(module: nn.Module) -> None:
-    """Raises UserError for a module that lacks a part of `Head`, or has one of another kind."""
+    """Raises UserError for a module that lacks a member of `Head`, or has one of the wrong type."""
     name, levels = type(module).__name__, getattr(module, "levels", None)
     if not (isinstance(levels, list | tuple | range) and levels and all(isinstance(level, int) for level in levels)):
-        raise UserError(f"--head: {name} lacks levels, indices of the backbone's levels that it reads; set self.levels")
+        raise UserError(
+            f"--head: {name} lacks levels, the indices of the backbone's levels that it reads; set self.levels"
+        )
     if list(levels) != sorted(set(levels)) or levels[0] < 0:
-        raise UserError(f"--head: {name}.levels is {tuple(levels)}; give ascending indices from 0")
+        raise UserError(f"--head: {name}.levels is {tuple(levels)}; set it to ascending indices from 0")
     attention = getattr(module, "attention", ((), "auto"))
     if not (isinstance(attention, tuple) and len(attention) == 2 and isinstance(attention[0], tuple)):
-        raise UserError(f"--head: {name}.attention is not (blocks, query); give ((-1,), 'auto'), for instance")
+        raise UserError(f"--head: {name}.attention is not (blocks, query); set it to ((-1,), 'auto'), for instance")

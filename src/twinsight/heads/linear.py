@@ -1,4 +1,4 @@
-"""The linear head: what a frozen backbone's features hold, with nothing learned but one classifier a pixel."""
+"""The linear head: one linear classifier per pixel, to measure what frozen features hold."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,15 @@ from twinsight.heads.maps import finest_size, index_levels, resize
 
 
 class Linear(nn.Module):
-    """Maps resized to the finest, concatenated, batch-normalized without affine; dropout; 1x1 convolution.
+    """Maps resized to the finest, concatenated, batch norm without affine parameters, dropout, 1x1 convolution.
 
-    The batch norm has no parameters of its own, so the head stays linear in the features. It is there because
-    the features of different backbones (and levels) differ in scale by orders of magnitude: without it one
-    learning rate would not suit them all, and a comparison of frozen backbones would compare learning rates.
+    The batch norm has no parameters, so the head stays linear in the features. It is needed because the scales
+    of features differ between backbones and levels by orders of magnitude: without it, no learning rate would
+    suit them all, and a comparison of frozen backbones would compare learning rates.
 
-    levels: indices into the backbone's levels, negative from the end.
-    dropout: 0 to 1, of whole channels.
-    Raises UserError for a level that the backbone lacks.
+    levels: indices into the backbone's levels; negative numbers count from the deepest.
+    dropout: probability of dropping a whole channel, 0 to 1.
+    Raises UserError if the backbone lacks a level.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the decoders share: the choice of levels, resizing, the usual convolution."""
+"""Shared by the decoders: choice of levels, resizing, convolution blocks."""
 
 import math
 
@@ -8,23 +8,25 @@ from torch import Tensor, nn
 from twinsight.errors import UserError
 
 
-def index_levels(levels: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """Ascending indices into a backbone's `count` levels; negative ones count from the deepest.
+def index_levels(levels: tuple[int, ...], count: int, option: str = "--head.levels") -> tuple[int, ...]:
+    """Ascending, non-negative indices into a backbone's `count` levels; negative ones count from the deepest.
 
-    Raises UserError where the backbone has no such level, or none is named.
+    Raises UserError, which names `option`, if a level does not exist or none is given.
     """
     if not levels:
-        raise UserError(f"levels: none given; name some of 0 to {count - 1}, or -1 for the deepest")
+        raise UserError(f"{option}: none given; give some of 0 to {count - 1}, or -1 for the deepest")
     for level in levels:
         if not -count <= level < count:
-            raise UserError(f"level {level}: the backbone has {count}; choose 0 to {count - 1}, or -1 for the deepest")
+            raise UserError(
+                f"{option} {level}: the backbone has {count} levels; give 0 to {count - 1}, or -1 for the deepest"
+            )
     return tuple(sorted({level % count for level in levels}))
 
 
 def spread_levels(strides: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """`count` levels, ascending: a pyramid's last ones, or evenly spaced blocks where all strides are equal.
+    """`count` ascending levels: the last ones of a pyramid, or evenly spaced blocks if all strides are equal.
 
-    A ViT of 12 blocks and `count` 4 give (2, 5, 8, 11), the blocks 3, 6, 9 and 12. Fewer if there are fewer.
+    For a ViT of 12 blocks and `count` 4, (2, 5, 8, 11): blocks 3, 6, 9 and 12. Fewer if the backbone has fewer.
     """
     depth = len(strides)
     count = min(count, depth)
@@ -34,12 +36,12 @@ def spread_levels(strides: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def doublings(stride: int) -> int:
-    """How often SETR-PUP doubles a map of this stride: up to full size, at least once and at most 4 times."""
+    """How often SETR-PUP doubles a map of this stride: to full size, but at least once and at most 4 times."""
     return min(4, max(1, round(math.log2(stride))))
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) -> (B, C, *size), bilinear; pixels are areas (`align_corners=False`)."""
+    """(B, C, h, w) -> (B, C, *size), bilinear, `align_corners=False`."""
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -2,10 +2,9 @@
 Perspective with Transformers", CVPR 2021): naive, progressive upsampling (PUP) and multi-level feature
 aggregation (MLA).
 
-As in the authors' code, every map is first layer-normalized over its channels, for a block's raw output has
-no fixed scale. Where the paper upsamples and then applies the 1x1 classifier, the classifier comes first
-here: the two commute (bilinear weights sum to 1), and logits take a fraction of the memory that 256 channels
-would.
+As in the authors' code, every map is first layer-normalized over its channels, since a block's raw output has
+no fixed scale. Where the paper upsamples before the 1x1 classifier, the classifier comes first here: the two
+commute (bilinear weights sum to 1), and logits take a fraction of the memory of 256 channels.
 """
 
 from itertools import accumulate
@@ -34,10 +33,10 @@ class SetrNaive(nn.Module):
 
 
 class SetrPup(nn.Module):
-    """3x3 convolution, batch norm, ReLU and 2x upsampling, in turn, on the last map; then the 1x1 classifier.
+    """Steps of 3x3 convolution, batch norm, ReLU and 2x upsampling on the last map; then the 1x1 classifier.
 
-    Stride 16 takes 4 steps to full size, as in the paper. Other strides take log2(stride) steps, rounded, at
-    least 1 and at most 4: 3 at stride 8, 4 at stride 14 (logits a little finer than the image) and at stride
+    Stride 16 takes 4 steps to full size, as in the paper. Other strides take round(log2(stride)) steps, at
+    least 1 and at most 4: 3 at stride 8, 4 at stride 14 (logits slightly finer than the image) and at stride
     32 (logits at stride 2).
     """
 
@@ -57,12 +56,12 @@ class SetrPup(nn.Module):
 
 
 class SetrMla(nn.Module):
-    """Four streams, added from the deepest down, each with its own convolutions; concatenated, classified.
+    """Four streams, summed from the deepest up, each with its own convolutions; concatenated, classified.
 
     A stream is a 1x1 convolution to `channels`, the sum with all deeper streams, a 3x3 convolution (the
     paper's "additional" one), then two 3x3 convolutions that halve the channels; each with batch norm and
-    ReLU. The fused map is upsampled 4 times. Reads four blocks evenly spaced over a ViT (3, 6, 9, 12 of 12),
-    or the last four levels of a pyramid, each resized to the finest.
+    ReLU. The fused map is upsampled 4x. Reads four evenly spaced blocks of a ViT (3, 6, 9, 12 of 12), or the
+    last four levels of a pyramid, resized to the finest.
     """
 
     def __init__(self, dims: tuple[int, ...], strides: tuple[int, ...], num_classes: int, channels: int = 256):
@@ -71,7 +70,7 @@ class SetrMla(nn.Module):
         self.project = nn.ModuleList(
             nn.Sequential(LayerNorm2d(dims[level]), conv_bn_relu(dims[level], channels, 1)) for level in self.levels
         )
-        self.streams = nn.ModuleList(  # from the deepest, in the order of the sums
+        self.streams = nn.ModuleList(  # from the deepest, the order of the sums
             nn.Sequential(
                 conv_bn_relu(channels, channels, 3),
                 conv_bn_relu(channels, channels // 2, 3),

@@ -10,15 +10,15 @@ from twinsight.heads.maps import conv_bn_relu, resize, spread_levels
 
 
 class UNet(nn.Module):
-    """From the deepest map up: upsample, join the next shallower map, two 3x3 convolutions; once a stage.
+    """Each stage, from the deepest map up: upsample, concatenate the next shallower map, two 3x3 convolutions.
 
-    Each shallower map passes a 1x1 convolution to its stage's width first, which keeps a ViT's wide maps
-    cheap. A pyramid gives its last `len(channels) + 1` levels. On a ViT, whose maps share one stride, evenly
-    spaced blocks make a pyramid, as in UNETR (Hatamizadeh et al., 2022): the shallower a block, the finer it
-    is resized (2, 4 and 8 times, bilinear, never beyond stride 1). Where the finest map is coarser than
-    stride 2, further stages without a skip follow, down to stride 2 or until `channels` are used up.
+    A 1x1 convolution first reduces each shallower map to its stage's width, which keeps a ViT's wide maps
+    cheap. Of a pyramid, the last `len(channels) + 1` levels are used. On a ViT, whose maps share one stride,
+    evenly spaced blocks form a pyramid, as in UNETR (Hatamizadeh et al., 2022): the shallower a block, the more
+    it is upsampled (2, 4 and 8 times, bilinear, never beyond stride 1). If the finest map is coarser than
+    stride 2, stages without a skip follow, until stride 2 or the end of `channels`.
 
-    channels: width of each stage, from the deepest up.
+    channels: width of each stage, the deepest first.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A term of the loss that makes the attention heads of a vision transformer mean more, beside any method."""
+"""A loss term, for any method, that makes the attention heads of a vision transformer easier to interpret."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -16,19 +16,19 @@ from twinsight.errors import UserError
 
 
 class AttentionTerm:
-    """Attention of the trained backbone's `blocks` on the first two views, recorded as the method makes its own pass.
+    """Attention of the trained backbone's `blocks` on the first two views, recorded during the method's own forward.
 
-    sharpness: weight of the maps' mean entropy, divided by the logarithm of the number of patches.
-    diversity: weight of how alike a block's heads are: 1 - their Jensen-Shannon divergence / log(heads).
+    sharpness: weight of the maps' mean entropy / log(patches).
+    diversity: weight of the similarity of a block's heads: 1 - their Jensen-Shannon divergence / log(heads).
     consistency: weight of the Jensen-Shannon divergence / log(2) between a head's maps of the two views where their
         crops overlap, one map warped onto the other's patches, in both directions.
-    blocks: from 0, negative ones count from the last.
+    blocks: from 0; negative numbers count from the last.
 
-    Each part lies between 0, which it pulls to, and 1. Attention is that of the class token, or the mean over patches
-    where there is none, over the patches alone. Uniform maps are consistent, and heads that all look at one patch are
-    sharp: the parts hold one another in check.
+    Each part lies in [0, 1] and is minimized. Attention is that of the class token, or the mean over patches if there
+    is none, normalized over the patches. Uniform maps are consistent, and heads that all look at one patch are sharp,
+    so the parts balance one another.
 
-    Raises UserError if a weight is negative.
+    Raises UserError if a weight is negative or infinite.
     """
 
     def __init__(
@@ -37,23 +37,28 @@ class AttentionTerm:
         self.weights = {"sharpness": sharpness, "diversity": diversity, "consistency": consistency}
         for part, weight in self.weights.items():
             if not 0 <= weight < math.inf:
-                raise UserError(f"--attention.{part} {weight:g}: must be at least 0")
+                raise UserError(
+                    f"--attention.{part} {weight:g}: must be finite and at least 0; give 0 to leave the term out"
+                )
         self.blocks = blocks
 
     def check(self, method: nn.Module, size: int) -> None:
-        """Raises UserError if the method's backbone has no such attention on views of `size` pixels."""
+        """Raises UserError if the method's backbone lacks this attention on views of `size` pixels."""
         backbone = trained(method)
         training = backbone.training
-        there = len(attention_maps(backbone.eval(), torch.zeros(1, 3, size, size)).blocks)
+        count = len(attention_maps(backbone.eval(), torch.zeros(1, 3, size, size)).blocks)
         backbone.train(training)
         for block in self.blocks:
-            if not -there <= block < there:
-                raise UserError(f"--attention.blocks {block}: {backbone.name} has blocks 0 to {there - 1}")
+            if not -count <= block < count:
+                raise UserError(
+                    f"--attention.blocks {block}: {backbone.name} has {count} blocks with attention; give 0 to "
+                    f"{count - 1}, or a negative number to count from the last"
+                )
         if not self.blocks:
-            raise UserError("--attention.blocks: names no block; give at least one")
+            raise UserError("--attention.blocks: none given; give at least one, such as -1 for the last")
 
     def __call__(self, method: nn.Module, views: Sequence[Tensor], crops: Tensor, progress: float) -> dict[str, Tensor]:
-        """What `method(views, progress)` returns, the term added to its loss, and its parts; crops: see `ViewBatch`."""
+        """`method(views, progress)` with the term added to the loss, and the term's parts; crops: see `ViewBatch`."""
         with passes(method, self.blocks) as recorded:
             scalars = method(views, progress=progress)
         size = (views[0].shape[2], views[0].shape[3])
@@ -74,30 +79,30 @@ class AttentionTerm:
         size: tuple[int, int],
         extent: tuple[int, int],
     ) -> dict[str, Tensor]:
-        """The three parts, before their weights, means over blocks.
+        """The three unweighted parts, averaged over blocks.
 
-        first, second: (B, heads, h, w) a block, of each view. crops: (B, 2, 5). size: height and width of a view;
-        extent: of what its maps cover, at least that.
+        first, second: of each view, one (B, heads, h, w) tensor per block. crops: (B, 2, 5). size: height and width of
+        a view; extent: those that its maps cover, padding included.
         """
         both = [torch.cat(pair) for pair in zip(first, second)]
         pairs = [torch.stack(pair) for pair in zip(first, second)]
-        share = (size[0] / extent[0], size[1] / extent[1])
+        filled = (size[0] / extent[0], size[1] / extent[1])
         return {
             "sharpness": torch.stack([entropy(distribution(maps)).mean() for maps in both]).mean(),
             "diversity": torch.stack([similarity(maps) for maps in both]).mean(),
-            "consistency": torch.stack([inconsistency(a, b, crops, share) for a, b in pairs]).mean(),
+            "consistency": torch.stack([inconsistency(a, b, crops, filled) for a, b in pairs]).mean(),
         }
 
 
 def trained(method: nn.Module) -> Backbone:
-    """The backbone of the method that learns: DINO has a teacher's too."""
+    """The method's backbone that is trained; DINO's teacher has another."""
     backbones = (module for module in method.modules() if isinstance(module, Backbone))
     return next(b for b in backbones if any(parameter.requires_grad for parameter in b.parameters()))
 
 
 @contextmanager
 def passes(method: nn.Module, blocks: tuple[int, ...]) -> Generator[list[AttentionMaps]]:
-    """What the trained backbone's attention was at each of its passes inside."""
+    """Records the trained backbone's attention in each forward pass inside."""
     backbone = trained(method)
     found: list[AttentionMaps] = []
     with ExitStack() as hooks, ExitStack() as recording:
@@ -114,64 +119,64 @@ def passes(method: nn.Module, blocks: tuple[int, ...]) -> Generator[list[Attenti
 
 
 def first_two(recorded: Sequence[AttentionMaps], batch: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The maps of the first and of the second view, whether a pass took one view or several."""
+    """The maps of the first and the second view, whether a pass took one view or several."""
     whole = [recorded[0].maps] if len(recorded[0].maps[0]) >= 2 * batch else [found.maps for found in recorded[:2]]
     maps = [torch.cat(block) for block in zip(*whole)]
     return [block[:batch] for block in maps], [block[batch : 2 * batch] for block in maps]
 
 
 def distribution(maps: Tensor) -> Tensor:
-    """(..., h, w) -> (..., h*w), each summing to 1; uniform where the class token keeps all attention to itself."""
+    """(..., h, w) -> (..., h*w), each summing to 1; uniform if the patches get no attention at all."""
     flat = maps.flatten(-2).clamp_min(1e-12)
     return flat / flat.sum(-1, keepdim=True)
 
 
-def nats(shares: Tensor) -> Tensor:
-    """(..., N) probabilities above 0 -> (...) entropy."""
-    return torch.special.entr(shares).sum(-1)
+def nats(p: Tensor) -> Tensor:
+    """(..., N) probabilities -> (...) entropy in nats."""
+    return torch.special.entr(p).sum(-1)
 
 
-def entropy(shares: Tensor) -> Tensor:
-    """(..., N) probabilities -> (...), 0 for a single patch, 1 for all alike."""
-    return nats(shares) / math.log(shares.shape[-1])
+def entropy(p: Tensor) -> Tensor:
+    """(..., N) probabilities -> (...) normalized entropy: 0 if one patch has it all, 1 if uniform."""
+    return nats(p) / math.log(p.shape[-1])
 
 
 def similarity(maps: Tensor) -> Tensor:
-    """(B, heads, h, w) -> 1 - Jensen-Shannon divergence of the heads / log(heads): 1 all alike; 0 for a single head."""
+    """(B, heads, h, w) -> 1 - Jensen-Shannon divergence / log(heads): 1 if all heads are alike; 0 for a single head."""
     heads = maps.shape[1]
     if heads == 1:
         return maps.new_zeros(())
-    shares = distribution(maps)
-    return 1 - (nats(shares.mean(1)) - nats(shares).mean(1)).mean() / math.log(heads)
+    p = distribution(maps)
+    return 1 - (nats(p.mean(1)) - nats(p).mean(1)).mean() / math.log(heads)
 
 
-def inconsistency(first: Tensor, second: Tensor, crops: Tensor, share: tuple[float, float]) -> Tensor:
-    """How far each head's maps (B, heads, h, w) of two views differ where their crops (B, 2, 5) overlap, 0 to 1.
+def inconsistency(first: Tensor, second: Tensor, crops: Tensor, filled: tuple[float, float]) -> Tensor:
+    """How much each head's maps (B, heads, h, w) of two views differ where their crops (B, 2, 5) overlap, 0 to 1.
 
-    share: of the maps' height and width that the views fill. Pairs that share less than two patches do not count; 0 if
-    none does.
+    filled: fractions of the maps' height and width that the views fill; the rest is padding. Pairs that share fewer
+    than two patches do not count; 0 if none does.
     """
     total, count = first.new_zeros(()), first.new_zeros(())
     for here, there, order in ((first, second, (0, 1)), (second, first, (1, 0))):
-        warped, inside = warp(there, crops[:, order[1]], crops[:, order[0]], share)
+        warped, inside = warp(there, crops[:, order[1]], crops[:, order[0]], filled)
         p, q = (distribution(maps * inside[:, None]) for maps in (here, warped))
-        apart = nats((p + q) / 2) - (nats(p) + nats(q)) / 2
+        divergence = nats((p + q) / 2) - (nats(p) + nats(q)) / 2
         counts = inside.sum((1, 2)) >= 2
-        total = total + (apart.mean(1) * counts).sum()
+        total = total + (divergence.mean(1) * counts).sum()
         count = count + counts.sum()
     return total / math.log(2) / count.clamp_min(1)
 
 
-def warp(maps: Tensor, source: Tensor, target: Tensor, share: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Maps (B, heads, h, w) of the crops `source` (B, 5), laid over the patches of the crops `target`.
+def warp(maps: Tensor, source: Tensor, target: Tensor, filled: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Warps maps (B, heads, h, w) of the crops `source` (B, 5) onto the patches of the crops `target`.
 
-    Returns (B, heads, h, w), and (B, h, w), true where the middle of the patch lies in the source; elsewhere the maps
-    have the value of the nearest edge.
+    Returns maps (B, heads, h, w) and a mask (B, h, w), true where a patch's center lies in the source; elsewhere the
+    maps repeat the nearest edge.
     """
     places: list[Tensor] = []
     inside = torch.ones(1, 1, 1, dtype=torch.bool, device=maps.device)
     for axis, side in enumerate(maps.shape[2:]):
-        u = (torch.arange(side, device=maps.device) + 0.5) / side / share[axis]  # in the target, 0 to 1
+        u = (torch.arange(side, device=maps.device) + 0.5) / side / filled[axis]  # in the target, 0 to 1
         shape = (1, side, 1) if axis == 0 else (1, 1, side)
         u = u.view(shape).expand(len(maps), *shape[1:])
         inside = inside & (u <= 1)
@@ -181,12 +186,12 @@ def warp(maps: Tensor, source: Tensor, target: Tensor, share: tuple[float, float
         u = (t0 + u * t_length - s0) / s_length
         u = mirrored(u, source) if axis else u
         inside = inside & (u >= 0) & (u <= 1)
-        places.append(2 * u * share[axis] - 1)
+        places.append(2 * u * filled[axis] - 1)
     y, x = torch.broadcast_tensors(*places)
     grid = torch.stack([x, y], dim=-1).to(maps)
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False), inside
 
 
 def mirrored(u: Tensor, crops: Tensor) -> Tensor:
-    """Shares of the width (B, 1, w), counted from the other side in the crops that are mirrored."""
+    """Fractions of the width (B, 1, w), flipped in crops that are mirrored."""
     return torch.where(crops[:, 4, None, None] == 1, 1 - u, u)

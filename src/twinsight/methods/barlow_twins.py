@@ -12,10 +12,10 @@ from twinsight.layers import each_view, full_precision, mean_over_ranks, mlp, st
 class BarlowTwins(nn.Module):
     """Barlow Twins: Self-Supervised Learning via Redundancy Reduction (Zbontar et al., 2021).
 
-    backbone: becomes `trunk`, what is worth keeping after training.
-    projector: widths of the projector's layers, 8192 8192 8192 in the paper.
-    lambd: weight of the off-diagonal terms, 0.0051 in the paper.
-    views: the two pipelines of augmentation.
+    backbone: becomes `trunk`, which is kept after training.
+    projector: widths of the projector's layers; 8192 8192 8192 in the paper.
+    lambd: weight of the off-diagonal terms; 0.0051 in the paper.
+    views: the two augmentation pipelines.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class BarlowTwins(nn.Module):
         self._views = views
 
     def views(self) -> MultiView:
-        """The transform that makes this method's views of an image."""
+        """The transform that makes the views of an image."""
         return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
@@ -46,15 +46,15 @@ class BarlowTwins(nn.Module):
         }
 
     def project(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, D), what the loss is taken of."""
+        """(B, 3, H, W) -> (B, D), the projections that the loss compares."""
         return self.projector(self.trunk(images))
 
 
 def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    """Two (B, D) batches of embeddings -> (sum of (1 - C_ii)^2, sum of C_ij^2 off the diagonal).
+    """Two (B, D) batches of projections -> (sum of (1 - C_ii)^2, sum of C_ij^2 off the diagonal).
 
-    C is the cross-correlation (D, D) over the global batch of all processes, in float32 under any autocast
-    (in bfloat16 the off-diagonal terms would drown in rounding). Weigh the second term by lambda and add.
+    C is the cross-correlation (D, D) over the global batch of all processes, in float32 even under autocast
+    (in bfloat16, rounding would swamp the off-diagonal terms). The loss is the first plus lambda times the second.
     """
     if len(z1) < z1.shape[1] and world_size() == 1:
         return loss_of_few_images(z1, z2)
@@ -71,10 +71,10 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
 
 
 def loss_of_few_images(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    """`barlow_twins_loss` of fewer images than features, in one process, without C.
+    """`barlow_twins_loss` for fewer images than features, in one process, without computing C.
 
-    The sum of all C_ij^2 is the trace of C C^T, and that of (z1 z1^T) (z2 z2^T) / B^2, which are (B, B). C itself has
-    67 million numbers with the paper's projector, and each operation on it passes over all of them.
+    The sum of all C_ij^2 is the trace of C C^T, which equals that of (z1 z1^T) (z2 z2^T) / B^2, a product of (B, B)
+    matrices. C itself has 67 million elements with the paper's projector.
     """
     with full_precision(z1.device):
         z1, z2 = standardize(z1), standardize(z2)

@@ -1,4 +1,4 @@
-"""DINO: a student learns what its own moving average, the teacher, says of other crops of the image."""
+"""DINO: a student learns to predict the output of its own moving average, the teacher, on other crops."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -16,25 +16,25 @@ from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, l
 
 
 class DINO(nn.Module):
-    """Emerging Properties in Self-Supervised Vision Transformers (Caron et al., 2021), as its official code.
+    """Emerging Properties in Self-Supervised Vision Transformers (Caron et al., 2021), as in its official code.
 
-    backbone: becomes the teacher's, `trunk`, which is worth keeping after training; the student is a copy.
-    views: two large ones, which the teacher sees, then any number of small ones for the student alone.
-    prototypes, hidden, bottleneck: widths of the head, 65536, 2048 and 256 in the paper.
-    batch_norm: in the head's hidden layers, over all crops together; not in the paper, an option of its code.
-    norm_last_layer: fixes the length of each prototype at 1, which is stabler; else it is learnt.
-    momentum: of the teacher at first; a cosine takes it to 1.
-    centering: what keeps one prototype from winning all: "mean" subtracts a moving mean from the teacher's outputs;
-        "sinkhorn-knopp" gives all prototypes equal shares of each batch (Caron et al., 2020; as in DINOv2), which suits
-        small batches better.
+    backbone: becomes `trunk`, the teacher's, which is kept after training; the student is a copy.
+    views: two large ones, which the teacher sees, then any number of small ones for the student only.
+    prototypes, hidden, bottleneck: widths of the head; 65536, 2048 and 256 in the paper.
+    batch_norm: in the head's hidden layers, over all crops together; an option of the code, not in the paper.
+    norm_last_layer: fixes the norm of each prototype at 1, which is more stable than learning it.
+    momentum: of the teacher at the start; rises to 1 on a cosine.
+    centering: prevents one prototype from dominating: "mean" subtracts a moving mean from the teacher's outputs;
+        "sinkhorn-knopp" assigns each prototype an equal fraction of every batch (Caron et al., 2020; as in DINOv2),
+        which suits small batches better.
     center_momentum: of that moving mean.
     student_temperature: divides the student's outputs.
-    teacher_temperature: divides the teacher's, at first and after the warm-up. In between it rises with each step, as
-        in DINOv2; DINO's code raises it with each epoch, never further away than one epoch's rise.
-    temperature_warmup: share of the run that the warm-up takes. freeze_last_layer: share at whose start the
-        student's prototypes stay as they are.
+    teacher_temperature: divides the teacher's outputs, at the start and after the warm-up. It rises with each step, as
+        in DINOv2; DINO's code raises it with each epoch.
+    temperature_warmup: fraction of the run for the warm-up. freeze_last_layer: fraction of the run, from the start,
+        with the student's prototypes frozen.
 
-    Stochastic depth and dropout disturb the student only. Batch norm takes batch statistics in both.
+    Stochastic depth and dropout apply to the student only. Batch norm uses batch statistics in both.
     """
 
     center: Tensor
@@ -84,18 +84,18 @@ class DINO(nn.Module):
         return self
 
     def views(self) -> MultiView:
-        """The transform that makes this method's views of an image."""
+        """The transform that makes the views of an image."""
         return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
-        """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large first; progress: 0 to 1 over the run.
+        """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large ones first; progress: 0 to 1 over the run.
 
-        Moves the center, where there is one.
+        Updates the center if centering is "mean".
         """
         temperature = self.temperature(progress)
         with torch.no_grad():
             teacher = at_least_float32(self.teacher(torch.cat(list(views[:2]))))
-        # The head once for all crops, as the official code: its batch norm has the statistics of all sizes together.
+        # One pass of the head for all crops, as in the official code: its batch norm sees all sizes together.
         student = at_least_float32(self.student[1:](torch.cat(list(self.embeddings(views)))))
         if self.centering == "mean":
             t = F.softmax((teacher - self.center) / temperature, dim=1)
@@ -114,36 +114,36 @@ class DINO(nn.Module):
         }
 
     def embeddings(self, views: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The student's, of neighboring views of one size at once."""
+        """The student's embeddings; consecutive views of one size in one pass."""
         for _, same in groupby(views, lambda view: view.shape[2:]):
             yield self.student[0](torch.cat(list(same)))
 
     def after_backward(self, progress: float) -> None:
-        """At first the student's prototypes stay as they are."""
+        """Freezes the student's prototypes early in the run."""
         if progress < self.freeze_last_layer:
             for parameter in self.student[-1].parameters():
                 parameter.grad = None
 
     def after_step(self, progress: float) -> None:
-        """The teacher follows the student."""
+        """Moves the teacher toward the student."""
         ema(self.teacher, self.student, cosine(self.momentum, 1.0, progress))
 
     def temperature(self, progress: float) -> float:
-        """The teacher's, at this share of the run."""
+        """The teacher's temperature at this fraction of the run."""
         first, last = self.teacher_temperature
         if progress >= self.temperature_warmup:
             return last
         return first + (last - first) * progress / self.temperature_warmup
 
     def project(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, bottleneck) of length 1, what the teacher compares with its prototypes."""
+        """(B, 3, H, W) -> (B, bottleneck), unit vectors that the teacher compares with its prototypes."""
         return self.projector(self.trunk(images))
 
 
 class Prototypes(nn.Module):
-    """Scalar products with directions, by weight normalization (Salimans and Kingma, 2016): (B, dim) -> (B, count).
+    """A linear layer with weight normalization (Salimans and Kingma, 2016): (B, dim) -> (B, count).
 
-    normed: the directions have length 1, else a learnt one.
+    normed: prototypes have norm 1; otherwise their norms are learned.
     """
 
     def __init__(self, dim: int, count: int, normed: bool):
@@ -162,7 +162,7 @@ class UnitLength(nn.Module):
 
 
 def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Sequential:
-    """(B, dim) -> (B, bottleneck) of length 1: three linear layers with GELU, and maybe batch norm, between them."""
+    """(B, dim) -> (B, bottleneck), unit vectors: three linear layers with optional batch norm and GELU between."""
     layers = [nn.Linear(dim, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, bottleneck)]
     for layer in layers:
         nn.init.trunc_normal_(layer.weight, std=0.02)
@@ -172,11 +172,11 @@ def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Se
 
 
 def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
-    """(B, K) -> (B, K) probabilities: those nearest to exp(logits) that over the global batch use all K alike.
+    """(B, K) -> (B, K) probabilities near softmax(logits) that use all K prototypes equally over the global batch.
 
-    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): prototypes, then
-    images, are normalized in turn. The official code, and DINOv2's, does so to exp(logits), which overflows float32
-    beyond 88; here it is done to the logarithms.
+    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): alternately
+    normalizes over images and over prototypes. The official code, like DINOv2's, works on exp(logits), which overflows
+    float32 above 88; this works on logarithms.
     """
     log_q = logits
     for _ in range(iterations):
@@ -185,9 +185,9 @@ def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
 
 
 def cross_entropy(teacher: Sequence[Tensor], log_student: Sequence[Tensor]) -> Tensor:
-    """The mean of H(t, s) = -sum t log s over images and pairs of views, without those of a view with itself.
+    """The mean of H(t, s) = -sum t log s over images and pairs of different views.
 
-    teacher: (B, K) probabilities of each large view; log_student: (B, K), logarithms, of all views in the same order.
+    teacher: (B, K) probabilities per large view; log_student: (B, K) log-probabilities per view, in the same order.
     """
     terms = [-(t * s).sum(1).mean() for i, t in enumerate(teacher) for j, s in enumerate(log_student) if i != j]
     return torch.stack(terms).mean()

@@ -1,4 +1,4 @@
-"""What pretraining asks of a self-supervised method."""
+"""What pretraining requires of a self-supervised method."""
 
 import inspect
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from twinsight.errors import UserError
 
 
 class Method(Protocol):
-    """An `nn.Module` with these parts; `check_method` names one that is missing.
+    """An `nn.Module` with these members; `check_method` names missing ones.
 
-    trunk: the backbone that is exported after training, and that probes look into.
+    trunk: the backbone that probes inspect, and that is exported after training.
     """
 
     trunk: Backbone
@@ -33,7 +33,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class AfterBackward(Protocol):
-    """A method that edits the gradients of each update before they are clipped."""
+    """A method that edits the gradients of each update before clipping."""
 
     def after_backward(self, progress: float) -> None: ...
 
@@ -46,7 +46,7 @@ class AfterStep(Protocol):
 
 
 class Projecting(Protocol):
-    """A method that shows the embeddings that its loss compares."""
+    """A method that gives probes the projections that its loss compares."""
 
     def project(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, D)."""
@@ -54,28 +54,30 @@ class Projecting(Protocol):
 
 
 def is_method(model: object) -> TypeGuard[Method]:
-    """Whether a model that a probe gets is a method, and not a backbone in its place."""
+    """Whether a probe's model is a method rather than only a backbone."""
     return hasattr(model, "views")
 
 
 def projects(model: object) -> TypeGuard[Projecting]:
-    """Whether a method has `project`; it may be a submodule, which `isinstance` does not see from Python 3.12 on."""
+    """Whether a method has `project`, which may be a submodule; `isinstance` misses those since Python 3.12."""
     return callable(getattr(model, "project", None))
 
 
 def check_method(module: nn.Module) -> None:
-    """Raises UserError for a module that lacks a part of `Method`."""
+    """Raises UserError for a module that lacks a member of `Method`."""
     lacks = {
-        "trunk, the backbone to train": not isinstance(getattr(module, "trunk", None), nn.Module),
-        "views(), the augmentation that it needs": not callable(getattr(module, "views", None)),
-        "forward(views, progress), which returns its loss": not takes(module.forward, "views", "progress"),
+        "trunk (the backbone to train)": not isinstance(getattr(module, "trunk", None), nn.Module),
+        "views() (its augmentation)": not callable(getattr(module, "views", None)),
+        "forward(views, progress) (which returns the loss)": not takes(module.forward, "views", "progress"),
     }
     if missing := [part for part, lacking in lacks.items() if lacking]:
-        raise UserError(f"--method: {type(module).__name__} lacks {'; and '.join(missing)}; add it to the class")
+        raise UserError(
+            f"--method: {type(module).__name__} lacks {' and '.join(missing)}; add what is missing to the class"
+        )
 
 
 def takes(function: Any, *names: str) -> bool:
-    """Whether a function can be called with these arguments, the first by position, the others by name."""
+    """Whether a function accepts these arguments, the first by position, the others by name."""
     try:
         inspect.signature(function).bind(None, **dict.fromkeys(names[1:]))
     except TypeError:

@@ -1,4 +1,4 @@
-"""The best checkpoints of a training that is validated."""
+"""Keeps the best checkpoints of a training with validation."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from twinsight.training.checkpoints import write_checkpoint
 
 @dataclass(frozen=True)
 class Best:
-    """A checkpoint and its score. file: its name in the record's folder; sha256: of its bytes."""
+    """A checkpoint and its score. file: its name in the record's folder; sha256: of the file."""
 
     file: str
     score: float
@@ -26,9 +26,9 @@ class Best:
 
 
 class Record:
-    """best.json beside the checkpoints: which ones are kept for their scores, best first.
+    """best.json beside the checkpoints: those kept for their scores, best first.
 
-    File names mean nothing, and files that the record does not list are left alone.
+    File names carry no meaning, and files that are not listed are left alone.
     """
 
     def __init__(self, folder: Path):
@@ -36,22 +36,20 @@ class Record:
         self.file = folder / "best.json"
 
     def read(self) -> list[Best]:
-        """Those that are there. Raises UserError if the record cannot be understood."""
+        """The entries whose files exist. Raises UserError if the record is damaged."""
         if not self.file.is_file():
             return []
         try:
             kept = [Best(**entry) for entry in json.loads(self.file.read_text(encoding="utf-8"))]
         except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-            raise UserError(
-                f"{self.file}: is no record of checkpoints; remove it, and the next validation starts a new one"
-            ) from error
+            raise UserError(f"{self.file}: is damaged; delete it, and the next validation starts a new one") from error
         return [entry for entry in kept if (self.folder / entry.file).is_file()]
 
     def write(self, kept: list[Best]) -> None:
         write_text(self.file, json.dumps([asdict(entry) for entry in kept], indent=1) + "\n")
 
     def prune(self, keep: int) -> None:
-        """Remove all but the `keep` best, and what a kill left half-written."""
+        """Delete all but the `keep` best, and files left half-written by a kill."""
         ranked = sorted(self.read(), key=lambda entry: (-entry.score, entry.step))
         for entry in ranked[keep:]:
             (self.folder / entry.file).unlink()
@@ -63,10 +61,10 @@ class Record:
 
 class BestCheckpoints(pl.Callback):
     """Keeps the checkpoints with the `keep` highest scores, and ends the training after `patience` validations without
-    a new highest score.
+    a new best.
 
-    monitor: the score's name in the log; NaN, an undefined score, is never the best. A kill at any moment loses no
-    checkpoint: a new one is on the disk and in the record before an old one is removed.
+    monitor: the score's name in the log; NaN, an undefined score, is never best. No kill can lose a checkpoint: the new
+    one is on disk and in the record before an old one is deleted.
     """
 
     def __init__(self, folder: Path, monitor: str, keep: int = 1, patience: int | None = None):

@@ -1,4 +1,4 @@
-"""A backbone's blocks, whatever the network, and computing them again rather than keeping what they compute."""
+"""Finds the blocks of any backbone, and checkpoints their activations."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,16 +11,16 @@ from twinsight.training.recompute import recomputed
 
 
 def blocks(backbone: Backbone) -> Iterator[nn.Module]:
-    """From the first to the last: the outermost modules that lie within one layer, see `Backbone.layer_ids`.
+    """Blocks in order: the outermost modules within one layer, see `Backbone.layer_ids`.
 
-    Without the stem and what else holds no modules.
+    Without the stem, and without modules that have no children.
     """
     depth = backbone.layer_ids()
 
     def search(module: nn.Module, prefix: str) -> Iterator[nn.Module]:
         for name, child in module.named_children():
             layers = {depth[f"{prefix}{name}.{parameter}"] for parameter, _ in child.named_parameters()}
-            if len(layers) > 1 or isinstance(child, nn.ModuleList):  # such a list cannot be called
+            if len(layers) > 1 or isinstance(child, nn.ModuleList):  # a ModuleList cannot be called
                 yield from search(child, f"{prefix}{name}.")
             elif layers - {0} and any(child.children()):
                 yield child
@@ -29,12 +29,12 @@ def blocks(backbone: Backbone) -> Iterator[nn.Module]:
 
 
 def checkpoint_blocks(backbone: Backbone) -> None:
-    """From now on only the inputs of blocks are kept for the backward (Chen et al., 2016), see `recomputed`.
+    """Activation checkpointing (Chen et al., 2016): keep only the blocks' inputs for the backward, see `recomputed`.
 
-    Attention cannot be recorded with gradients any more. Raises UserError if the network has no blocks.
+    Attention can then no longer be recorded with gradients. Raises UserError if the network has no blocks.
     """
     found = list(blocks(backbone))
     if not found:
-        raise UserError(f"--checkpointing: {backbone.name} has no blocks to compute again; leave it out")
+        raise UserError(f"--checkpointing: {backbone.name} has no blocks to recompute; leave it out")
     for block in found:
         block.forward = partial(recomputed, block.forward)

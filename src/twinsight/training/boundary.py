@@ -1,4 +1,4 @@
-"""A training's state at its last update, so that it can be saved in the middle of the next step or validation."""
+"""A training's state at its last update, so that it can be saved during the next step or validation."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass
 class Boundary:
-    """All that changes between two updates, as it was after the first of them.
+    """Everything that changes between two updates, as it was after the first.
 
-    Forward and backward leave weights, optimizer and averages alone. What they do change is kept here: buffers (the
-    statistics of batch norms), the place in the data (in `callbacks`), Lightning's counters.
+    Forward and backward leave weights, optimizer and weight averages alone. What they change is kept here: buffers
+    (batch-norm statistics), the position in the data (in `callbacks`) and Lightning's counters.
 
-    loops: counters of the fit loop. callbacks: their states by Lightning's keys. buffers: of the module, in its order.
+    loops: counters of the fit loop. callbacks: states by Lightning's keys. buffers: the module's, in its order.
     """
 
     loops: dict[str, Any]
@@ -25,7 +25,7 @@ class Boundary:
 
     @classmethod
     def of(cls, trainer: pl.Trainer, before: "Boundary | None" = None) -> "Boundary":
-        """Now; `before`: the one whose memory is used again."""
+        """The present state; `before`: a boundary whose memory is reused."""
         live = list(trainer.lightning_module.buffers())
         if before is None:
             buffers = [buffer.detach().clone() for buffer in live]
@@ -36,9 +36,9 @@ class Boundary:
 
     @classmethod
     def ahead_of_validation(cls, trainer: pl.Trainer, before: "Boundary | None") -> "Boundary":
-        """At the start of a validation: a training that is resumed from here begins with this validation."""
+        """The state at the start of a validation; a training resumed from it starts with this validation."""
         found = cls.of(trainer, before)
-        # Lightning validates at once when it resumes counters that say a first batch was begun and not ended.
+        # Lightning validates first when the restored counters say that a first batch was started but not completed.
         progress = found.loops["epoch_loop.val_loop.batch_progress"]
         progress["total"] |= {"ready": 1, "started": 1, "processed": 0, "completed": 0}
         progress["current"] |= {"ready": 0, "started": 0, "processed": 0, "completed": 0}
@@ -49,7 +49,7 @@ class Boundary:
         checkpoint["callbacks"] = self.callbacks
 
     def roll_back(self, module: pl.LightningModule) -> None:
-        """Give the module's buffers the values of the boundary."""
+        """Restore the module's buffers."""
         copy(self.buffers, list(module.buffers()))
 
 

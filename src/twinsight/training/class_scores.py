@@ -1,4 +1,4 @@
-"""The scores of each class after every validation, for whoever tracks them."""
+"""Logs the scores of each class after every validation."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from twinsight.training.trackers import log_figure, log_table
 
 
 class ClassScores(pl.Callback):
-    """Writes figures/classes/per-class.csv and figures/confusion/matrix-STEP.png in the run; tells the trackers.
+    """Writes figures/classes/per-class.csv and figures/confusion/matrix-STEP.png in the run; logs both.
 
     classes: their names.
     """

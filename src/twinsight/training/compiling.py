@@ -1,4 +1,4 @@
-"""Blocks compiled for the steps of a training."""
+"""Compiles blocks for training steps."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from twinsight.training.blocks import blocks
 
 
 class Compiling(pl.Callback):
-    """Compiles the blocks of all backbones in place; names of weights stay.
+    """Compiles the blocks of all backbones in place, which keeps the names of weights.
 
-    For training steps alone: validation and probes, whose images have many sizes and whose attention is recorded, run
-    the blocks as they are.
+    Only for training steps: validation and probes run uncompiled, since their images have many sizes and their
+    attention is recorded.
     """
 
     def __init__(self, backend: str = "inductor"):

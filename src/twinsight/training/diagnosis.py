@@ -1,4 +1,4 @@
-"""Why a loss or a gradient is not finite: the first tensor of the step that is not."""
+"""Finds why a loss or gradient is not finite: the first tensor of the step that is not."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ CALMER = "try a smaller --lr, --clip 1 or longer --warmup-epochs"
 
 
 class Cause(NamedTuple):
-    """option: what to change. what: the first value that is not finite. advice: what to try."""
+    """option: the option to blame. what: the first value that is not finite. advice: what to try."""
 
     option: str
     what: str
@@ -28,34 +28,34 @@ def bad(value: Any) -> bool:
 
 
 def bad_start(module: nn.Module) -> Cause | None:
-    """A bad value among the weights that a training starts from."""
+    """A bad value in the initial weights."""
     named = (*module.named_parameters(), *module.named_buffers())
     name = next((name for name, value in named if bad(value)), None)
-    return None if name is None else Cause("--weights", f"{name} in the weights it starts from", "start from others")
+    return None if name is None else Cause("--weights", f"{name} in the initial weights", "start from other weights")
 
 
 def bad_gradient(module: nn.Module, low: bool, updated: bool) -> Cause | None:
-    """updated: whether the weights already include it. low: whether it was computed in less than float32.
+    """A bad gradient. updated: look in the weights, which already include it. low: computed below float32 precision.
 
-    A bad gradient spreads from a layer to those before it, so the last layer is to blame.
+    A bad gradient spreads from a layer to those before it, so the last bad layer is the cause.
     """
     named = [(name, value if updated else value.grad) for name, value in module.named_parameters()]
     names = [name for name, value in named if bad(value)]
     if not names:
         return None
-    what = f"the gradient of {names[-1]}" + " in the update before" * updated
+    what = f"the gradient of {names[-1]}" + " in the previous update" * updated
     return Cause("--precision", what, "try --precision fp32") if low else Cause("--lr", what, CALMER)
 
 
 def bad_weights(module: nn.Module) -> Cause | None:
-    """A bad value among weights that were spoiled some steps ago."""
+    """A bad value in weights that became invalid some steps ago."""
     name = next((name for name, value in module.named_parameters() if bad(value)), None)
-    advice = f"{CALMER}; with --log-every 1 each step is looked at before its update, and what comes first is named"
-    return None if name is None else Cause("--lr", f"the loss, and by now {name}", advice)
+    advice = f"{CALMER}; with --log-every 1 each step is checked before its update, which finds the first bad value"
+    return None if name is None else Cause("--lr", f"the loss, and by now in {name}", advice)
 
 
 def bad_images(batch: Any, dataset: Any) -> Cause | None:
-    """dataset: of the images, with `entries`, where those have names."""
+    """A bad image in the batch. dataset: its `entries`, if any, give the name."""
     for values in tree_leaves(batch):
         if not bad(values):
             continue
@@ -73,18 +73,18 @@ def bad_images(batch: Any, dataset: Any) -> Cause | None:
 
 @torch.no_grad()
 def bad_step(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int, low: bool) -> Cause:
-    """The first layer or term of the loss that is not finite in a repetition of the step; low: as above."""
+    """Repeats the step to find the first layer or loss term that is not finite; low: as in `bad_gradient`."""
     with trainer.precision_plugin.train_step_context():
         what = repeated(trainer, module, batch, index)
     if what is None:
-        return Cause("--lr", "the loss, though not when the step was repeated", CALMER)
+        return Cause("--lr", "the loss, but not when the step was repeated", CALMER)
     if low and repeated(trainer, module, batch, index) is None:
         return Cause("--precision", f"{what}, which is finite in float32", "try --precision fp32")
     return Cause("--lr", what, CALMER)
 
 
 def repeated(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> str | None:
-    """What is not finite first in the step's forward, in words; None if all is."""
+    """The first value of the step's forward that is not finite, in words; None if all are."""
     names = {each: name for name, each in module.named_modules()}
     found: list[str] = []
 
@@ -97,7 +97,7 @@ def repeated(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index:
         noise.on_train_batch_start(trainer, module, batch, index)  # the same dropout again
     with logging_to({}, module) as terms, register_module_forward_hook(look):
         loss = module.training_step(batch, index)
-    # Of the terms, one that is not their sum, if there is one.
+    # Prefer a term of the loss to their sum.
     wrong = sorted((name for name, value in terms.items() if bad(value)), key="train/loss".__eq__)
     found += [f"{name}, after layers that are finite" for name in (*wrong, "the loss") if wrong or bad(loss)]
     return found[0] if found else None
@@ -105,7 +105,7 @@ def repeated(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index:
 
 @contextmanager
 def logging_to(terms: dict[str, Any], module: Any) -> Generator[dict[str, Any]]:
-    """Inside, what the module logs goes to `terms`."""
+    """Inside, the module logs to `terms`."""
 
     def log(name: str, value: Any, **_: Any) -> None:
         terms[name] = value

@@ -1,4 +1,4 @@
-"""What a training step costs, before the first one: operations and memory."""
+"""Estimates the operations and memory of a training step before the first one."""
 
 import copy
 from collections.abc import Callable, Generator
@@ -17,10 +17,10 @@ from twinsight.training.exact import in_parts
 
 
 class Cost(NamedTuple):
-    """What a training step costs.
+    """The cost of a training step.
 
     parameters, trainable: counts. flops: of forward and backward, per image. fixed: bytes of weights, gradients,
-    optimizer and whatever else does not grow with the batch; per_image: bytes at peak for each image of the batch.
+    optimizer state and anything else independent of the batch size; per_image: peak bytes per image of the batch.
     """
 
     parameters: int
@@ -34,17 +34,17 @@ class Cost(NamedTuple):
 
 
 OVERHEAD = 1.33
-"""Real memory per byte of tensors: kernels need some too, and gaps stay between allocations. In eight trainings on a
-CPU, ResNets and ViTs of 350 MB to 1.8 GB, the real peaks were 1.22 to 1.35 times the tensors."""
+"""Real memory per byte of tensors: kernels need workspace, and allocations leave gaps. In eight trainings on a CPU,
+ResNets and ViTs of 350 MB to 1.8 GB, real peaks were 1.22 to 1.35 times the size of the tensors."""
 
 Loss = Callable[[Any, int], Tensor]
-"""(model, batch size) -> loss; makes its own inputs."""
+"""(model, batch size) -> loss; creates its own inputs."""
 
 
 def cost(
     model: nn.Module, loss: Loss, optimizer_slots: int = 2, parts: int = 1, autocast: torch.dtype | None = None
 ) -> Cost:
-    """Follow the loss on a few images; arguments as for `tensor_bytes`. Memory is per image of a part."""
+    """Trace the loss on a few images; arguments as for `tensor_bytes`. Memory is per image of a part."""
     small, large = (step_memory(model, loss, batch, optimizer_slots, parts, autocast) for batch in (8, 16))
     per_image = (large - small) // 8
     few = min(parts, 2)
@@ -72,12 +72,12 @@ def tensor_bytes(
 ) -> int:  # fmt: skip
     """Peak bytes of all tensors in a step.
 
-    optimizer_slots: numbers that the optimizer keeps per parameter (2 for Adam, 1 for momentum).
-    parts: how many parts of `batch` images form one batch, see `in_parts`. autocast: the dtype of mixed precision.
+    optimizer_slots: values that the optimizer keeps per parameter (2 for Adam, 1 for momentum).
+    parts: how many parts of `batch` images form a batch, see `in_parts`. autocast: the dtype of mixed precision.
     """
     with imagined(model, autocast) as shadow:
         peak = peak_bytes(shadow, loss, batch, min(parts, 2))
-        if parts > 2:  # each further part adds the same: what is kept of its images
+        if parts > 2:  # each further part adds the same amount, for its images
             peak += (peak_bytes(shadow, loss, batch, 4) - peak) * (parts - 2) // 2
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
     return weights + 4 * optimizer_slots * sum(p.numel() for p in model.parameters() if p.requires_grad) + peak
@@ -88,7 +88,7 @@ def inference_memory(
 ) -> int:
     """Peak bytes of a validation, including the training's gradients and optimizer state.
 
-    predict: called with a model; makes its own images.
+    predict: called with a model; creates its own images.
     """
     weights = [*model.parameters(), *model.buffers()]
     with imagined(model, autocast) as shadow, torch.no_grad():
@@ -102,15 +102,15 @@ def inference_memory(
 
 @contextmanager
 def imagined(model: nn.Module, autocast: torch.dtype | None = None) -> Generator[Any]:
-    """A copy of the model that computes only shapes, as do all tensors made inside."""
+    """A copy of the model on fake tensors, which compute only shapes, as do all tensors created inside."""
     with FakeTensorMode() as mode, torch.autocast("cpu", autocast, enabled=autocast is not None):
         yield copy.deepcopy(model, {id(t): mode.from_tensor(t) for t in (*model.parameters(), *model.buffers())})
 
 
 def peak_bytes(model: nn.Module, loss: Loss, batch: int, parts: int = 1) -> int:
-    """Most bytes alive at once in a forward and backward, including the gradients of the previous update.
+    """Peak bytes of live tensors in a forward and backward, including the gradients of the previous update.
 
-    Weights and a kernel's own workspace are not counted.
+    Weights and kernels' workspace are not counted.
     """
     weights = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
     with LiveBytes(weights) as live:
@@ -125,9 +125,9 @@ def peak_bytes(model: nn.Module, loss: Loss, batch: int, parts: int = 1) -> int:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that were made inside and are still alive, each storage once; `peak` is the maximum.
+    """Counts the bytes of live tensors created inside, each storage once; `peak` is the maximum.
 
-    known: storages, by `_cdata`, that do not count.
+    known: storages, by `_cdata`, to ignore.
     """
 
     def __init__(self, known: set[int]):
@@ -156,12 +156,12 @@ class LiveBytes(TorchDispatchMode):
 
 
 def fits(needed: float, free: float) -> bool:
-    """Whether `needed` bytes leave a tenth of the free ones."""
+    """Whether `needed` bytes leave a tenth of the free memory unused."""
     return needed <= 0.9 * free
 
 
 def largest_batch(each: Cost, most: int, free: float) -> int:
-    """The largest power of two, from 2 to `most`, whose memory fits in `free` bytes."""
+    """The largest batch size, a power of two from 2 to `most`, that fits in `free` bytes; 2 if none does."""
     batch = 2
     while batch * 2 <= most and fits(each.memory(batch * 2), free):
         batch *= 2

@@ -17,14 +17,14 @@ from twinsight.training.recompute import recomputed
 
 @contextmanager
 def in_parts(method: nn.Module, parts: int) -> Generator[None]:
-    """Inside, the method's backbones take each batch in `parts` equal parts and keep only the embeddings.
+    """Inside, the method's backbones process each batch in `parts` equal parts and keep only the embeddings.
 
-    The backward computes each part again (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
-    Limited Setup"): first comes the gradient of the loss with respect to all embeddings, then part by part a second
-    forward, with the random state of the first, and its backward. Everything after the backbone, including a
-    projector's batch norm, sees the whole batch at once. The gradient is that of the whole batch, except for batch norm
-    within the backbone, which sees one part: for a small ResNet, the first gradients of 128 images in 2 parts have a
-    cosine of 0.83 to 0.92 with those of the whole batch, and in 8 parts of 0.33 to 0.65, no better than summed ones.
+    The backward recomputes each part (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
+    Limited Setup"): first the gradient of the loss with respect to all embeddings, then for each part a second forward,
+    with the random state of the first, and its backward. Everything after the backbone, including a projector's batch
+    norm, sees the whole batch. The gradient is that of the whole batch, except for batch norm in the backbone, which
+    sees one part: for a small ResNet, the first gradients of 128 images in 2 parts have a cosine similarity of 0.83 to
+    0.92 with those of the whole batch; in 8 parts, 0.33 to 0.65, no better than with summed gradients.
     """
     backbones = [module for module in method.modules() if isinstance(module, Backbone)] if parts > 1 else []
     for backbone in backbones:
@@ -43,9 +43,10 @@ def _forward(forward: Any, parts: int, images: Tensor) -> Tensor:
 
 
 class LargeBatches(Loader):
-    """Joins every `parts` batches of a loader of `Views` into one; those left over at the end of an epoch are dropped.
+    """Joins every `parts` batches of a loader of `Views` into one, and drops an incomplete one at the end of an epoch.
 
-    Workers make the small batches, so no more images wait than usual. Raises UserError if not even one batch is full.
+    Workers make the small batches, so no more images are queued than usual. Raises UserError if an epoch has fewer than
+    `parts` batches.
     """
 
     def __init__(self, loader: Loader, parts: int):
@@ -53,8 +54,8 @@ class LargeBatches(Loader):
         self.parts = parts
         if not len(self):
             raise UserError(
-                f"--accumulate {parts}: an epoch has only {len(loader)} steps of {loader.batch_size} images a process; "
-                "give a smaller one, or a smaller --batch-size"
+                f"--accumulate {parts}: an epoch has only {len(loader)} steps of {loader.batch_size} images per "
+                "process; give a smaller --accumulate or --batch-size"
             )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The weights that a finished training exports from its checkpoints."""
+"""Exports the weights of a finished training from its checkpoints."""
 
 import hashlib
 from pathlib import Path
@@ -14,13 +14,13 @@ from twinsight.training.checkpoints import read_checkpoint
 from twinsight.training.segmenter import Segmenter
 
 MODEL = "model.safetensors"
-"""What a run of `twinsight segment` ends with."""
+"""The file that `twinsight segment` exports."""
 
 
 def finished(run: Run, export: str, epochs: int, patience: int | None = None) -> bool:
-    """True, after telling the user, if a resumed run has finished: all its epochs, or `--early-stopping`.
+    """True, after telling the user, if a run to resume has finished, by its last epoch or by `--early-stopping`.
 
-    export: name of the file that the run ends with. Raises UserError if the checkpoint is broken.
+    export: name of the file that the run exports. Raises UserError if the checkpoint is damaged.
     """
     state = read_checkpoint(run.last)
     done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
@@ -29,22 +29,22 @@ def finished(run: Run, export: str, epochs: int, patience: int | None = None) ->
     if done < epochs and not stopped:
         return False
     if intact(run.folder / export):
-        more = "--epochs" if done >= epochs else "a larger --early-stopping"
-        tell(f"{run.folder}: is finished after {done} epoch{'' if done == 1 else 's'}; to go on, give more with {more}")
+        more = "more --epochs" if done >= epochs else "a larger --early-stopping"
+        tell(f"{run.folder}: finished after {done} epoch{'' if done == 1 else 's'}; to train longer, give {more}")
     else:
-        tell(f"{run.folder}: its training has ended, but {export} is missing or damaged: writing it")
+        tell(f"{run.folder}: finished, but {export} is missing or damaged; writing it again")
     return True
 
 
 def restore(module: pl.LightningModule, file: Path) -> None:
-    """Load the weights of a checkpoint, averaged ones if they were. Raises UserError if it is damaged."""
+    """Load the weights of a checkpoint, averaged if the training averages. Raises UserError if it is damaged."""
     module.load_state_dict(read_checkpoint(file)["state_dict"])
 
 
 def export_best(module: Segmenter, run: Run) -> Best | None:
-    """Write model.safetensors: the model of the best checkpoint that is whole; of the last if no score is defined.
+    """Write model.safetensors from the best intact checkpoint, or from the last if there is none.
 
-    Returns which one it was; None for the last.
+    Returns the one used; None for the last.
     """
     best = None
     for entry in Record(run.checkpoints).read():
@@ -52,7 +52,7 @@ def export_best(module: Segmenter, run: Run) -> Best | None:
         try:
             with file.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
-                    raise UserError(f"{file}: is damaged, or not the checkpoint that scored {entry.score:.4f}")
+                    raise UserError(f"{file}: is damaged, or is not the checkpoint that scored {entry.score:.4f}")
             restore(module, file)
             best = entry
             break

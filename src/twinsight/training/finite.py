@@ -1,4 +1,4 @@
-"""The end of a training whose loss is not finite."""
+"""Ends a training whose loss is not finite."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from twinsight.training.diagnosis import CALMER, Cause, bad_gradient, bad_images
 
 
 class StopOnNan(pl.Callback):
-    """Ends the run at a loss that is not finite, before any checkpoint takes it in, and names what came first.
+    """Ends the run at a loss that is not finite, before a checkpoint includes it, and names the first bad value.
 
-    A single process on a CPU, or with `every` 1, looks at each loss before the update, so that the step can be repeated
-    with the weights that it had. Elsewhere that would keep a device waiting: the loss is looked at where it lies and
-    read from there only every `every` steps, and the weights have been spoiled by then.
+    A single process on a CPU, or with `every` 1, checks each loss before the update, so that the step can be repeated
+    with the same weights. Otherwise that would stall the device: the check stays on the device and is read only every
+    `every` steps, when the weights have already become invalid.
     """
 
     def __init__(self, every: int, last: Path):
@@ -49,8 +49,8 @@ class StopOnNan(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        # Clipping would spread one gradient that is not finite to all. Else the next loss tells, at no cost; and fp16
-        # skips such an update.
+        # Clipping would spread one bad gradient to all. Without clipping, the next loss shows it at no cost; and fp16
+        # skips the update.
         if self.at_once and trainer.gradient_clip_val and trainer.precision != "16-mixed":
             gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
             if not get_total_norm(gradients).isfinite() and (cause := bad_gradient(pl_module, self.low, False)):
@@ -81,7 +81,7 @@ class StopOnNan(pl.Callback):
         self.check(trainer, pl_module)
         if not all(weights.isfinite().all() for weights in pl_module.parameters()):
             cause = bad_gradient(pl_module, self.low, updated=True) if self.at_once else None
-            self.stop(trainer.global_step, cause or bad_weights(pl_module))  # the loss would be so at the next step
+            self.stop(trainer.global_step, cause or bad_weights(pl_module))  # the next loss would be bad
 
     def check(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.first is not None and self.first >= 0:
@@ -89,5 +89,5 @@ class StopOnNan(pl.Callback):
 
     def stop(self, step: int, cause: Cause | None) -> None:
         option, what, advice = cause or Cause("--lr", "the loss", CALMER)
-        kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "no checkpoint was due yet"
-        raise UserError(f"{option}: values are no longer finite at step {step}, first {what}; {kept}; {advice}")
+        kept = f"{self.last} is the last good checkpoint" if self.last.exists() else "there is no checkpoint yet"
+        raise UserError(f"{option}: NaN or infinite values at step {step}, first in {what}; {kept}; {advice}")

@@ -1,4 +1,4 @@
-"""LARS, as the official Barlow Twins writes it."""
+"""LARS, as in the official Barlow Twins code."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,15 +9,15 @@ from torch.optim import Optimizer
 
 
 class Lars(Optimizer):
-    """Large Batch Training of Convolutional Networks (You et al., 2017): SGD with momentum, each tensor's
-    update scaled to the share `trust` of its norm.
+    """Large Batch Training of Convolutional Networks (You et al., 2017): SGD with momentum, the norm of each
+    tensor's update scaled to `trust` times the tensor's.
 
-    Groups may set `lr`, `weight_decay` and `adapt`: whether their updates are scaled (not those of biases and
+    Parameter groups may set `lr`, `weight_decay` and `adapt`: whether updates are scaled (False for biases and
     norms).
     """
 
-    # timm's divides by |gradient| + weight_decay * |weight|, an upper bound of the official norm of their
-    # sum, and adapts nothing where weight_decay is 0.
+    # Unlike timm's, which divides by |gradient| + weight_decay * |weight|, an upper bound of the norm of their sum,
+    # and does not scale if weight_decay is 0.
 
     def __init__(
         self,
@@ -57,6 +57,6 @@ class Lars(Optimizer):
 
 
 def trust_ratio(weight: Tensor, update: Tensor, trust: float) -> Tensor:
-    """1 where either norm is 0; stays on the device."""
+    """1 if either norm is 0; stays on the device."""
     norm, length = weight.norm(), update.norm()
     return torch.where((norm > 0) & (length > 0), trust * norm / length, 1.0)

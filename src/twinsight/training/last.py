@@ -1,4 +1,4 @@
-"""When the checkpoint is written that a run is resumed from."""
+"""Writes last.ckpt, from which a run is resumed."""
 
 import signal
 import time
@@ -15,14 +15,14 @@ from twinsight.training.signals import Signals, Stopped
 from twinsight.training.updates import AtUpdates, metrics
 
 End = Literal["done", "out of time"] | signal.Signals
-"""How a training ended: by itself, or by a signal."""
+"""How a training ended: finished, out of time, or by a signal."""
 
 
 class LastCheckpoint(AtUpdates):
-    """Writes `file` after the first step, every `every` minutes within an epoch, at the end of an epoch if the last
-    write is more than `seconds` ago, at the very end, and on the way out after a signal, a timeout or an error.
+    """Writes `file` after the first step, every `every` minutes, at the end of an epoch if the last write is more than
+    `seconds` ago, at the end of training, and after a signal, a timeout or an error.
 
-    minutes: how long to train at most. Others: see `AtUpdates`. Must be the last of all callbacks.
+    minutes: the time limit. Other arguments: see `AtUpdates`. Must be the last callback.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LastCheckpoint(AtUpdates):
     def ask(self, trainer: pl.Trainer, step: int) -> tuple[bool, bool]:
         """Whether the first process wants to stop, and whether it is time to save.
 
-        Asking makes processes, and their GPUs, wait for one another. So with several processes the first one decides
-        when to ask next, about five times a second rather than at every step.
+        Asking synchronizes the processes and their GPUs, so with several processes the first one schedules the next
+        time, about five times per second rather than at every step.
         """
         now = time.monotonic()
         self.out_of_time = self.deadline is not None and now > self.deadline
@@ -90,7 +90,7 @@ class LastCheckpoint(AtUpdates):
             self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the state of the last update, unless there is none, or the exception came where it is lost."""
+        """Save the state of the last update, if there is one and the exception came where it can be restored."""
         stopped = isinstance(exception, Stopped)
         if not stopped and not (self.signals.sound and trainer.global_step > 0):
             return
@@ -99,7 +99,7 @@ class LastCheckpoint(AtUpdates):
         try:
             self.save(trainer)
         except UserError as error:
-            if not isinstance(exception, UserError):  # which is to be read, and not this
+            if not isinstance(exception, UserError):  # the user should read the first error, not this one
                 tell(str(error))
 
     def save(self, trainer: pl.Trainer) -> None:

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: metrics.csv always, TensorBoard and W&B if asked."""
+"""The loggers of a run: metrics.csv always, TensorBoard and W&B on request."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from twinsight.training.metrics_csv import MetricsCsv
 
 
 def loggers(run: Run, names: Sequence[str]) -> list[Logger]:
-    """The loggers of a run. Raises UserError for one that is not installed."""
+    """The loggers of a run. Raises UserError if one is not installed."""
     made: list[Logger] = [MetricsCsv(run.folder / "metrics.csv")]
     for name in names:
         try:
@@ -30,7 +30,7 @@ def loggers(run: Run, names: Sequence[str]) -> list[Logger]:
 
 
 def wandb_logger(run: Run) -> WandbLogger:
-    """One run of W&B per run directory, however often it is resumed, with all options as its hyperparameters."""
+    """One W&B run per run directory, even if resumed, with all options as hyperparameters."""
     return WandbLogger(
         run.folder.name,
         save_dir=run.folder,
@@ -44,7 +44,7 @@ def wandb_logger(run: Run) -> WandbLogger:
 
 
 def wandb_mode() -> str:
-    """What the user has set, else online where there is a login. Asks neither the user nor the network."""
+    """WANDB_MODE if set, else online if the user is logged in. Asks neither the user nor the network."""
     if mode := os.environ.get("WANDB_MODE"):
         return mode
     import wandb
@@ -53,11 +53,11 @@ def wandb_mode() -> str:
 
 
 def wandb_id(file: Path) -> str:
-    """What W&B knows the run by, kept in `file`."""
+    """The run's id in W&B, kept in `file`."""
     if file.is_file():
         return file.read_text(encoding="utf-8")
     made = token_hex(4)
-    if RANK == 0:  # which alone logs
+    if RANK == 0:  # the only process that logs
         file.parent.mkdir(exist_ok=True)
         write_text(file, made)
     return made

@@ -1,4 +1,4 @@
-"""A guard against wrong gradients of strided convolutions on tiny maps, in bfloat16 on a CPU."""
+"""Works around wrong gradients of strided convolutions on tiny maps, in bfloat16 on a CPU."""
 
 from functools import cache, partial
 from typing import Any
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class LoneTaps(pl.Callback):
-    """Strided convolutions train in float32 where some of their taps meet padding alone.
+    """Trains strided convolutions in float32 if some of their taps see only padding.
 
-    The gradient of such a tap's weights is 0, but oneDNN's AVX-512 kernel for bfloat16 leaves it unwritten: whatever
-    the memory held before is trained on, NaN included. A 3x3 convolution of stride 2 on a 1x1 map has such taps, as in
+    The gradient of such a tap's weights is 0, but oneDNN's AVX-512 kernel for bfloat16 does not write it, so training
+    uses whatever the memory held before, NaN included. A 3x3 convolution of stride 2 on a 1x1 map has such taps, as in
     the last stage of a ResNet on crops of 16 pixels. Seen in every PyTorch from 1.13 to 2.15.
     """
 
@@ -30,13 +30,13 @@ def careful(convolution: nn.Conv2d, forward: Any, images: Tensor) -> Tensor:
 
 
 def geometry(convolution: nn.Conv2d, images: Tensor) -> tuple[Any, ...]:
-    """What `lone_tap` takes, for height and width."""
+    """Arguments of `lone_tap`, for height and width."""
     c = convolution
     return images.shape[-2:], c.kernel_size, c.stride, c.padding, c.dilation
 
 
 @cache
 def lone_tap(length: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
-    """Whether a tap of the kernel lies beyond the `length` pixels of the map wherever the kernel stands."""
+    """Whether some tap of the kernel lies outside the map's `length` pixels at every position of the kernel."""
     starts = range(-padding, length + padding - dilation * (kernel - 1), stride)
     return any(not any(0 <= start + dilation * tap < length for start in starts) for tap in range(kernel))

@@ -12,14 +12,14 @@ from twinsight.files import write_text
 from twinsight.runs.rows import read_rows
 
 EVERY = 5.0
-"""Minimum seconds between two writes during a training."""
+"""Minimum seconds between two writes during training."""
 
 
 class MetricsCsv(Logger):
-    """Rows of (step, name, value...), kept through a resume.
+    """Rows of values by name, kept when a run is resumed.
 
-    (Lightning's CSVLogger deletes what a directory holds when a run is resumed.) The file is written every few seconds
-    and before each checkpoint, so that no row is missing when a run is resumed.
+    (Lightning's CSVLogger deletes the directory's contents on resume.) The file is written every few seconds and before
+    each checkpoint, so that a resumed run misses no row.
     """
 
     def __init__(self, file: Path):
@@ -28,10 +28,10 @@ class MetricsCsv(Logger):
         self.rows = {row["step"]: row for row in read_rows(file)} if file.exists() else {}
         self.written_at = -math.inf
 
-    name = version = property(lambda self: None)  # type: ignore[assignment] (Lightning asks for both; a file has none)
+    name = version = property(lambda self: None)  # type: ignore[assignment] (Lightning requires both; a file has neither)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The run's options are in config.yaml."""
+        """Nothing: the run's options are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -39,11 +39,11 @@ class MetricsCsv(Logger):
         self.rows[row["step"]] = self.rows.get(row["step"], {}) | row
 
     def history(self) -> list[dict[str, float]]:
-        """All rows so far, in the order of their steps: a step's loss is logged after what probes found in it."""
+        """All rows so far, sorted by step: probes log a step before its loss is logged."""
         return [self.rows[step] for step in sorted(self.rows)]
 
     def cut(self, step: int) -> None:
-        """Drop what was logged after this step, for a run that is resumed from it."""
+        """Drop rows after this step, from which the run is resumed."""
         self.rows = {old: row for old, row in self.rows.items() if old <= step}
 
     def save(self) -> None:
@@ -63,4 +63,4 @@ class MetricsCsv(Logger):
 
 
 def cell(name: str, value: float) -> str:
-    return f"{value:.0f}" if name == "step" else f"{value:.6g}"  # a million steps are not 1e+06
+    return f"{value:.0f}" if name == "step" else f"{value:.6g}"  # not 1e+06 for a million steps

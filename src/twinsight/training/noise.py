@@ -1,4 +1,4 @@
-"""Dropout and stochastic depth draw from the seed, the process and the step alone."""
+"""Makes dropout and stochastic depth depend only on the seed, the process and the step."""
 
 import lightning.pytorch as pl
 import numpy as np
@@ -6,12 +6,12 @@ import torch
 
 
 class OwnNoise(pl.Callback):
-    """Seeds each process anew at each step: what the network draws then is the process's own, as in DINOv2, and the
-    same in a resumed run, since nothing has to be remembered.
+    """Seeds each process at each step: random numbers differ between processes, as in DINOv2, and repeat in a resumed
+    run without any saved state.
 
-    With one seed for all, as in DINO's code, every process would drop the same blocks at the same places of its batch.
-    What probes and validation draw in between changes nothing. Views and crops have seeds of their own, by image and
-    epoch.
+    With one seed for all, as in DINO's code, every process would drop the same blocks at the same positions of its
+    batch. Random numbers used by probes and validation have no effect. Views and crops have their own seeds, by image
+    and epoch.
     """
 
     def __init__(self, seed: int):

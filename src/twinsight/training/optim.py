@@ -16,13 +16,14 @@ from twinsight.training.lars import Lars
 
 @dataclass(frozen=True)
 class Optimization:
-    """How weights change: see the options of the same names.
+    """How weights are updated; see the options of the same names.
 
-    lr, bias_lr: peak learning rates of weights, and of biases and norms.
-    weight_decay: of weights; of two numbers, a cosine goes from the first to the second over the run.
-    warmup: fraction of the run's steps, 0 to 1, over which the rates rise linearly; a cosine follows.
-    final_lr: fraction of the peak at which the cosine ends.
-    fused: one kernel for AdamW's whole update; Lightning cannot clip gradients with it under mixed precision.
+    lr, bias_lr: peak learning rates of weights, and of biases and norms; bias_lr None: the same.
+    weight_decay: of weights; two numbers: from the first to the second over the run, on a cosine.
+    momentum: AdamW's first beta. layer_decay: factor of the learning rate per layer below the deepest.
+    warmup: fraction of the run, 0 to 1, over which the rates rise linearly; then they follow a cosine.
+    final_lr: fraction of the peak at the end of the cosine.
+    fused: a single kernel for AdamW's update; Lightning cannot clip gradients with it in mixed precision.
     """
 
     name: Literal["adamw", "lars", "sgd"] = "adamw"
@@ -41,7 +42,7 @@ class Optimization:
         """Parameter groups of a module: weights decay; biases, norms, tokens and position embeddings do not.
 
         depth: layer of each parameter by name; layer d has layer_decay ** (deepest - d) times the rate.
-        lr: peak rate in place of the usual one.
+        lr: peak rate instead of the usual one.
         """
         peak = self.lr if lr is None else lr
         depth = depth or {}
@@ -61,7 +62,7 @@ class Optimization:
         ]
 
     def optimizer(self, groups: Iterable[dict[str, Any]]) -> Optimizer:
-        """The optimizer over the `groups` of one or more modules."""
+        """The optimizer for the `groups` of one or more modules."""
         groups = list(groups)
         if self.name == "lars":
             return Lars(groups, lr=self.lr, momentum=self.momentum)
@@ -70,7 +71,7 @@ class Optimization:
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, 0.999), fused=self.fused)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LambdaLR:
-        """Schedules all learning rates, and the weight decay of groups that decay, over a run of `steps` updates."""
+        """Schedules learning rates, and the weight decay of groups that decay, over a run of `steps` updates."""
         return Schedule(optimizer, self, steps)
 
     def factor(self, step: int, steps: int) -> float:
@@ -87,7 +88,7 @@ class Optimization:
 
 
 class Schedule(LambdaLR):
-    """Schedules weight decay too, which torch's schedulers leave alone."""
+    """Also schedules weight decay, unlike torch's schedulers."""
 
     def __init__(self, optimizer: Optimizer, optimization: Optimization, steps: int):
         def factor(step: int) -> float:
@@ -106,10 +107,10 @@ class Schedule(LambdaLR):
                 group["weight_decay"] = self.decay(self.last_epoch)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take this schedule's rates at once, not those that the optimizer was saved with."""
+        """Apply this schedule's rates at once instead of the optimizer's saved ones."""
         super().load_state_dict(state_dict)
-        shares = [share(self.last_epoch) for share in self.lr_lambdas]
-        self._last_lr = [base * share for base, share in zip(self.base_lrs, shares)]
+        factors = [factor(self.last_epoch) for factor in self.lr_lambdas]
+        self._last_lr = [base * factor for base, factor in zip(self.base_lrs, factors)]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr):
             group["lr"] = rate
             if group["adapt"]:
@@ -121,13 +122,13 @@ class Schedule(LambdaLR):
 
 
 def peak_rate(module: pl.LightningModule) -> Tensor:
-    """The largest current learning rate among the parameter groups; made on the device, since a copy would block."""
+    """The largest current learning rate of all parameter groups; created on the device, since a copy would block."""
     rate = max(group["lr"] for group in module.trainer.optimizers[0].param_groups)
     return torch.full((), rate, device=module.device)
 
 
 def undecayed(module: nn.Module) -> set[str]:
-    """Names of the weights that a network of timm's asks not to decay (position embeddings, tokens)."""
+    """Names of weights that timm exempts from decay (position embeddings, tokens)."""
     return {
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()

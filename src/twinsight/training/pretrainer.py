@@ -19,9 +19,9 @@ from twinsight.training.optim import Optimization, peak_rate
 class Pretrainer(pl.LightningModule):
     """Trains a self-supervised method.
 
-    method: see `Method`; the progress that its hooks get is that of the update's forward.
-    attention: a term of the loss beside the method's own. parts: how many the backbones take each batch in, see
-    `in_parts`; not with `attention`, which is recorded in one.
+    method: see `Method`; its hooks get the progress at the update's forward.
+    attention: a term added to the loss. parts: split batches for the backbones, see `in_parts`; cannot be combined with
+    `attention`, which is recorded on the whole batch.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class Pretrainer(pl.LightningModule):
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, 0 to 1."""
+        """Fraction of the run that is done, 0 to 1."""
         return min(1.0, self.global_step / self.trainer.estimated_stepping_batches)
 
     @property
-    def asked(self) -> Method:
-        """The method, typed by what is asked of it."""
+    def typed(self) -> Method:
+        """The method, as its protocol."""
         return cast(Method, self.method)
 
     def on_after_batch_transfer(self, batch: ViewBatch, dataloader_idx: int) -> ViewBatch:
         if batch.params is None:
             return batch
-        return batch._replace(views=recolor_views(batch.views, batch.params.images, self.asked.views()), params=None)
+        return batch._replace(views=recolor_views(batch.views, batch.params.images, self.typed.views()), params=None)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         with in_parts(self.method, self.parts):
@@ -63,7 +63,7 @@ class Pretrainer(pl.LightningModule):
             self.method.after_backward(self.progress)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        # Not in on_train_batch_end, which comes after the callbacks' own: the checkpoint would lack what is done here.
+        # Not in on_train_batch_end, which runs after the callbacks' hook: checkpoints would miss this change.
         progress = self.progress
         super().optimizer_step(*args, **kwargs)
         if isinstance(self.method, AfterStep):
@@ -78,7 +78,7 @@ class Pretrainer(pl.LightningModule):
 
 
 def subjects(method: nn.Module) -> dict[str, nn.Module]:
-    """The modules that probes can ask."""
+    """The modules that probes can inspect, by subject."""
     trunk = cast(Method, method).trunk
     return {"method": method, "backbone": trunk, "network": trunk}
 
@@ -86,7 +86,7 @@ def subjects(method: nn.Module) -> dict[str, nn.Module]:
 def losses(
     method: nn.Module, attention: AttentionTerm | None, views: Sequence[Tensor], crops: Tensor, progress: float
 ) -> dict[str, Tensor]:
-    """The loss, and what is to be logged beside it; crops: see `ViewBatch`."""
+    """The loss and other scalars to log; crops: see `ViewBatch`."""
     if attention is None:
         return method(views, progress=progress)
     return attention(method, views, crops, progress)

@@ -1,4 +1,4 @@
-"""Probes while a training goes on: when each is due, what it may cost, and where its answers go."""
+"""Runs probes during training: when each is due, what it may cost, and where its findings are logged."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ from twinsight.training.trackers import log_figure, log_scenes
 class Scheduled:
     """A probe with its own interval and images.
 
-    every: epochs or steps (by `unit`) between two looks; 0 looks only at the start. masks: one per image, or None.
-    seconds: how long its last look took. looked_at: the step of that look. due: whether it is waiting for its turn.
+    every: epochs or steps (see `unit`) between runs of the probe; 0: only at the start. masks: one per image, or None.
+    seconds: duration of its last run. looked_at: the step of that run. due: whether it is waiting to run.
     """
 
     name: str
@@ -39,14 +39,13 @@ class Scheduled:
 
 
 class Probing(pl.Callback):
-    """Looks before the first step, whenever a probe is due, and after the last step.
+    """Runs probes before the first step, whenever they are due, and after the last step.
 
-    In between, a look waits until all looks together have taken less than `budget`, a fraction of the training's time.
-    Numbers go to every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to the trackers
-    that show images; histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is named once and left out, and the
-    training continues.
+    In between, a probe waits until probes have used less than `budget`, a fraction of the training time. Numbers go to
+    every logger as probe/NAME/...; figures to figures/NAME/FIGURE-STEP.png in the run and to trackers that show images;
+    histories to figures/NAME/ARRAY-STEP.npy. A probe that fails is reported once and dropped; the training continues.
 
-    subjects: the modules to ask, by `probes.probe.Subject`.
+    subjects: the modules to inspect, by `probes.probe.Subject`.
     """
 
     def __init__(self, scheduled: Sequence[Scheduled], subjects: Mapping[str, nn.Module], budget: float):
@@ -69,7 +68,7 @@ class Probing(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step == self.step:
-            return  # gradients are still being added up
+            return  # gradients are still accumulating
         self.step = trainer.global_step
         self.look_if_due(trainer, "steps", self.step)
 
@@ -96,10 +95,10 @@ class Probing(pl.Callback):
             try:
                 with own_randomness():
                     self.answer(trainer, one)
-            except Exception as error:  # whatever a probe stumbles over, hours of training are worth more
+            except Exception as error:  # no failure of a probe may end the training
                 self.scheduled.remove(one)
                 reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                tell(f"--probe {one.name}: left out from here on, the training goes on: {reason}")
+                tell(f"--probe {one.name}: failed and is dropped; the training continues: {reason}")
             one.seconds = time.monotonic() - start
             one.looked_at, one.due = trainer.global_step, False
             self.spent += one.seconds
@@ -109,7 +108,7 @@ class Probing(pl.Callback):
     def answer(self, trainer: pl.Trainer, one: Scheduled) -> None:
         subject = self.subjects.get(one.probe.subject)
         if subject is None:
-            raise UserError(f"it asks a {one.probe.subject}, and this training has none")
+            raise UserError(f"it needs a {one.probe.subject}, which this training lacks; leave this --probe out")
         finding = one.probe(subject, one.images, one.masks)
         record(trainer, {f"probe/{one.name}/{name}": value for name, value in finding.numbers.items()})
         folder = Path(trainer.default_root_dir, "figures", one.name)

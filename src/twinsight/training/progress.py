@@ -1,4 +1,4 @@
-"""How far a training is: a bar in a terminal, a line now and then in a pipe."""
+"""Progress of a training: a bar in a terminal, occasional lines in a pipe."""
 
 import sys
 import time
@@ -18,8 +18,8 @@ from twinsight.device import Device
 class TrainingProgress(pl.Callback):
     """Epoch, loss, images/s, memory and time left.
 
-    title: what is being trained, in a word or two. shown: logged scalars to show beside the loss. device: whose
-    memory to show.
+    title: a word or two in front of the bar. shown: logged scalars to show beside the loss. device: whose memory to
+    show.
     """
 
     def __init__(self, title: str, shown: tuple[str, ...], device: Device):
@@ -28,7 +28,7 @@ class TrainingProgress(pl.Callback):
         self.shown = shown
         self.console = Console(file=sys.stderr, force_jupyter=False, force_terminal=False if NOTEBOOK else None)
         self.line = Line()
-        self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (time, images done), to forget slow first steps
+        self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (time, images done); drops the slow first steps
         self.images = 0
         self.last_line = self.shown_at = 0.0
 
@@ -39,7 +39,7 @@ class TrainingProgress(pl.Callback):
             *([BarColumn(bar_width=20)] if self.console.width >= 100 else []),
             TaskProgressColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True)),  # what room is left
+            TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True)),  # the remaining width
             console=self.console,
             disable=not self.console.is_terminal,
             refresh_per_second=4,
@@ -83,13 +83,13 @@ class TrainingProgress(pl.Callback):
             self.say(f"{done:4.0%}  {facts}  {timedelta(seconds=round(left))} left")
 
     def busy(self, what: str) -> None:
-        """What keeps the training from its next step."""
+        """Show what delays the next step."""
         self.bar.update(self.task, facts=what)
         if time.monotonic() - self.last_line > SILENCE:
             self.say(what)
 
     def say(self, line: str) -> None:
-        """A line, where there is no bar."""
+        """Print a line if there is no bar."""
         if NOTEBOOK:
             self.line.show(f"{self.title}  {line}")
         elif not self.console.is_terminal:
@@ -123,6 +123,6 @@ def logged(trainer: pl.Trainer, name: str) -> float | None:
 
 
 def images_in(batch: Any) -> int:
-    """Images of a batch, whatever its shape: views of one image count once."""
+    """Number of images in a batch of any kind; views of one image count once."""
     first = batch[0]
     return len(first[0]) if isinstance(first, list) else len(first)

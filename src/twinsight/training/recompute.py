@@ -1,4 +1,4 @@
-"""Memory for time: what the forward forgets is computed again in the backward."""
+"""Activation checkpointing: saves memory by recomputing activations in the backward."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputed(forward: Any, *args: Any, **kwargs: Any) -> Any:
-    """The result of `forward`, which the backward calls again, with the random state of the first time.
+    """The result of `forward`, which the backward runs again with the same random state.
 
-    Gradients are the same. So are batch norm's running statistics, if `Recomputing` watches the training.
+    Gradients are unchanged; so are batch norm's running statistics, if the training has the callback `Recomputing`.
     """
-    # A list may grow once it has been read: DenseNet appends to the one that it passes on.
+    # Copied, since a list may grow later: DenseNet appends to the list that it passes on.
     kept = [list(arg) if isinstance(arg, list) else arg for arg in args]
     return checkpoint(forward, *kept, use_reentrant=False, **kwargs)

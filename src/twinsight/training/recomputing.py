@@ -1,4 +1,4 @@
-"""What a forward that is computed again must not count twice."""
+"""Keeps recomputed forwards from updating batch-norm statistics twice."""
 
 import lightning.pytorch as pl
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Recomputing(pl.Callback):
-    """Keeps batch norm's running statistics as the forward left them: computed again, a batch would count twice."""
+    """Restores batch norm's running statistics after the backward, which would count recomputed batches twice."""
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         norms = [module for module in pl_module.modules() if isinstance(module, _BatchNorm) and module.training]

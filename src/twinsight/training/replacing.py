@@ -1,4 +1,4 @@
-"""A run that takes the place of an older one."""
+"""Replaces an older run."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from twinsight.runs.directory import Run
 
 
 class Replacing(pl.Callback):
-    """Removes the older run as soon as the new one has a checkpoint."""
+    """Deletes the older run as soon as the new one has a checkpoint."""
 
     def __init__(self, run: Run):
         self.run = run

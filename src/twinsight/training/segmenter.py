@@ -14,14 +14,14 @@ from twinsight.training.optim import Optimization, peak_rate
 
 
 class Segmenter(pl.LightningModule):
-    """Trains a segmenter and validates it on whole images at their own size.
+    """Trains a segmenter and validates it on whole images at their original size.
 
-    head_lr: peak learning rate of the heads; the backbone has that of `optimization`.
-    aux_weight: weight of the auxiliary head's loss, where the model has one.
+    head_lr: peak learning rate of the heads; the backbone's is in `optimization`.
+    aux_weight: weight of the auxiliary head's loss, if the model has one.
     """
 
     scores: Scores | None = None
-    """Of the last validation."""
+    """Scores of the last validation."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Signals that end a training once it has been saved."""
+"""Signals that end a training after saving it."""
 
 import os
 import signal
@@ -10,25 +10,25 @@ from typing import Any
 from twinsight.console import RANK
 
 ASKING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
-"""Ctrl-C; `kill`, `timeout` and batch systems; a terminal that closes; a batch system's warning ahead of the end."""
+"""Ctrl-C; `kill`, `timeout` and batch systems; a closing terminal; a batch system's warning before the time limit."""
 
 SAME = 1.0
-"""Seconds within which a signal that comes twice, to a process and to its group, is one wish."""
+"""Seconds within which a repeated signal, sent to both a process and its group, counts as one."""
 
 
 class Stopped(BaseException):
-    """Raised where a training can be cut off; what it had come to is saved on the way out.
+    """Raised to stop a training, whose state is then saved.
 
-    No `Exception`, so that what only looks on (a probe, a logger) does not swallow it.
+    Not an `Exception`, so that probes and loggers do not swallow it.
     """
 
 
 class Signals:
-    """While this lasts, a signal of `ASKING` stops the training: at once where that is sound, else at its next chance.
+    """Inside, a signal of `ASKING` stops the training: at once if that is safe, else at the next opportunity.
 
-    number: the signal that came, None so far. sound: whether all that a checkpoint holds is that of the last update, or
-    can be brought back to it, so that `Stopped` may be raised anywhere; set by who knows. A second Ctrl-C raises
-    KeyboardInterrupt wherever it strikes. What was ignored from the start, as `nohup` has it, stays ignored.
+    number: the signal received, or None. sound: whether the training's state is that of the last update, or can be
+    restored to it, so that `Stopped` may be raised anywhere; set by the callbacks. A second Ctrl-C raises
+    KeyboardInterrupt at once. Signals ignored from the start, as with `nohup`, stay ignored.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Signals:
         self.previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Signals":
-        heard = threading.current_thread() is threading.main_thread()  # Python gives no other thread its signals
+        heard = threading.current_thread() is threading.main_thread()  # Python delivers signals to this thread only
         asked = [number for number in ASKING if heard and signal.getsignal(number) is not signal.SIG_IGN]
         self.previous = {number: signal.getsignal(number) for number in asked}
         self.take()
@@ -49,7 +49,7 @@ class Signals:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def take(self) -> None:
-        """Again, where somebody else has taken them since: Lightning takes SIGTERM when a training starts."""
+        """Install the handlers, again if they were replaced: Lightning takes SIGTERM when a training starts."""
         for number in self.previous:
             signal.signal(number, self.receive)
 
@@ -63,13 +63,13 @@ class Signals:
             raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raises Stopped if a signal came and this is a place to stop at."""
+        """Raises Stopped if a signal came and stopping here is safe."""
         if self.number is not None and self.sound:
             self.sound = False
             raise Stopped
 
 
 def say(text: str) -> None:
-    """On stderr, past Python's buffer, which the signal may have struck in the middle of a line."""
+    """Write to stderr directly, since the signal may have interrupted a write to Python's buffer."""
     if RANK == 0:
         os.write(2, text.encode())

@@ -1,4 +1,4 @@
-"""Figures, masked images and tables to the trackers that take them; metrics.csv takes none."""
+"""Logs figures, masked images and tables to trackers that support them; metrics.csv does not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from twinsight.probes.finding import Scene
 
 
 def log_figure(trainer: pl.Trainer, name: str, plot: Plot, file: Path) -> None:
-    """name: such as "attention/block12"; file: the figure as PNG, already written."""
+    """Log a figure. name: such as "attention/block12"; file: the figure, already written as PNG."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_figure(name, plot.figure(), trainer.global_step)
@@ -23,7 +23,7 @@ def log_figure(trainer: pl.Trainer, name: str, plot: Plot, file: Path) -> None:
 
 
 def log_scenes(trainer: pl.Trainer, name: str, scenes: Sequence[Scene]) -> None:
-    """Images with masks that W&B shows and hides by class."""
+    """Log images with masks, which W&B shows and hides by class."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and scenes:
             import wandb
@@ -37,7 +37,7 @@ def masks(scene: Scene) -> dict[str, Any]:
 
 
 def log_table(trainer: pl.Trainer, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """rows: one dictionary each, all with the same keys."""
+    """Log a table. rows: dictionaries with the same keys."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             header = list(rows[0])
@@ -55,5 +55,5 @@ def cell(value: Any) -> str:
 
 
 def log(logger: WandbLogger, trainer: pl.Trainer, content: dict[str, Any]) -> None:
-    """Beside the metrics of this step, which Lightning files under this name."""
+    """Log with this step, under the key that Lightning uses for it."""
     logger.experiment.log(content | {"trainer/global_step": trainer.global_step})

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as this project uses it."""
+"""Lightning's Trainer, configured for this project."""
 
 import errno
 import logging
@@ -33,15 +33,15 @@ from twinsight.training.recomputing import Recomputing
 from twinsight.training.signals import Signals, Stopped
 
 LIGHTNING: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
-"""Its names for precisions."""
+"""Lightning's names for precisions."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a training runs: see the options of the same names.
+    """How a training runs; see the options of the same names.
 
-    recompute: whether something is computed again in the backward. monitor: the scalar whose best checkpoints are kept.
-    title: what progress is shown under.
+    recompute: whether the backward recomputes activations. monitor: the scalar that selects the best checkpoints.
+    title: shown in front of the progress.
     """
 
     epochs: int
@@ -74,17 +74,17 @@ class Training:
         resume: bool = False,
         watching: Sequence[pl.Callback] = (),
     ) -> End:
-        """Train to the end, or go on from the run's last checkpoint; `watching`: callbacks that look on.
+        """Train to the end, or continue from the run's last checkpoint; `watching`: callbacks that only observe.
 
-        Raises UserError for what the user can fix. Whatever happens, what the run holds stays.
+        Raises UserError for errors that the user can fix. The run's files are kept whatever happens.
         """
         quiet()
-        module.to(memory_format=torch.channels_last)  # as the images come; twice as fast for convolutions
+        module.to(memory_format=torch.channels_last)  # like the images; makes convolutions twice as fast
         signals = Signals()
         last = LastCheckpoint(run.last, train, signals, self.max_minutes, self.checkpoint_minutes)
         for loader in (train, val):
             if loader is not None:
-                # Else the start of each epoch would draw from the training's own.
+                # Its own generator, so that starting an epoch does not use the training's.
                 loader.generator = torch.Generator()
                 loader.pin_memory = self.device.cuda
                 if remark := spare_shared_memory(loader, self.processes):
@@ -112,11 +112,11 @@ class Training:
         try:
             with signals, suppress(Stopped):
                 trainer.fit(module, train, val, ckpt_path=run.last if resume else None, weights_only=True)
-        except SystemExit as error:  # Lightning's answer to a second Ctrl-C
+        except SystemExit as error:  # Lightning raises it at a second Ctrl-C
             raise KeyboardInterrupt from error
         except (UserError, ValueError, RuntimeError, OSError) as error:
             if run.last.is_file():
-                tell(f"{run.folder}: holds what the training had come to; go on from there with --resume {run.folder}")
+                tell(f"{run.folder}: saved up to its last checkpoint; continue with --resume {run.folder}")
             raise explained(error) from error
         return last.end
 
@@ -141,16 +141,14 @@ class Training:
 
 
 def processes_of_our_own(processes: int) -> LightningEnvironment | None:
-    """Within a SLURM job of one task Lightning would leave it to SLURM to start the others, and train in one alone."""
+    """Starts processes itself in a SLURM job of one task, where Lightning would wait for SLURM and train in one."""
     alone = processes > 1 and os.environ.get("SLURM_NTASKS") == "1"
     return LightningEnvironment() if alone else None
 
 
 class StochasticWeightAveraging(WeightAveraging):
-    """The mean of the weights at the ends of the epochs from `start` on (Izmailov et al., 2018), under any
-    schedule.
-
-    Before, the weights themselves.
+    """The mean of the weights at the end of each epoch from `start` on (Izmailov et al., 2018), under any
+    schedule; before that, the weights themselves.
     """
 
     def __init__(self, start: int):
@@ -165,28 +163,28 @@ class StochasticWeightAveraging(WeightAveraging):
             self._average_model.update_parameters(trainer.lightning_module)
 
     def on_train_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Done at the last batch already, so that validation sees the mean."""
+        """Nothing: updated at the last batch, so that validation uses the mean."""
 
 
 def explained(error: Exception) -> Exception:
-    """A sentence for the errors that the user can do something about, else the error itself."""
+    """A UserError for errors that the user can fix, else the error itself."""
     text = str(error)
     if "more than 1 value per channel" in text:
-        return UserError("--batch-size: too small for batch norm, which needs more than one value; give 2 or more")
+        return UserError("--batch-size: too small for batch norm, which requires more than one value; give 2 or more")
     if isinstance(error, torch.OutOfMemoryError):
         return UserError("--batch-size: does not fit in memory; give a smaller one, or --find-batch-size")
-    if "DataLoader worker" in text:  # torch's words where a worker is gone
+    if "DataLoader worker" in text:  # torch's words if a worker dies
         how = re.search(r"killed by signal: (\w+)", text)
         return UserError(
-            f"--workers: a process that loads data is gone{f' (signal: {how[1]})' if how else ''}, most often because "
-            "memory ran out; give fewer --workers, or close other programs"
+            f"--workers: a process that loads data died{f' (signal: {how[1]})' if how else ''}, usually because memory "
+            "ran out; give fewer --workers, or close other programs"
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{error.filename or 'disk'}: no space is left; make room, then go on with --resume")
+        return UserError(f"{error.filename or 'disk'}: no space left; free disk space, then continue with --resume")
     return error
 
 
 def quiet() -> None:
-    """Lightning's advice is for its own users."""
+    """Silences Lightning's advice, which is for its own users."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -1,4 +1,4 @@
-"""Every checkpoint of a training is that of its last update, and a resumed run continues from there."""
+"""Makes every checkpoint one of the last update, from which a resumed run continues exactly."""
 
 from copy import deepcopy
 from functools import partial
@@ -14,12 +14,12 @@ from twinsight.training.signals import Signals
 
 
 class AtUpdates(pl.Callback):
-    """Whenever a checkpoint is taken, it is of the last update: its weights, and the place in the data, from which and
-    from the seed all that is random follows (see `OwnNoise`). So a resumed run comes to the weights of one that was not
-    stopped, bit by bit on one device, and a signal need not wait for the end of a step or a validation.
+    """Every checkpoint holds the state at the last update: the weights, and the position in the data, which with the
+    seed determines all random numbers (see `OwnNoise`). So a resumed run reaches the same weights as an uninterrupted
+    one, bit for bit on one device, and a signal need not wait for the end of a step or validation.
 
-    loader: of the training's batches. updated: whether nothing has changed since the last update. Must come after all
-    callbacks that change anything.
+    loader: of the training batches. updated: whether nothing has changed since the last update. Must come after all
+    callbacks that change state.
     """
 
     def __init__(self, loader: Loader, signals: Signals):
@@ -37,14 +37,14 @@ class AtUpdates(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.signals.take()
         if self.restored:
-            # Lightning would restore the loader too, but not once a module has asked it for the number of steps.
+            # Lightning would restore the loader, but not after a module has asked for the number of steps.
             self.loader.load_state_dict(self.restored["callbacks"][self.state_key]["loader"])
             for logger in metrics(trainer):
                 logger.cut(trainer.global_step)
         self.boundary = Boundary.of(trainer)
         if self.restored:
             self.boundary.loops, self.boundary.callbacks = self.restored["loops"], self.restored["callbacks"]
-        # Not at the end of the step before: Lightning logs its numbers only after all callbacks.
+        # Not at the end of the previous step: Lightning logs its numbers only after all callbacks.
         self.loader.on_wait = partial(self.may_stop, trainer)
 
     def on_before_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -53,16 +53,16 @@ class AtUpdates(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.updated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # no gradients wait to be added to
+        self.updated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # no accumulated gradients
         if self.updated and not trainer.is_last_batch:
             self.boundary = Boundary.of(trainer, self.boundary)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.boundary = Boundary.ahead_of_validation(trainer, self.boundary)
-        trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()  # of one that was resumed here
+        trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()  # of a validation resumed here
 
     def on_validation_epoch_start(self, *args: Any, **kwargs: Any) -> None:
-        self.validating = True  # averaged weights, if any, have been put in the place of the module's
+        self.validating = True  # averaged weights, if any, have replaced the module's
 
     def on_validation_batch_start(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         self.may_stop(trainer)
@@ -78,12 +78,12 @@ class AtUpdates(pl.Callback):
         self.updated = True
 
     def may_stop(self, trainer: pl.Trainer) -> None:
-        """From here a signal stops at once; not where other processes would wait for this one."""
+        """From here on, a signal stops the training at once, unless other processes would wait for this one."""
         self.signals.sound = trainer.world_size == 1
         self.signals.check()
 
     def roll_back(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """To the last update, from within a step or validation that will not be ended."""
+        """Restore the state of the last update, from within a step or validation that will not finish."""
         assert self.boundary is not None
         if self.validating:
             for averaging in (c for c in trainer.callbacks if isinstance(c, WeightAveraging)):  # pyright: ignore[reportAttributeAccessIssue]
