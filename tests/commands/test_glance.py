@@ -64,14 +64,14 @@ def segment(root, *argv):
         ([values(0), values(255), values(0, 255)], CLASSES, ["--data.values 0 255 to read 255 as class 1 (cell)"]),
         ([values(0, 128, 255)], (*CLASSES, "wall"), ["holds 128, but the data set has 3", "--data.values 0 128 255"]),
         ([values(1, 2)], CLASSES, ["holds 2, but the data set has 2 classes", "--data.values 1 2"]),
-        ([values(0, 1, 2)], CLASSES, ["holds 2, but", "--data.void 0 if 0 is no class"]),
-        ([values(0, 1, 2, 255)], CLASSES, ["holds 2, but", "--data.void 0 255 if 0 is no class"]),
+        ([values(0, 1, 2)], CLASSES, ["holds 2, but", "--data.void 0 if 0 is not a class"]),
+        ([values(0, 1, 2, 255)], CLASSES, ["holds 2, but", "--data.void 0 255 if 0 is not a class"]),
         ([values(*range(9))], CLASSES, ["holds 2, but", "name all classes"]),
-        ([values(255)], CLASSES, ["is void throughout, as all 6 masks of train"]),
-        ([values(1)], CLASSES, ["holds no class but 1 (cell), as all 6 masks of train"]),
-        ([values(0)], CLASSES, ["holds no class but 0 (background)"]),
+        ([values(255)], CLASSES, ["is all void, as all 6 masks of train"]),
+        ([values(1)], CLASSES, ["holds only class 1 (cell), as all 6 masks of train"]),
+        ([values(0)], CLASSES, ["holds only class 0 (background)"]),
         ([values(0)], CLASSES[:1], ["--data: has one class, background"]),
-        ({"train": [values(0, 1)], "val": [values(255)]}, CLASSES, ["is void throughout, as all 6 masks of val"]),
+        ({"train": [values(0, 1)], "val": [values(255)]}, CLASSES, ["is all void, as all 6 masks of val"]),
     ],
 )  # fmt: skip
 def test_masks_that_mean_nothing_are_refused(tmp_path, capfd, masks, classes, sentences):
@@ -102,17 +102,17 @@ def test_the_option_that_the_refusal_names_lets_it_train(tmp_path, capfd, held, 
 def test_void_that_is_meant_is_no_class(tmp_path, capfd):
     write(tmp_path / "data", {"train": [values(0, 255), values(0, 1)], "val": [values(0, 255)]})
     assert segment(tmp_path / "data") == 0
-    assert "all 6 masks of val hold no class but background" in capfd.readouterr().err
+    assert "all 6 masks of val hold only class background" in capfd.readouterr().err
     write(tmp_path / "void", [values(0, 255)])
     assert segment(tmp_path / "void", "--data.void", 255) == 2
-    assert "holds no class but 0 (background)" in capfd.readouterr().err
+    assert "holds only class 0 (background)" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("masks", "sentence"),
     [
         ([values(0, 1)], "all 6 masks of train hold no pixel of wall"),
-        ([values(0, 1), values(0, 1, 2), values(255)], "is void throughout, as 2 of 6 masks of train"),
+        ([values(0, 1), values(0, 1, 2), values(255)], "is all void, as are 2 of 6 masks of train"),
     ],
 )
 def test_what_is_suspicious_is_said(tmp_path, capfd, masks, sentence):
@@ -138,7 +138,7 @@ def test_masks_that_are_the_images(tmp_path, capfd):
         for file in (tmp_path / "data/masks" / split).iterdir():
             (tmp_path / "data/images" / split / file.name).write_bytes(file.read_bytes())
     assert segment(tmp_path / "data") == 2
-    assert "train0.png: is an image and its own mask, as 6 of 6 are" in capfd.readouterr().err
+    assert "train0.png: is both image and mask, as are 6 of 6" in capfd.readouterr().err
 
 
 def test_val_that_is_train(tmp_path, capfd):

@@ -124,7 +124,7 @@ def test_parts_that_do_not_fit(tmp_path, work, command, changes, sentence):
     ("command", "changes", "sentence"),
     [
         ("segment", {"class_weights": (1.0, 2.0)}, "--class-weights: 2 given for"),
-        ("segment", {"batch_size": 9}, "--batch-size: 9 is more than the 8 images"),
+        ("segment", {"batch_size": 9}, "--batch-size 9: exceeds the number of images per process (8)"),
         ("pretrain", {"probe": "predictions"}, "--probe predictions: needs a segmenter"),
         ("pretrain", {"probe": "attention"}, "--probe attention: this backbone has no attention"),
         ("pretrain", {"probe": "knn"}, "--probe knn: needs labels or masks"),

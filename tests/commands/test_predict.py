@@ -254,7 +254,7 @@ def test_16_bit_images_are_read_by_the_bits_of_the_training(segmenter_run, photo
         masks[name] = np.asarray(Image.open(photos.parent / f"to-{name}/a.png"))
     assert np.array_equal(masks["kept"], masks["eight"])
     assert np.array_equal(masks["given"], masks["eight"])
-    with pytest.warns(Remark, match="by 10 of their bits"):
+    with pytest.warns(Remark, match="read as 10-bit"):
         run(segmenter_run, folders["deep"] / "a.png")
 
 

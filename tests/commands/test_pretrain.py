@@ -121,10 +121,10 @@ def test_weights_to_start_from(tmp_path):
     ("changes", "sentence"),
     [
         ({"batch_size": 1}, "--batch-size 1: "),
-        ({"batch_size": 17}, "--batch-size: 17 is more than the 16"),
+        ({"batch_size": 17}, "--batch-size 17: exceeds the number of images per process (16)"),
         ({"early_stopping": 3}, "--early-stopping: "),
         ({"ema": 0.9, "swa": 0.5}, "--swa: cannot be combined with --ema"),
-        ({"workers": 1000}, "--workers: 1000 is not within"),
+        ({"workers": 1000}, "--workers 1000: must be from 0 to"),
         ({"backbone": TimmOptions(name="resnt18")}, "--backbone resnt18: .*did you mean.*resnet18"),
         ({"weights": Path("none.pt")}, "none.pt: no such"),
         ({"accelerator": "gpu"}, "--accelerator gpu: this machine has none"),

@@ -40,7 +40,7 @@ def expected(file, bits):
 
 def test_all_are_read_by_the_same_bits_and_it_is_said(xrays):
     dataset = opened(xrays)
-    with pytest.warns(Remark, match=r"read by 12 of their bits: the largest value of the 16 looked at is 4\d\d\d"):
+    with pytest.warns(Remark, match=r"read as 12-bit: the largest value in the 16 sampled is 4\d\d\d"):
         assert dataset.reading.bits == 12
     images = [dataset.image(i) for i in range(len(dataset))]
     for file, image in zip(xrays, images):
@@ -53,14 +53,14 @@ def test_all_are_read_by_the_same_bits_and_it_is_said(xrays):
 )
 def test_the_fewest_bits_that_hold_the_largest_value(tmp_path, top, bits):
     cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, top]], np.uint16))
-    with pytest.warns(Remark, match=f"by {bits} of"):
+    with pytest.warns(Remark, match=f"read as {bits}-bit"):
         assert decide_bits([tmp_path / "a.png"], 250) == bits
 
 
 def test_the_splits_of_a_data_set_are_read_alike(xrays):
     dim = opened(xrays[::2])
     dim.relatives = xrays
-    with pytest.warns(Remark, match="by 12 of"):
+    with pytest.warns(Remark, match="read as 12-bit"):
         assert dim.reading.bits == 12
 
 
@@ -86,7 +86,7 @@ def test_a_brighter_image_than_those_looked_at_is_named(xrays):
     dataset = opened(xrays)
     with pytest.warns(Remark):
         assert dataset.reading.bits == 12
-    with pytest.raises(UserError, match=r"02\.png: holds the value 9000, .* of 12 bits.*--data\.bits 14"):
+    with pytest.raises(UserError, match=r"02\.png: holds the value 9000, .* read as 12-bit.*--data\.bits 14"):
         dataset.image(2)
 
 
@@ -102,7 +102,7 @@ def test_a_cache_holds_the_same_pixels_and_knows_its_bits(xrays, tmp_path):
 
 def test_options_keep_what_was_found_for_the_other_split_and_for_whoever_goes_on(xrays):
     options = FolderOptions(root=xrays[0].parent)
-    with pytest.warns(Remark, match="by 12 of"):
+    with pytest.warns(Remark, match="read as 12-bit"):
         options = options.settled(options.open("train"))
     assert options.bits == 12
     with warnings.catch_warnings():

@@ -260,7 +260,7 @@ def test_an_unreadable_image_is_one_sentence(workers):
 
 
 def test_a_batch_that_never_fills_is_refused():
-    with pytest.raises(UserError, match=r"--batch-size: 12 .* 11 images"):
+    with pytest.raises(UserError, match=r"--batch-size 12: .*per process \(11\)"):
         train_loader(Views(Memory(), VIEWS), 12, 0, rank=1, world=2)
     assert len(train_loader(Views(Memory(), VIEWS), 11, 0, rank=1, world=2)) == 1
 
@@ -285,7 +285,7 @@ def test_more_workers_than_the_machine_bears(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2), raising=False)
     assert [choose_workers(n) for n in (0, 3, 8)] == [0, 3, 8]
     for wrong in (9, -1):
-        with pytest.raises(UserError, match=rf"--workers: {wrong} .* 0 to 8"):
+        with pytest.raises(UserError, match=rf"--workers {wrong}: .* 0 to 8"):
             choose_workers(wrong)
-    with pytest.raises(UserError, match=r"--workers: 5 .* 0 to 4"):
+    with pytest.raises(UserError, match=r"--workers 5: .* 0 to 4"):
         choose_workers(5, processes=2)

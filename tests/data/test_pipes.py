@@ -23,7 +23,7 @@ def test_the_same_batches_through_pipes(tiny):
     piped, plain = loader(1), loader(0)
     remark = spare_shared_memory(piped)
     assert remark is not None
-    assert remark.startswith("/dev/shm: 0 MB are free, and batches on their way take up to 0; ")
+    assert remark.startswith("/dev/shm: 0 MB are free, but prefetched batches take up to 0 MB; ")
     for ours, theirs in zip(piped, plain, strict=True):
         assert not any(view.is_shared() for view in ours.views)
         assert all(view.is_contiguous(memory_format=torch.channels_last) for view in ours.views)

@@ -71,7 +71,7 @@ def test_each_is_named_once(dataset):
     assert all(issubclass(remark.category, Remark) for remark in remarks)
     named = sorted(str(remark.message).partition("/")[2].partition(": ")[0][-6:] for remark in remarks)
     assert named == ["02.png", "03.png", "09.png"]
-    assert sorted(str(remark.message)[:22] for remark in remarks) == [f"left out, {i} of at most" for i in (1, 2, 3)]
+    assert sorted(str(remark.message)[:22] for remark in remarks) == [f"left out ({i} of at most" for i in (1, 2, 3)]
 
 
 @pytest.mark.filterwarnings("ignore::twinsight.errors.Remark")
@@ -79,7 +79,7 @@ def test_each_is_named_once(dataset):
 @pytest.mark.parametrize("allowed", [2, 0.17])
 def test_more_than_allowed_end_the_training_whichever_worker_meets_them(dataset, workers, allowed):
     dataset.tolerate = allowed
-    with pytest.raises(UserError, match=r"cannot be read.*; 3 images are broken, and --data\.tolerate allows 2"):
+    with pytest.raises(UserError, match=r"cannot be read.*; 3 images are broken, but --data\.tolerate allows only 2"):
         list(train_loader(Views(dataset, VIEWS), 4, workers))
 
 
@@ -117,7 +117,7 @@ def test_nothing_but_broken_images():
     def get(index):
         raise UserError(f"{index}: broken")
 
-    with pytest.raises(UserError, match="not one of 3 images can be read"):
+    with pytest.raises(UserError, match="none of the 3 images can be read"):
         Tolerance(3, 3).read(get, 1)
 
 
@@ -132,11 +132,11 @@ def test_a_cache_leaves_out_the_same(dataset, tmp_path):
         assert [batch.ids for batch in batches] == [batch.ids for batch in expected]
         assert all(torch.equal(a.images, b.images) for a, b in zip(batches, expected))
     cached.tolerate = 2
-    with pytest.raises(UserError, match=r"3 images are broken, and --data\.tolerate allows 2"):
+    with pytest.raises(UserError, match=r"3 images are broken, but --data\.tolerate allows only 2"):
         list(train_loader(Pairs(cached, PairAugmentation(size=8), 7), 4, 0))
 
 
-@pytest.mark.parametrize(("allowed", "end"), [(0, "or give --data.tolerate"), (2, "--data.tolerate allows 2")])
+@pytest.mark.parametrize(("allowed", "end"), [(0, "or give --data.tolerate"), (2, "--data.tolerate allows only 2")])
 def test_a_cache_of_too_many_broken_images_is_not_made(dataset, tmp_path, allowed, end):
     dataset.tolerate = allowed
     with pytest.raises(UserError, match=end):

@@ -67,9 +67,9 @@ def test_a_value_that_is_none_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("values", "void", "sentence"),
     [
-        ((0,), None, r"--data\.values 0: gives 1 different values to 2 classes"),
-        ((0, 0), None, r"--data\.values 0 0: gives 1 different values to 2 classes"),
-        ((0, 255), (255,), r"--data\.void 255: 255 is in --data\.values too"),
+        ((0,), None, r"--data\.values 0: gives 1 different values for 2 classes"),
+        ((0, 0), None, r"--data\.values 0 0: gives 1 different values for 2 classes"),
+        ((0, 255), (255,), r"--data\.void 255: 255 is also in --data\.values"),
     ],
 )
 def test_values_that_do_not_suit(values, void, sentence):

@@ -72,7 +72,7 @@ def test_images_may_have_any_extension_and_lie_in_subfolders(tmp_path):
 
 
 def test_no_voc_says_how_to_get_it(tmp_path):
-    with pytest.raises(UserError, match=r"holds no PASCAL VOC 2012.*switch its download on, or unpack http"):
+    with pytest.raises(UserError, match=r"holds no PASCAL VOC 2012.*give --data.download, or unpack http"):
         Voc(tmp_path / "missing")
 
 
@@ -92,7 +92,7 @@ def test_a_split_that_names_a_missing_file(tmp_path, kind, suffix):
 
 def test_an_empty_split(tmp_path):
     write_layout(tmp_path, {"train": []})
-    with pytest.raises(UserError, match=r"train\.txt: names no image"):
+    with pytest.raises(UserError, match=r"train\.txt: is empty"):
         Voc(tmp_path)
 
 

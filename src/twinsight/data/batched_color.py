@@ -1,8 +1,8 @@
 """The operations of `color` on batches, on any device, each image with its own parameters.
 
-Each takes (n, 3, h, w) float32 images of whole numbers in [0, 255] and gives new ones, rounded and clipped as `color`'s
-are; parameters are tensors on the images' device, one entry an image. Matrix products and convolutions are written out:
-on a GPU these may take TF32, whose three digits are too few.
+Each takes (n, 3, h, w) float32 images of whole numbers in [0, 255] and returns new ones, rounded and clipped as in
+`color`; parameters are tensors on the images' device, one entry per image. Matrix products and convolutions are written
+out: on a GPU they might use TF32, whose three digits are too few.
 """
 
 import math
@@ -19,13 +19,13 @@ from twinsight.data.color import LUMA
 from twinsight.data.views import MultiView, Params
 
 AT_ONCE = 2**24
-"""Pixels that are colored together, in 1 to 2 GB: float32 copies of a large batch would fill the memory."""
+"""Pixels processed at once, in 1 to 2 GB: float32 copies of a large batch would fill the memory."""
 
 
 def recolor_views(views: Sequence[Tensor], params: Sequence[Sequence[Params]], transform: MultiView) -> list[Tensor]:
-    """`recolor` for each view of a batch; params: a list an image, drawn by `transform`."""
+    """`recolor` for each view of a batch; params: a list per image, drawn by `transform`."""
     done: list[Tensor] = []
-    # Views of one kind together, so that the host queues a fraction of the work: of DINO's views two batches, not ten.
+    # Views of one shape together, so that the host queues less work: two batches, not ten, for DINO's views.
     pipelines = zip(views, transform.views, zip(*params), strict=True)
     for (_, threshold), alike in groupby(pipelines, lambda each: (each[0].shape, each[1].threshold)):
         images, _, drawn = zip(*alike)
@@ -34,10 +34,10 @@ def recolor_views(views: Sequence[Tensor], params: Sequence[Sequence[Params]], t
 
 
 def recolor(images: Tensor, params: Sequence[Params], threshold: int = 128) -> Tensor:
-    """What `View.color` makes of each image; threshold: the view's.
+    """`View.color` for each image; threshold: the view's.
 
-    images: (B, 3, h, w) uint8 on any device -> the same, channels_last in memory. params: one an image. Nothing is read
-    back from the device: the host only queues the work.
+    images: (B, 3, h, w) uint8 on any device -> the same, channels_last in memory. params: one per image. Nothing is
+    read back from the device: the host only queues work.
     """
     count = max(1, AT_ONCE // images[:1, 0].numel())
     colored = torch.empty_like(images, memory_format=torch.channels_last)
@@ -64,7 +64,7 @@ def color(images: Tensor, params: Sequence[Params], threshold: int) -> None:
 
 
 def change(images: Tensor, operation: Callable[..., Tensor], chosen: Sequence[bool], *values: Sequence[Any]) -> None:
-    """Puts operation(image, value) in the place of each chosen image; values: of those only."""
+    """Replaces each chosen image by operation(image, value), in place; values: for the chosen images only."""
     if any(chosen):
         index = sent(np.flatnonzero(chosen), images.device)
         parameters = [sent(np.array(of_each, np.float32), images.device) for of_each in values]
@@ -72,7 +72,7 @@ def change(images: Tensor, operation: Callable[..., Tensor], chosen: Sequence[bo
 
 
 def sent(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array on the device; the host does not wait for it to get there."""
+    """Copies an array to the device without waiting."""
     tensor = torch.from_numpy(array)
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
@@ -93,13 +93,13 @@ def saturation(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turns the hue by `shift` of a full circle; shift: (n,)."""
+    """Shifts the hue by `shift` turns; shift: (n,)."""
     red, green, blue = images.unbind(1)
     value = images.amax(1)
     chroma = value - images.amin(1)
     from_green = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
     sixths = torch.where(value == red, green - blue, from_green) / chroma.clamp(min=1)
-    # Each channel is full within a sixth of the circle of its color, and empty from two sixths on.
+    # Each channel is at its maximum within a sixth of a turn from its hue, and at its minimum from two sixths on.
     starts = torch.arange(5, 0, -2, device=images.device)[:, None, None]
     turned = (sixths[:, None] + starts + 6 * beside(shift)) % 6
     return rounded(value[:, None] - chroma[:, None] * torch.minimum(turned, 4 - turned).clamp(0, 1))
@@ -111,9 +111,9 @@ def grayscale(images: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
-    """Convolves with a Gaussian of `sigma` > 0 pixels, cut off at 3 sigma; the border is mirrored.
+    """Convolves with a Gaussian of `sigma` > 0 pixels, truncated at 3 sigma; the border is mirrored.
 
-    sigma: (n,); most: the largest of them, which the host must know.
+    sigma: (n,); most: the largest of them, which the host needs to size the kernel.
     """
     reach = math.ceil(3 * most)
     offsets = torch.arange(-reach, reach + 1, device=images.device)
@@ -123,7 +123,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
 
 
 def solarize(images: Tensor, threshold: int) -> Tensor:
-    """Inverts the values from `threshold` up."""
+    """Inverts values at or above `threshold`."""
     return torch.where(images >= threshold, 255 - images, images)
 
 
@@ -143,7 +143,7 @@ JITTER = {"brightness": brightness, "contrast": contrast, "saturation": saturati
 
 
 def luma(images: Tensor) -> Tensor:
-    """(n, 1, h, w), not rounded."""
+    """(n, 1, h, w), unrounded."""
     red, green, blue = (weight * images[:, k, None] for k, weight in enumerate(LUMA.tolist()))
     return red + green + blue
 
@@ -159,15 +159,15 @@ def beside(values: Tensor) -> Tensor:
 
 
 def rounded(images: Tensor) -> Tensor:
-    """The nearest levels, 0 to 255."""
+    """Rounded and clipped to 0 to 255, in place."""
     return images.round_().clamp_(0, 255)
 
 
 def convolved(images: Tensor, taps: Tensor, dim: int) -> Tensor:
-    """Along `dim`, each image with its own taps, (n, 2 * reach + 1); beyond the border as gfedcb|abcdefgh|gfedcba."""
+    """Along `dim`, each image with its own taps, (n, 2 * reach + 1); the border is mirrored: dcb|abcd|cba."""
     size, reach = images.shape[dim], taps.shape[1] // 2
     last = size - 1
-    # Of F.pad's mirror, images must be larger than the reach.
+    # F.pad's mirroring requires images larger than the reach.
     places = torch.arange(-reach, size + reach, device=images.device) % max(1, 2 * last)
     padded = images.index_select(dim, torch.minimum(places, 2 * last - places))
     result = torch.zeros_like(images)

@@ -1,4 +1,4 @@
-"""Decoded images in one file that is mapped into memory: every later epoch reads pixels instead of JPEGs."""
+"""Decoded images in one memory-mapped file: later epochs read pixels instead of JPEGs."""
 
 import json
 import mmap
@@ -22,28 +22,28 @@ from twinsight.files import whole, write_text
 from twinsight.plain import read_text
 
 BLOCK = 256
-"""Images between two marks of how far a cache is built: what an interruption loses at most."""
+"""Images between two progress marks: the most that an interruption can lose."""
 
 BROKEN = "broken.json"
-"""What is wrong with each sample that was left out, by its index."""
+"""The error of each sample that was left out, by index."""
 
 STAMP = np.dtype([("id", np.uint64), ("image", np.int64, 2), ("mask", np.int64, 2)])
-"""What a sample is known by: hash of its id; size and time of change in nanoseconds of each file, 0 of no mask."""
+"""Identifies a sample: hash of its id; size and modification time in nanoseconds of each file, 0 without a mask."""
 
 
 class Cached(Dataset):
-    """A data set with its images and masks decoded once, all of them, at their full size.
+    """A data set whose images and masks are all decoded once, at full size.
 
-    The file is mapped, so that all workers and processes share its pages in memory, and only the rows of a crop are
-    read. It takes 3 bytes a pixel, 4 with masks: of photographs 5 to 15 times their JPEGs. If building is interrupted,
-    the next start goes on where it stopped; of processes that start at once, one builds and the others wait.
+    The file is memory-mapped: workers and processes share its pages, and a crop reads only its own rows. It takes
+    3 bytes per pixel, 4 with masks; for photographs, 5 to 15 times the size of the JPEGs. An interrupted build
+    continues at the next start; if several processes start at once, one builds and the others wait.
 
-    dataset: its samples are files. folder: where the cache lies; made if missing.
-    plan: called with the bytes that the cache takes, before anything is decoded.
-    report: called, while it is built, with how many images are done and how many there are.
+    dataset: a data set of files. folder: where to put the cache; created if missing.
+    plan: called with the size of the cache in bytes before anything is decoded.
+    report: called during the build with the number of images done and the total.
 
-    Raises UserError if a file cannot be read or changed since, if the folder is the cache of other images, classes or
-    bits, if it cannot be written, or if its disk has too little room.
+    Raises UserError if a file cannot be read or has changed, if the folder holds a cache of other images, classes or
+    bits, if it cannot be written, or if the disk has too little space.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Cached(Dataset):
                 self._build(report)
         except OSError as error:
             raise UserError(
-                f"{folder}: cannot be written ({error.strerror}); name a folder with room and rights"
+                f"{folder}: cannot be written ({error.strerror}); choose a writable folder with enough space"
             ) from error
 
     def image(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8, read-only: the mapped file itself."""
+        """(H, W, 3) uint8, read-only, straight from the mapped file."""
         index = range(len(self))[index]
         if str(index) in self.broken:
             raise UserError(self.broken[str(index)])
@@ -90,10 +90,10 @@ class Cached(Dataset):
         return self._bytes[end - height * width : end].reshape(height, width)
 
     def _check_in(self) -> np.ndarray:
-        """(N, 2) height and width of each image, from its header; of an old cache, if these are the same files."""
+        """(N, 2) height and width of each image, from the headers, or from an existing cache of the same files."""
         index = self.folder / "index.npz"
         with ThreadPoolExecutor() as pool:
-            # Pixels of 16-bit images depend on the bits that are read.
+            # Pixels of 16-bit images depend on the bit depth.
             bits = [f"{self.reading.bits} bits"] if self.reading.bits else []
             key = "\n".join([*self.classes, *self.dataset.coding, *bits])
             stamps = np.fromiter(pool.map(partial(stamp, key), self.entries), STAMP, len(self))
@@ -107,7 +107,7 @@ class Cached(Dataset):
         known, sizes = self._stored(index)
         if not np.array_equal(known["id"], stamps["id"]):
             raise UserError(
-                f"{self.folder}: is the cache of other images, classes or bits; remove it, or name another folder"
+                f"{self.folder}: is the cache of other images, classes or bits; remove it or choose another folder"
             )
         changed = np.flatnonzero(known != stamps)
         if len(changed):
@@ -115,16 +115,16 @@ class Cached(Dataset):
             same = (known["image"] == stamps["image"])[changed[0]].all()
             file = entry.mask if same else entry.image
             raise UserError(
-                f"{file}: has changed, as files of {len(changed)} of {len(self)} images, since the "
-                f"cache {self.folder} was made; remove the cache, which will then be made anew"
+                f"{file}: has changed since the cache {self.folder} was made (files changed for {len(changed)} of "
+                f"{len(self)} images); remove the cache to have it rebuilt"
             )
         return sizes
 
     def _refuse_rest(self) -> None:
-        """A cache begins with its index: without one, what else is there is not ours to build on."""
+        """Raises UserError if cache files exist without their index, which is written first."""
         for name in ("done", "pixels"):
             if (self.folder / name).exists():
-                raise UserError(f"{self.folder}: holds {name} without its index.npz; remove it, or name another folder")
+                raise UserError(f"{self.folder}: holds {name} but no index.npz; remove it or choose another folder")
 
     def _stored(self, index: Path) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -136,17 +136,17 @@ class Cached(Dataset):
             if not {str(i) for i in empty} <= self.broken.keys() or (sizes < 0).any() or (sizes > 1 << 20).any():
                 raise ValueError
         except (ValueError, KeyError, EOFError, TypeError, AttributeError, MemoryError, BadZipFile) as error:
-            raise UserError(f"{index}: is damaged; remove {self.folder}, which will then be made anew") from error
+            raise UserError(f"{index}: is damaged; remove {self.folder} to have it rebuilt") from error
         return known, sizes
 
     def _done(self, mark: Path) -> int:
-        """How many images the cache holds. Raises UserError if its files do not fit that."""
+        """How many images the cache holds. Raises UserError if its files disagree."""
         if not mark.exists():
             return 0
         text, pixels = read_text(mark).strip(), self.folder / "pixels"
         done = int(text) if text.isdecimal() and len(text) < 20 else -1
         if not 0 <= done <= len(self) or not pixels.is_file() or pixels.stat().st_size != self.starts[-1]:
-            raise UserError(f"{mark}: does not fit the pixels; remove {self.folder}, which will then be made anew")
+            raise UserError(f"{mark}: does not match the pixels; remove {self.folder} to have it rebuilt")
         return done
 
     def _build(self, report: Callable[[int, int], None] | None) -> None:
@@ -158,15 +158,15 @@ class Cached(Dataset):
             missing, free = int(self.starts[-1] - self.starts[done]), shutil.disk_usage(self.folder).free
             if missing > free:
                 raise UserError(
-                    f"{self.folder}: the cache needs {missing / 1e9:.1f} GB more, but its disk has {free / 1e9:.1f} GB "
-                    "left; name a folder with more room, or train without a cache"
+                    f"{self.folder}: the cache needs {missing / 1e9:.1f} GB more, but the disk has {free / 1e9:.1f} GB "
+                    "free; choose a folder on a larger disk, or train without a cache"
                 )
             file.truncate(self.starts[-1])
             for first in range(done, len(self), BLOCK):
                 last = min(first + BLOCK, len(self))
                 list(pool.map(self._write, range(first, last)))
                 self._keep_broken()
-                # On disk before it is said to be there, whatever happens to the machine in between.
+                # Pixels reach the disk before the mark does, so that a crash cannot leave a mark without pixels.
                 os.fsync(file.fileno())
                 write_text(mark, str(last))
                 if report:
@@ -194,7 +194,7 @@ class Cached(Dataset):
         try:
             return {index: str(sentence) for index, sentence in json.loads(text).items()}
         except (ValueError, AttributeError) as error:
-            raise UserError(f"{file}: is damaged; remove {self.folder}, which will then be made anew") from error
+            raise UserError(f"{file}: is damaged; remove {self.folder} to have it rebuilt") from error
 
     def _keep_broken(self) -> None:
         if self.broken:
@@ -207,7 +207,7 @@ class Cached(Dataset):
             self._leave_out(index, error)
             return
         if image.shape[:2] != tuple(self.sizes[index]):
-            raise UserError(f"{self.entries[index].image}: changes while it is read; remove {self.folder}, try again")
+            raise UserError(f"{self.entries[index].image}: changed during reading; remove {self.folder} and try again")
         with open(self.folder / "pixels", "r+b") as file:
             file.seek(self.starts[index])
             file.write(image.data)
@@ -221,12 +221,12 @@ class Cached(Dataset):
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
     def __getstate__(self) -> dict[str, object]:
-        """A worker that is spawned maps the file itself."""
+        """Spawned workers map the file themselves."""
         return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
 
 
 def stamp(key: str, entry: Entry) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """A `STAMP`; key: what pixels depend on beside the files. Raises UserError, naming the file, if one is missing."""
+    """A `STAMP`; key: what else the pixels depend on. Raises UserError, naming the file, if one is missing."""
     name = blake2b(entry.id.encode(), digest_size=8, key=blake2b(key.encode()).digest()).digest()
     return int.from_bytes(name), state(entry.image), (0, 0) if entry.mask is None else state(entry.mask)
 

@@ -1,4 +1,4 @@
-"""Images in a folder for each class."""
+"""Images in one folder per class."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from twinsight.errors import UserError
 
 
 class ClassFolder(Dataset):
-    """Images whose class is the folder that they lie in, without masks.
+    """Images without masks, whose class is the folder they are in.
 
-    root: holds a folder for each split, and these one for each class (root/train/cat/1.jpg); or one for each class
-    (root/cat/1.jpg), and a stable hash of each path then holds `val_fraction` out, as in `Folder`. Folders below those
-    belong to the class.
-    split: the name of a split's folder, where "val" also means valid or validation; without such folders "train",
+    root: contains a folder per split, with a folder per class in each (root/train/cat/1.jpg); or a folder per class
+    (root/cat/1.jpg), and a stable hash of the path then holds out `val_fraction`, as in `Folder`. Subfolders belong
+    to the class.
+    split: the name of a split's folder, where "val" also matches valid and validation; without such folders "train",
     "val" or "all".
 
-    names: of the categories, in the order of the alphabet, those of train for every split. labels: the index into them
-    of each image. `classes`, which are those of masks, is empty.
+    names: the categories in train, sorted, for every split. labels: each image's index into `names`. `classes` is
+    empty: those are the classes of masks.
 
-    Raises UserError for a folder that is missing, an image outside every class, a class that train lacks, and fewer
-    than 2 classes.
+    Raises UserError if a folder is missing, an image is outside every class folder, a class is missing from train, or
+    there are fewer than 2 classes.
     """
 
     def __init__(self, root: Path, split: str = "train", val_fraction: float = 0.2, group: str | None = None):
         if not root.is_dir():
-            raise UserError(f"{root}: there is no such folder; check the path")
+            raise UserError(f"{root}: no such folder; check the path")
         train = folder_of(root, "train")
         if train is not None and any(child.is_dir() for child in train.iterdir()):
             known, entries = read(train), read(folder_of(root, split) or root / split)
@@ -42,14 +42,14 @@ class ClassFolder(Dataset):
             roles, self.split_note = divide(known, val_fraction, group)
             entries = choose(known, roles, split)
         else:
-            raise UserError(f"split {split}: there is no such split; choose train, val or all")
+            raise UserError(f"split {split}: no such split; choose train, val or all")
         self.names: tuple[str, ...] = tuple(sorted({category(entry) for entry in known}))
         if len(self.names) < 2:
-            raise UserError(f"{root}: has images of {' '.join(self.names)} only; give 2 classes or more")
+            raise UserError(f"{root}: has images of {' '.join(self.names)} only; give at least 2 classes")
         strange = next((entry for entry in entries if category(entry) not in self.names), None)
         if strange is not None:
             raise UserError(
-                f"{strange.image}: is of class {category(strange)}, which {root / 'train'} lacks; rename its folder"
+                f"{strange.image}: its class {category(strange)} is not in {root / 'train'}; rename its folder"
             )
         self.relatives = [entry.image for entry in known]
         super().__init__(entries)
@@ -65,14 +65,14 @@ def category(entry: Entry) -> str:
 
 
 def read(folder: Path) -> list[Entry]:
-    """The images below a folder, by their path in it, each in the folder of a class."""
+    """The images below a folder, each in a class folder; ids are relative paths."""
     if not folder.is_dir():
         there = ", ".join(sorted(child.name for child in folder.parent.iterdir() if child.is_dir()))
-        raise UserError(f"{folder}: there is no such split; {folder.parent} has {there}, to be chosen by --data.val")
+        raise UserError(f"{folder}: no such split; choose a folder of {folder.parent} with --data.val: {there}")
     entries = [Entry(path.relative_to(folder).as_posix(), path) for path in find_images(folder)]
     if not entries:
         raise no_images(folder)
     alone = next((entry for entry in entries if "/" not in entry.id), None)
     if alone is not None:
-        raise UserError(f"{alone.image}: lies in no class's folder; move it to {folder}/CLASS, or take --data folder")
+        raise UserError(f"{alone.image}: is in no class folder; move it to {folder}/CLASS, or give --data folder")
     return entries

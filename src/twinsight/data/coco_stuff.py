@@ -1,4 +1,4 @@
-"""COCO-Stuff: 80 kinds of things and 91 kinds of stuff on COCO's photographs, in its two releases.
+"""COCO-Stuff: 80 thing and 91 stuff classes on COCO's photographs, in its two releases.
 
 Caesar, Uijlings, Ferrari, "COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018.
 """
@@ -35,35 +35,35 @@ wall-other, wall-panel, wall-stone, wall-tile, wall-wood, water-other, waterdrop
 window-other, wood
 """
 LABELS: tuple[str, ...] = tuple(NAMES.replace("\n", " ").strip().split(", "))
-# COCO named these and never segmented one.
+# COCO named these classes but never segmented them.
 REMOVED = {
     "street sign", "hat", "shoe", "eye glasses", "plate", "mirror", "window", "desk", "door", "blender",
     "hair brush",
 }  # fmt: skip
 CLASSES = tuple(label for label in LABELS if label not in REMOVED)
-# From a stored value, which is label - 1 or 255 for void, to a class; -1 where nothing is ever stored.
+# Stored value (label - 1, or 255 for void) -> class; -1 for values that never occur.
 CLASS_OF = np.full(256, -1)
 CLASS_OF[[LABELS.index(name) for name in CLASSES]] = np.arange(len(CLASSES))
 CLASS_OF[VOID] = VOID
 
 
 class CocoStuff(Dataset):
-    """COCO-Stuff with its 171 contiguous classes: the ids of 11 classes without a pixel are closed up.
+    """COCO-Stuff with 171 contiguous classes, without the 11 that have no pixels.
 
-    root: for 164k, the folder that holds images in images/train2017 or train2017 (val2017), and masks in
-        stuffthingmaps/train2017, annotations/train2017 or train2017; for 10k, the folder that holds images,
+    root: for 164k, the folder with images in images/train2017 or train2017 (val2017), and masks in
+        stuffthingmaps/train2017, annotations/train2017 or train2017; for 10k, the folder with images,
         annotations and imageLists.
     split: "train" (118287 images; 10k: 9000) or "val" (5000; 10k: the 1000 of its test list).
     version: "164k" or "10k".
 
-    Raises UserError if one of these is missing, or an image lacks its mask or a mask its image.
+    Raises UserError if one of these is missing, an image has no mask, or a mask no image.
     """
 
     def __init__(self, root: Path, split: str = "train", version: str = "164k"):
         if split not in ("train", "val"):
-            raise UserError(f"split {split}: COCO-Stuff has none of this name; choose train or val")
+            raise UserError(f"split {split}: COCO-Stuff has no such split; choose train or val")
         if version not in ("164k", "10k"):
-            raise UserError(f"version {version}: COCO-Stuff has none of this name; choose 164k or 10k")
+            raise UserError(f"version {version}: COCO-Stuff has no such version; choose 164k or 10k")
         super().__init__(entries_164k(root, split) if version == "164k" else entries_10k(root, split), CLASSES)
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
@@ -72,7 +72,7 @@ class CocoStuff(Dataset):
         values = decode_mat(path) if path.suffix == ".mat" else decode_mask(path, self.reading)
         classes = CLASS_OF[values]
         if (classes < 0).any():
-            raise UserError(f"{path}: holds {values[classes < 0][0]}, no label of COCO-Stuff; fetch it again")
+            raise UserError(f"{path}: holds {values[classes < 0][0]}, not a COCO-Stuff label; download it again")
         return classes.astype(np.uint8)
 
 
@@ -84,12 +84,12 @@ def entries_164k(root: Path, split: str) -> list[Entry]:
     alone = sorted(images.keys() ^ masks.keys())
     if alone:
         path, lacks = (images[alone[0]], "mask") if alone[0] in images else (masks[alone[0]], "image")
-        raise UserError(f"{path}: has no {lacks}, as {len(alone)} files in {split}2017; unpack the archives again")
+        raise UserError(f"{path}: has no {lacks} ({len(alone)} unmatched in {split}2017); unpack the archives again")
     return [Entry(name, image, masks[name]) for name, image in images.items()]
 
 
 def first_folder(root: Path, parents: tuple[str, ...], split: str, extension: str) -> Path:
-    """The first of root/<parent>/<split>2017 with a file of this extension, where the archives unpack to."""
+    """The first of root/<parent>/<split>2017 that contains a file with this extension."""
     folders = [root / parent / f"{split}2017" for parent in parents]
     for folder in folders:
         if next(folder.glob(f"*.{extension}"), None):
@@ -101,7 +101,7 @@ def first_folder(root: Path, parents: tuple[str, ...], split: str, extension: st
 def entries_10k(root: Path, split: str) -> list[Entry]:
     file = root / "imageLists" / ("train.txt" if split == "train" else "test.txt")
     if not file.is_file():
-        raise UserError(f"{file}: there is no such file; unpack cocostuff-10k-v1.1.zip into {root}")
+        raise UserError(f"{file}: no such file; unpack cocostuff-10k-v1.1.zip into {root}")
     names = read_lines(file)
     images = find_by_name(root / "images")
     masks = {path.stem: path for path in (root / "annotations").glob("*.mat")}
@@ -113,13 +113,13 @@ def entries_10k(root: Path, split: str) -> list[Entry]:
 
 
 def decode_mat(path: Path) -> np.ndarray:
-    """(H, W) uint8 values of a 10k annotation as in 164k's PNGs: label - 1, and 255 for unlabeled."""
-    from scipy.io import loadmat  # takes a second, and only the 10k release needs it
+    """(H, W) uint8 values of a 10k annotation, coded like the PNGs of 164k: label - 1, or 255 for unlabeled."""
+    from scipy.io import loadmat  # takes a second; only the 10k release needs it
 
     try:
         labels = np.asarray(loadmat(path, variable_names=["S"])["S"])
-    except Exception as error:  # scipy raises nearly anything on a broken file.
+    except Exception as error:  # On a broken file scipy raises nearly anything.
         raise unreadable(path, error) from error
     if labels.ndim != 2 or labels.max() > len(LABELS):
-        raise UserError(f"{path}: its field S is no map of labels 0 to {len(LABELS)}; fetch it again")
+        raise UserError(f"{path}: its field S is not a map of labels 0 to {len(LABELS)}; download it again")
     return (labels.astype(np.int16) - 1).astype(np.uint8)  # 0 wraps to 255

@@ -1,6 +1,6 @@
-"""Photometric operations on (H, W, 3) uint8 RGB images; whoever calls them draws their randomness.
+"""Photometric operations on (H, W, 3) uint8 RGB images; the caller draws the parameters.
 
-Each takes uint8 and gives a new uint8 array, rounded and clipped to [0, 255], with the mathematics of
+Each takes uint8 and returns a new uint8 array, rounded and clipped to [0, 255], with the same mathematics as
 torchvision's `transforms.v2.functional`.
 """
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""The weights of red, green and blue in gray (ITU-R BT.601)."""
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 
 
 def brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -30,10 +30,10 @@ def saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def hue(image: np.ndarray, shift: float) -> np.ndarray:
-    """Turns the hue by `shift` of a full circle, in [-0.5, 0.5]."""
+    """Shifts the hue by `shift` turns, in [-0.5, 0.5]."""
     hsv = image.astype(np.float32)
     cv2.cvtColor(hsv, cv2.COLOR_RGB2HSV, hsv)
-    hsv[..., 0] += shift % 1 * 360  # OpenCV takes more than 360 degrees, but none below 0
+    hsv[..., 0] += shift % 1 * 360  # OpenCV accepts hues above 360 degrees, but not below 0
     return cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, hsv))
 
 
@@ -43,14 +43,14 @@ def grayscale(image: np.ndarray) -> np.ndarray:
 
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Convolves with a Gaussian of `sigma` > 0 pixels, cut off at 3 sigma; the border is mirrored."""
-    # Float32 taps: cv2.GaussianBlur's 8-bit fixed-point ones are less exact and, here, slower.
+    """Convolves with a Gaussian of `sigma` > 0 pixels, truncated at 3 sigma; the border is mirrored."""
+    # A float32 kernel: cv2.GaussianBlur's fixed-point one is less exact and, here, slower.
     kernel = cv2.getGaussianKernel(2 * math.ceil(3 * sigma) + 1, sigma, cv2.CV_32F)
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 
 def solarize(image: np.ndarray, threshold: int = 128) -> np.ndarray:
-    """Inverts the values from `threshold` up."""
+    """Inverts values at or above `threshold`."""
     return cv2.bitwise_xor(image, cv2.threshold(image, threshold - 1, 255, cv2.THRESH_BINARY)[1])
 
 

@@ -1,4 +1,4 @@
-"""Image files in, uint8 arrays out: each format by the library that reads all of its kinds, JPEG by the fastest."""
+"""Decodes image files to uint8 arrays: JPEG with the fastest library, other formats with the most complete."""
 
 import struct
 from io import BytesIO
@@ -14,24 +14,23 @@ from twinsight.data.reading import STANDARD, Reading, naming
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".avif", ".jp2", ".j2k", ".tif", ".tiff"}
 )
-"""What counts as an image when a folder is searched; compare in lower case."""
+"""Extensions of image files, in lower case."""
 
 FORMATS = ("PNG", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000")
-"""What Pillow is asked to read beside JPEG and TIFF: no format that runs programs, as EPS does."""
+"""The formats that Pillow reads, besides JPEG and TIFF: none that runs programs, as EPS does."""
 
 JPEG = b"\xff\xd8\xff"
 
-# Pillow's own limit knows no option; `Reading` has one, which is checked before anything is decoded.
+# `Reading.max_megapixels`, which users can set, replaces Pillow's fixed limit.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright as its EXIF orientation says; of an animation, the first picture.
+    """(H, W, 3) uint8 RGB, rotated by its EXIF orientation; the first frame of an animation.
 
-    Gray is repeated over the channels, palettes and CMYK are converted, 9 to 16 bits are brought to 8 as `reading`
-    says, and alpha is dropped: the colors stay as stored, nothing is painted behind them. Raises UserError, naming the
-    file, if it is missing, truncated or no image, has too many pixels, channels that are neither gray nor RGB nor
-    alpha, or pixels of 32 bits, whose range nobody knows.
+    Gray is repeated over the channels, palettes and CMYK are converted, `reading` reduces 9 to 16 bits to 8, and alpha
+    is dropped without compositing. Raises UserError, naming the file, if it is missing, truncated, not an image or too
+    large, has channels other than gray, RGB and alpha, or has 32-bit pixels, whose range is unknown.
     """
     with naming(path):
         with open(path, "rb") as file:
@@ -39,7 +38,7 @@ def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
             data = b"" if start.startswith(tiff.MAGIC) else start + file.read()
         if start.startswith(tiff.MAGIC):
             return tiff.decode(path, reading)
-        # OpenCV reads JPEGs by libjpeg as Pillow does, and since 4.11 refuses those that end early.
+        # OpenCV uses libjpeg, as Pillow does, and since 4.11 refuses truncated files.
         if start.startswith(JPEG):
             reading.check_size(path, *jpeg_size(data))
             return by_opencv(data, cv2.IMREAD_COLOR_RGB)
@@ -47,7 +46,7 @@ def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
             reading.check_size(path, image.height, image.width)
             if image.format == "JPEG2000":
                 return reading.eight_bits(path, jpeg_2000(data))
-            if image.format == "PNG" and data[24] == 16:  # of which Pillow keeps but 8 bits
+            if image.format == "PNG" and data[24] == 16:  # Pillow keeps only 8 bits
                 return reading.eight_bits(path, by_opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH))
             return as_rgb(ImageOps.exif_transpose(image))
 
@@ -60,7 +59,7 @@ def by_opencv(data: bytes, flags: int) -> np.ndarray:
 
 
 def jpeg_2000(data: bytes) -> np.ndarray:
-    """(H, W, 3) uint8 or uint16; Pillow keeps 8 bits of color only, OpenCV refuses gray with alpha."""
+    """(H, W, 3) uint8 or uint16; Pillow keeps only 8 bits of color, and OpenCV refuses gray with alpha."""
     import imagecodecs
 
     pixels = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
@@ -71,26 +70,26 @@ def jpeg_2000(data: bytes) -> np.ndarray:
 
 
 def as_rgb(image: Image.Image) -> np.ndarray:
-    # Through RGBA, since Pillow warns about a palette with transparency on its way to RGB.
+    # By way of RGBA: Pillow warns when it converts a transparent palette straight to RGB.
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Height and width that are stored in the frame header of a JPEG."""
+    """Height and width from the frame header of a JPEG."""
     place = 2
     while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
         marker, length = struct.unpack_from(">BH", data, place + 1)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return struct.unpack_from(">HH", data, place + 5)
-        # 0 and 0xFF are filling between the segments.
+        # 0 and 0xFF are padding between segments.
         place += 1 if marker in (0x00, 0xFF) else 2 + length
     raise ValueError("truncated or corrupt JPEG")
 
 
 def image_size(path: Path, reading: Reading = STANDARD) -> tuple[int, int]:
-    """Height and width of what `decode_image` will give, from the header alone. Raises UserError as it does."""
+    """Height and width of `decode_image`'s result, from the header alone. Raises UserError as it does."""
     with naming(path):
         with open(path, "rb") as file:
             start = file.read(4)

@@ -1,4 +1,4 @@
-"""How many of their 16 bits the deep images of a data set fill, decided once for all of them."""
+"""The bit depth of a data set's 16-bit images, decided once for all of them."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 MAY_BE_DEEP = frozenset({".png", ".tif", ".tiff", ".jp2", ".j2k"})
 HEADERS, DECODED = 256, 16
-"""How many files are looked at, and how many of the deep ones are decoded."""
+"""How many headers are read, and how many 16-bit images are decoded."""
 
 
 class Largest(Reading):
-    """Notes the largest of the values that are to be brought to 8 bits, where there are any."""
+    """Records the largest value of a 16-bit image; None for other images."""
 
     top: int | None = None
 
@@ -33,15 +33,15 @@ class Largest(Reading):
 
 
 def decide(files: Sequence[Path], bits: int | None = None, max_megapixels: float | None = None) -> Reading:
-    """How images that belong together are read; what is None is decided by `decide_bits`, or is the default."""
+    """How to read images that belong together: `decide_bits` and the default size limit replace None."""
     limit = max_megapixels or STANDARD.max_megapixels
     return Reading(bits or decide_bits(files, limit), limit)
 
 
 def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
-    """The bits that hold the largest value of 16 of the deep images among 256, both evenly chosen; None without any.
+    """The bit depth of the largest value in up to 16 of the 16-bit images; None if there are none.
 
-    Remarks what was decided, and leaves files that cannot be read to their reader.
+    Looks at up to 256 evenly spaced files and warns (`Remark`) about its choice. Unreadable files are skipped here.
     """
     looked_at = evenly([file for file in files if file.suffix.lower() in MAY_BE_DEEP], HEADERS)
     deep = evenly([file for file in looked_at if is_deep(file)], DECODED)
@@ -52,8 +52,8 @@ def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
         return None
     bits = depth_of(top)
     warnings.warn(
-        f"16-bit images are read by {bits} of their bits: the largest value of the {len(deep)} looked at is {top}; "
-        "--data.bits (of predict: --bits) overrides that",
+        f"16-bit images are read as {bits}-bit: the largest value in the {len(deep)} sampled is {top}; "
+        "if that is wrong, give --data.bits (to predict: --bits)",
         Remark,
         stacklevel=1,
     )
@@ -61,12 +61,12 @@ def decide_bits(files: Sequence[Path], max_megapixels: float) -> int | None:
 
 
 def evenly(files: Sequence[T], count: int) -> list[T]:
-    """At most `count` of them, from the first to the last."""
+    """At most `count` of the files, evenly spaced from first to last."""
     return [files[i] for i in np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).astype(int))]
 
 
 def is_deep(file: Path) -> bool:
-    """Whether the header says more than 8 bits, or nothing of them, as that of JPEG 2000."""
+    """Whether the header gives more than 8 bits, or, for JPEG 2000, may do so."""
     try:
         with naming(file):
             with open(file, "rb") as opened:

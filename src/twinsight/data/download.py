@@ -1,4 +1,4 @@
-"""Fetching an archive: whole, checked and unpacked, or not there at all."""
+"""Downloads, checks and unpacks archives, all or nothing."""
 
 import hashlib
 import tarfile
@@ -26,31 +26,30 @@ from rich.progress import (
 from twinsight.errors import UserError
 
 TIMEOUT = 30
-"""Seconds of silence after which a connection counts as broken."""
+"""Seconds without data after which a connection counts as broken."""
 
 CHUNK = 1 << 18
 
 EXPANSION = 50
-"""How many times its own size an archive may unpack to: of photographs once, of masks some ten times."""
+"""How many times its size an archive may unpack to: photographs need about 1, masks about 10."""
 
 HEADER = 512
-"""Bytes that a member takes by itself, empty or not."""
+"""Bytes counted for each member, even if empty."""
 
 
 def download(url: str, file: Path, checksum: str) -> None:
-    """Fetch a URL (http or https) into a file, going on where an earlier download broke off.
+    """Download a URL (http or https) to a file, continuing an interrupted download.
 
-    checksum: "md5:..." or "sha256:..." in hexadecimal. A file that is there already is checked, not fetched.
+    checksum: "md5:..." or "sha256:..." in hexadecimal. An existing file is checked, not downloaded again.
 
-    Bytes gather in `<file>.part`, which takes the file's name only once the checksum is right. Raises
-    UserError if the server cannot be reached or refuses, the connection keeps breaking, the disk is full or
-    read-only, or the checksum is wrong.
+    Data goes to `<file>.part`, which is renamed once the checksum matches. Raises UserError if the server cannot
+    be reached or refuses, the connection keeps breaking, the disk is full or read-only, or the checksum is wrong.
     """
     if urlsplit(url).scheme not in ("http", "https"):
-        raise UserError(f"{url}: is no http or https address; give one")
+        raise UserError(f"{url}: is not an http or https address; give one")
     if file.exists():
         if not matches(file, checksum):
-            raise UserError(f"{file}: is not the file its checksum promises; remove it, then download again")
+            raise UserError(f"{file}: does not match its checksum; remove it and download it again")
         return
     part = file.with_name(file.name + ".part")
     columns = (
@@ -64,13 +63,13 @@ def download(url: str, file: Path, checksum: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as out, Progress(*columns, console=Console(stderr=True)) as progress:
             progress.add_task(file.name, total=None)
-            # A connection that brought something is worth another one; one that brought nothing is the last.
+            # Reconnect as long as each connection makes progress.
             while True:
                 before = out.tell()
                 if fetch(url, out, progress):
                     break
                 if out.tell() <= before:
-                    raise UserError(f"{url}: the connection keeps breaking; start again to go on from {before} bytes")
+                    raise UserError(f"{url}: the connection keeps breaking; start again to continue at {before} bytes")
     except OSError as error:
         raise UserError(f"{part}: cannot be written ({error.strerror}); make room or choose another folder") from error
     finally:
@@ -78,17 +77,17 @@ def download(url: str, file: Path, checksum: str) -> None:
             part.unlink()
     if not matches(part, checksum):
         part.unlink()
-        raise UserError(f"{url}: sent something else than its checksum promises; download it again")
+        raise UserError(f"{url}: the download does not match its checksum; download it again")
     part.replace(file)
 
 
 def fetch(url: str, out: BinaryIO, progress: Progress) -> bool:
-    """Append to `out` what it lacks of the URL; False if the connection broke before the end."""
+    """Append the rest of the URL to `out`; False if the connection broke before the end."""
     start = out.tell()
     try:
         response = urlopen(Request(url, headers={"Range": f"bytes={start}-"} if start else {}), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416:  # There is nothing beyond what we have.
+        if error.code == 416:  # We already have everything.
             return True
         raise UserError(f"{url}: the server answers {error.code} {error.reason}; check the address") from error
     except (URLError, HTTPException, OSError) as error:
@@ -97,7 +96,7 @@ def fetch(url: str, out: BinaryIO, progress: Progress) -> bool:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url}: cannot be reached ({reason}); check the network") from error
     with response:
-        if response.status != 206 and start:  # The server ignores ranges, and sends the whole again.
+        if response.status != 206 and start:  # The server ignores ranges and sends the whole file.
             out.seek(0)
             out.truncate()
             start = 0
@@ -121,30 +120,30 @@ def matches(file: Path, checksum: str) -> bool:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack a tar or zip archive into a folder; each of its top-level entries appears whole or not at all.
+    """Unpack a tar or zip archive into a folder; each top-level entry appears whole or not at all.
 
-    Raises UserError, and leaves the folder as it was, if the archive is broken, holds an absolute path, `..`,
+    Raises UserError, and leaves the folder unchanged, if the archive is broken, contains an absolute path, `..`,
     a link or a device, unpacks to far more than its size, would overwrite something, or does not fit on the disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # In the folder itself, so that renaming never crosses file systems.
+        # Inside the folder, so that renaming never crosses file systems.
         with tempfile.TemporaryDirectory(prefix=".extract-", dir=folder) as temporary:
             unpack(archive, Path(temporary))
             entries = list(Path(temporary).iterdir())
             for entry in entries:
                 if (folder / entry.name).exists():
-                    raise UserError(f"{folder / entry.name}: is there already; remove it before unpacking {archive}")
+                    raise UserError(f"{folder / entry.name}: already exists; remove it before unpacking {archive}")
             for entry in entries:
                 entry.replace(folder / entry.name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{archive}: cannot be unpacked ({error}); remove it, then download again") from error
+        raise UserError(f"{archive}: cannot be unpacked ({error}); remove it and download it again") from error
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); make room or choose another") from error
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Into an empty folder. What is written where is decided here, not by the library's own filters."""
+    """Unpack into an empty folder. `refuse` checks the members: the libraries' own filters are not relied on."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             refuse(archive, ((entry.filename, entry.file_size, True) for entry in opened.infolist()))
@@ -156,18 +155,19 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def refuse(archive: Path, members: Iterable[tuple[str, int, bool]]) -> None:
-    """Raises UserError at the first member, of (name, bytes, whether it is a file or folder), that no archive of images
-    has: without links, each lands where its name says.
+    """Raises UserError at the first member that has no place in an archive of images.
+
+    members: (name, bytes, whether it is a file or folder).
     """
     most, unpacked = archive.stat().st_size * EXPANSION + (1 << 20), 0
     for name, size, plain in members:
         for path in (PurePosixPath(name), PureWindowsPath(name)):
             if path.anchor or ".." in path.parts:
-                raise UserError(f"{archive}: would write {name}, outside its folder; do not trust this archive")
+                raise UserError(f"{archive}: would write {name} outside its folder; do not trust this archive")
         if not plain:
-            raise UserError(f"{archive}: holds {name}, a link or device; do not trust this archive")
+            raise UserError(f"{archive}: contains {name}, a link or device; do not trust this archive")
         unpacked += size + HEADER
         if unpacked > most:
             raise UserError(
-                f"{archive}: unpacks to more than {EXPANSION} times its size, which images never do; do not trust it"
+                f"{archive}: unpacks to more than {EXPANSION} times its size, as images never do; do not trust it"
             )

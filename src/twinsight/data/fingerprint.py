@@ -1,4 +1,4 @@
-"""What tells one data set from another without a look at its pixels."""
+"""Identifies a data set without reading its pixels."""
 
 from hashlib import blake2b
 from typing import Any
@@ -8,7 +8,7 @@ from twinsight.data.samples import Dataset
 
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
-    """Fact -> value: how many images, their names in order, and the classes; the same wherever the files lie."""
+    """Number of images, hash of their names in order, and classes; independent of where the files are."""
     names = "\n".join(entry.id for entry in data.entries)
     classes = data.names if isinstance(data, ClassFolder) else data.classes
     return {

@@ -1,4 +1,4 @@
-"""Batches: the same for a seed whatever the number of workers, exact across processes and after a resume."""
+"""Batches that depend on the seed, not on the number of workers, and stay exact across processes and resumes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -19,11 +19,11 @@ from twinsight.errors import UserError
 
 
 class Batch(NamedTuple):
-    """Labeled images; smaller ones lie at the top left of the largest, beside zeros and void.
+    """Labeled images; smaller ones are padded at the right and bottom with zeros and void.
 
     images: (B, 3, H, W) uint8, channels_last in memory.
-    masks: (B, H, W) uint8, 255 = void; None where the data set has none.
-    sizes: (B, 2) int64, the true height and width of each.
+    masks: (B, H, W) uint8, 255 = void; None if the data set has none.
+    sizes: (B, 2) int64, each image's height and width without padding.
     ids: the images' names.
     """
 
@@ -34,8 +34,8 @@ class Batch(NamedTuple):
 
 
 class HostParams:
-    """What was drawn for the views of some images, one list per image. Neither a sequence nor a dataclass: pinning and
-    Lightning's transfer would walk through thousands of numbers.
+    """The parameters drawn for the views, one list per image. Neither a sequence nor a dataclass, so that pinning and
+    Lightning's transfer do not walk through thousands of numbers.
     """
 
     def __init__(self, images: list[list[Params]]):
@@ -43,12 +43,12 @@ class HostParams:
 
 
 class ViewBatch(NamedTuple):
-    """Augmented views of some images.
+    """A batch of augmented views.
 
-    views: one (B, 3, h, w) uint8 tensor a view, channels_last in memory.
-    crops: (B, views, 5) float32: each one's top, left, height and width in pixels of its image; 1 if mirrored, else 0.
+    views: one (B, 3, h, w) uint8 tensor per view, channels_last in memory.
+    crops: (B, views, 5) float32: top, left, height and width in pixels of the image; 1 if mirrored, else 0.
     indices: (B,) int64, of the images.
-    params: what is still to be done to the colors of views that are only cropped; None if they are done.
+    params: the color operations still to apply to views that are only cropped; None if they have been applied.
     """
 
     views: list[torch.Tensor]
@@ -60,7 +60,7 @@ class ViewBatch(NamedTuple):
 class Views(TorchDataset[Any]):
     """Augmented views of each image: key -> (views, their parameters, index); batches are `ViewBatch`.
 
-    color: False crops and flips only, and leaves the rest to the device that trains. The parameters are the same.
+    color: False only crops and flips, and leaves color to the training device. The parameters are the same.
     """
 
     def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0, color: bool = True):
@@ -78,7 +78,7 @@ class Views(TorchDataset[Any]):
 
     def collate(self, samples: list[tuple[list[torch.Tensor], list[Params], int]]) -> ViewBatch:
         views, params, indices = zip(*samples)
-        # Stacked as (B, h, w, 3), which copies whole images, three times as fast as channel by channel.
+        # Stacked as (B, h, w, 3): copying whole images is three times as fast as copying channel by channel.
         stacked = [torch.stack([view.permute(1, 2, 0) for view in same]) for same in zip(*views)]
         images = [batch.permute(0, 3, 1, 2) for batch in stacked]
         crops = [[[*drawn.box, drawn.flip] for drawn in each] for each in params]
@@ -87,9 +87,9 @@ class Views(TorchDataset[Any]):
 
 
 class Pairs(TorchDataset[Sample]):
-    """Images and masks, augmented for training, untouched if `augmentation` is None: key -> Sample; gives `Batch`es.
+    """Images and masks: key -> Sample; batches are `Batch`. Without `augmentation` they are left unchanged.
 
-    odds: (N,), summing to 1: the probability with which a training draws each sample; None: each once an epoch.
+    odds: (N,) probabilities, summing to 1, of drawing each sample; None draws each once per epoch.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Pairs(TorchDataset[Sample]):
         odds: np.ndarray | None = None,
     ):
         self.dataset, self.augmentation, self.seed, self.odds = dataset, augmentation, seed, odds
-        # Not of unlabeled images that are only looked at: others know their labels by their places.
+        # Unlabeled images that are only looked at are not replaced: their labels are found by position.
         self.tolerance = Tolerance(len(dataset), dataset.tolerate if augmentation or dataset.classes else 0)
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class Pairs(TorchDataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         index, (image, mask, name) = self.tolerance.read(self.dataset.__getitem__, key[1])
         if self.augmentation is None:
-            again = index != key[1] and mask is not None  # which its own place measures
+            again = index != key[1] and mask is not None  # it is scored at its own index
             return Sample(image, np.full_like(mask, VOID) if again else mask, name)
         if mask is None:
             raise UserError(f"{name}: has no mask to train on; choose a data set with masks")
@@ -130,11 +130,11 @@ class Pairs(TorchDataset[Sample]):
 
 
 class Loader(DataLoader[Any]):
-    """A DataLoader that resumes within an epoch and raises a worker's UserError as the one sentence it was.
+    """A DataLoader that resumes within an epoch and re-raises a worker's UserError without its traceback.
 
-    Workers start at the first batch, not when the iterator is made: Lightning sets the epoch between.
+    Workers start at the first batch, not when the iterator is made: Lightning sets the epoch in between.
 
-    on_wait: called before each batch is waited for.
+    on_wait: called before waiting for each batch.
     """
 
     sampler: EpochSampler  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -152,7 +152,7 @@ class Loader(DataLoader[Any]):
                 if self.on_wait is not None:
                     self.on_wait()
         except UserError as error:
-            # From a worker the message is the text of a whole traceback, which ends with the sentence.
+            # A worker's message is the text of a whole traceback, which ends with the sentence.
             raise UserError(str(error).rpartition(f"{UserError.__module__}.UserError: ")[2].rstrip()) from error
 
     def state_dict(self) -> dict[str, int]:
@@ -169,9 +169,9 @@ L = TypeVar("L", bound=Loader)
 def train_loader(
     samples: Views | Pairs, batch_size: int, workers: int, rank: int | None = None, world: int | None = None
 ) -> Loader:
-    """Shuffled batches of `batch_size` a process; what does not fill a batch is dropped.
+    """Shuffled batches of `batch_size` per process; an incomplete last batch is dropped.
 
-    rank, world: as in `EpochSampler`. Raises UserError if there is not one whole batch.
+    rank, world: as in `EpochSampler`. Raises UserError if the images do not fill one batch.
     """
     odds = samples.odds if isinstance(samples, Pairs) else None
     loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world, odds), batch_size, workers)
@@ -180,11 +180,11 @@ def train_loader(
 
 
 def enough_images(images: int, batch_size: int) -> None:
-    """Raises UserError if the images that a process trains on do not fill one batch."""
+    """Raises UserError if the images of one process do not fill a batch."""
     if images < batch_size:
         raise UserError(
-            f"--batch-size: {batch_size} is more than the {images} images that a process trains on; "
-            "give a smaller one or more images"
+            f"--batch-size {batch_size}: exceeds the number of images per process ({images}); "
+            "give a smaller batch or more images"
         )
 
 

@@ -1,4 +1,4 @@
-"""Images that are in train and in val."""
+"""Finds images that are in both train and val."""
 
 import filecmp
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from twinsight.data.samples import Entry
 from twinsight.data.splits import role
 
 FILES = 5000
-"""Files of each split whose sizes are compared."""
+"""Files per split whose sizes are compared."""
 READ = 400
-"""Files of train that are read because one of val is of the same size."""
+"""Files of train that are compared byte by byte with files of val of the same size."""
 PICTURES = 16
-"""Images of the same name that are looked at."""
+"""Images with the same name whose pixels are compared."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pairs of a file of train and one of val.
+    """Pairs of (train file, val file).
 
-    same: equal files, or one and the same. alike: the same name and the same picture, otherwise stored.
-    namesakes: the same name and another picture, or not looked at.
+    same: equal files, or the same file. alike: the same name and picture, but stored differently.
+    namesakes: the same name, but a different picture or not compared.
     """
 
     train: int
@@ -41,7 +41,7 @@ class Overlap:
 
 
 def overlap(train: Sequence[Entry], val: Sequence[Entry]) -> Overlap:
-    """A quick look: sizes before contents, and pictures only of equal names; of large splits a part, evenly chosen."""
+    """A quick check: sizes before contents, pictures only for equal names; large splits are sampled evenly."""
     same = equal_files(train, val)
     names = {name_of(entry): entry.image for entry in train}
     known = {image for _, image in same}
@@ -54,7 +54,7 @@ def overlap(train: Sequence[Entry], val: Sequence[Entry]) -> Overlap:
 
 
 def name_of(entry: Entry) -> str:
-    """The id without the folder that states the split, and without extension."""
+    """The id without the split's folder and the extension."""
     name = entry.id.partition("/")[2] if role(entry.id) else entry.id
     return str(Path(name).with_suffix(""))
 
@@ -82,7 +82,7 @@ def size(file: Path) -> int:
 
 
 def same_picture(first: Path, second: Path) -> bool:
-    """Whether two images show the same, by their colors brought down to 8 x 8."""
+    """Whether two images look the same when reduced to 8 x 8 pixels."""
     small = [thumbnail(decode_image(file)) for file in (first, second)]
     return bool(np.abs(small[0] - small[1]).mean() <= 5)
 

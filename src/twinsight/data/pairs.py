@@ -12,12 +12,12 @@ from twinsight.data.views import Box, draw_jitter, resized_crop
 
 
 class PairParams(NamedTuple):
-    """What was drawn for one pair.
+    """The parameters drawn for one pair.
 
     source: the crop, in the pixels of the original image.
-    target: where it lands, resized, in the result; all around it is void.
+    target: where the resized crop goes in the result; the rest is void.
     flip: whether the result is mirrored left to right.
-    jitter: (operation, factor) in order of application, names as in `color.JITTER`; empty for none.
+    jitter: (operation, factor) in the order applied, names as in `color.JITTER`; empty for none.
     """
 
     source: Box
@@ -30,15 +30,15 @@ class PairParams(NamedTuple):
 class PairAugmentation:
     """Random scale, crop, flip and color jitter: any (H, W, 3) image and (H, W) mask -> `size`.
 
-    Where the scaled image is smaller than `size`, it lies at a random place within `fill` color and void. Only
-    what the crop keeps is ever resized: the image bilinearly with antialiasing, the mask by its nearest
-    neighbor, both with pixel centers at half integers, so that they stay aligned.
+    A scaled image smaller than `size` is placed at random and padded with `fill` and void. Only the crop is
+    resized: the image bilinearly with antialiasing, the mask by nearest neighbor, both with pixel centers at
+    half integers, so that they stay aligned.
 
     size: (height, width) of the result in pixels; an int for a square.
-    scale: factor on both sides of the image, (least, most), uniform.
+    scale: factor on both sides of the image, uniform in (min, max).
     flip, jitter: probabilities.
-    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value; hue: shift in turns.
-    fill: RGB of the border; ImageNet's mean color, which normalization maps to about zero.
+    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value. hue: largest shift, in turns.
+    fill: RGB of the padding; by default ImageNet's mean color, which normalization maps to about zero.
     """
 
     size: int | tuple[int, int] = 512
@@ -70,12 +70,12 @@ class PairAugmentation:
         )
 
     def apply(self, image: np.ndarray, mask: np.ndarray, params: PairParams) -> tuple[np.ndarray, np.ndarray]:
-        """The (h, w, 3) uint8 image and (h, w) uint8 mask that these parameters give."""
+        """The (h, w, 3) uint8 image and (h, w) uint8 mask for these parameters."""
         source, target = params.source, params.target
         pixels = resized_crop(image, source, target.height, target.width, "bilinear")
         for operation, factor in params.jitter:
             pixels = color.JITTER[operation](pixels, factor)
-        # Not cv2.INTER_NEAREST, whose pixel centers lie elsewhere, nor its _EXACT, which is off at some ties.
+        # Not cv2.INTER_NEAREST, whose pixel centers differ, nor INTER_NEAREST_EXACT, which rounds some ties wrongly.
         rows = source.top + _nearest(source.height, target.height)
         columns = source.left + _nearest(source.width, target.width)
         labels = mask[rows][:, columns]
@@ -94,7 +94,7 @@ class PairAugmentation:
 
 
 def _draw_side(rng: np.random.Generator, length: int, size: int, factor: float) -> tuple[int, int, int, int]:
-    """Along one side: start and length of the crop in the image, then of its place in the result."""
+    """Along one side: start and length of the crop in the image, then in the result."""
     crop = max(1, round(size / factor))
     if crop <= length:
         return int(rng.integers(length - crop + 1)), crop, 0, size
@@ -103,5 +103,5 @@ def _draw_side(rng: np.random.Generator, length: int, size: int, factor: float) 
 
 
 def _nearest(length: int, new_length: int) -> np.ndarray:
-    """For each new pixel the old one that its center falls into: torch's "nearest-exact"."""
+    """For each new pixel, the old pixel that contains its center: torch's "nearest-exact"."""
     return (2 * np.arange(new_length) + 1) * length // (2 * new_length)

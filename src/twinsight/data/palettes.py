@@ -1,4 +1,4 @@
-"""The colors that palette masks give their classes."""
+"""The class colors stored in palette masks."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from PIL import Image
 
 
 def read_palette(mask: Path) -> np.ndarray | None:
-    """(N, 3) uint8, N at most 256: the colors of a palette image; None for any other."""
+    """(N, 3) uint8, N at most 256: the colors of a palette image; None for other images."""
     try:
         with Image.open(mask) as file:
             if file.mode != "P" or file.palette is None:
                 return None
             order, stored = file.palette.getdata()  # getpalette() would decode the whole image
             colors = list(stored) if order == "RGB" else file.getpalette()
-    except (OSError, ValueError, SyntaxError):  # reading the sample will name the broken file
+    except (OSError, ValueError, SyntaxError):  # reading the sample reports the broken file
         return None
     return None if colors is None else np.array(colors, np.uint8).reshape(-1, 3)
 
 
 def class_colors(mask: Path | None, values: tuple[int, ...]) -> np.ndarray | None:
-    """(classes, 3) uint8: the colors at the classes' values; None if the mask gives none, or two alike."""
+    """(classes, 3) uint8: the colors of the classes' values; None if some are missing or equal."""
     palette = None if mask is None else read_palette(mask)
     if palette is None or len(palette) <= max(values):
         return None
@@ -29,7 +29,7 @@ def class_colors(mask: Path | None, values: tuple[int, ...]) -> np.ndarray | Non
 
 
 class Palettes:
-    """Finds two masks that give one color to different values, as palettes made anew for each file do."""
+    """Finds two masks that give the same color to different values, as per-file palettes do."""
 
     def __init__(self) -> None:
         self.conflict: str | None = None
@@ -37,7 +37,7 @@ class Palettes:
         self._done: set[tuple[bytes, int]] = set()
 
     def add(self, file: Path, palette: np.ndarray, used: list[int]) -> None:
-        """used: the values that pixels of this mask have, without void."""
+        """used: the values in this mask, without void."""
         stored = palette.tobytes()
         for value in used:
             if self.conflict is not None or value >= len(palette) or (stored, value) in self._done:
@@ -46,7 +46,7 @@ class Palettes:
             color = tuple(palette[value].tolist())
             others = self._known.setdefault(color, {})
             for other, theirs, where in others.values():
-                # Not where either palette gives both values this color, as padding with black does.
+                # Not if either palette gives both values this color, as black padding does.
                 if other != value and color_at(theirs, value) != color and color_at(stored, other) != color:
                     self.conflict = f"{where} and {file}: the color {color} is {other} in one and {value} in the other"
             others.setdefault(value, (value, stored, file))

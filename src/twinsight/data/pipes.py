@@ -1,4 +1,4 @@
-"""Batches from workers through pipes, where shared memory is too small for them, as in many containers."""
+"""Sends batches from workers through pipes where shared memory is too small, as in many containers."""
 
 import shutil
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SHARED = "/dev/shm"
 
 
 class Piped:
-    """Collates to arrays, which are pickled into the worker's pipe; tensors would go through shared memory."""
+    """Collates to arrays, which are pickled through the worker's pipe; tensors would go through shared memory."""
 
     def __init__(self, collate: Callable[[Any], Any]):
         self.collate = collate
@@ -24,7 +24,7 @@ class Piped:
 
 
 def unpiped(batch: Any) -> Any:
-    """The batch as its loader makes it, images channels_last in memory."""
+    """The batch with tensors again, images channels_last in memory."""
 
     def tensor(array: np.ndarray) -> Tensor:
         found = torch.from_numpy(array)
@@ -34,9 +34,9 @@ def unpiped(batch: Any) -> Any:
 
 
 def spare_shared_memory(loader: Any, processes: int = 1) -> str | None:
-    """Use pipes if the batches on their way do not fit in shared memory, where PyTorch would wait for ever.
+    """Use pipes if the prefetched batches do not fit in shared memory, where PyTorch would hang.
 
-    processes: how many loaders like this one share it. Returns what there is to say.
+    processes: how many loaders like this one share the memory. Returns a sentence for the user, or None.
     """
     one = loader.collate_fn([loader.dataset[(0, 0)]]) if loader.num_workers else None
     batch = loader.batch_size * sum(leaf.nbytes for leaf in tree_leaves(one) if isinstance(leaf, Tensor))
@@ -45,13 +45,13 @@ def spare_shared_memory(loader: Any, processes: int = 1) -> str | None:
         return None
     loader.collate_fn = Piped(loader.collate_fn)
     return (
-        f"{SHARED}: {room() / 1e6:.0f} MB are free, and batches on their way take up to {needed / 1e6:.0f}; they come "
-        "through pipes, somewhat slower (a container gets more by --shm-size)"
+        f"{SHARED}: {room() / 1e6:.0f} MB are free, but prefetched batches take up to {needed / 1e6:.0f} MB; "
+        "using pipes, which are slower (give a container more with docker's --shm-size)"
     )
 
 
 def room() -> float:
-    """Free bytes of shared memory; elsewhere than on Linux it has no limit of its own."""
+    """Free bytes of shared memory; unlimited outside Linux."""
     try:
         return shutil.disk_usage(SHARED).free
     except OSError:

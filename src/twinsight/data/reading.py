@@ -1,4 +1,4 @@
-"""How the image files of a data set are read: how large they may be, and what 16-bit values mean."""
+"""How image files are read: the largest size allowed, and how 16-bit values become 8-bit."""
 
 import os
 import stat
@@ -13,20 +13,21 @@ from PIL import UnidentifiedImageError
 from twinsight.errors import UserError
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that cameras, microscopes and X-ray detectors fill of the 16 that a file has."""
+"""Bit depths that cameras, microscopes and X-ray detectors store in 16-bit files."""
 
 
 class Reading(NamedTuple):
-    """bits: how many of the 16 bits of deep images are filled (`DEPTHS`); None: by each image's own largest value.
+    """How to read the images of a data set.
 
-    max_megapixels: images of more are refused before they are decoded; a megapixel takes 3 MB.
+    bits: bit depth of 16-bit images, one of `DEPTHS`; None derives it from each image's largest value.
+    max_megapixels: larger images are refused before they are decoded; a megapixel takes 3 MB.
     """
 
     bits: int | None = None
     max_megapixels: float = 250
 
     def check_size(self, path: Path, height: int, width: int) -> None:
-        """Raises UserError if an image has more pixels than are allowed."""
+        """Raises UserError if an image exceeds `max_megapixels`."""
         megapixels = height * width / 1e6
         if megapixels > self.max_megapixels:
             raise UserError(
@@ -35,9 +36,9 @@ class Reading(NamedTuple):
             )
 
     def eight_bits(self, path: Path, values: np.ndarray) -> np.ndarray:
-        """uint16 -> uint8, the upper 8 of the bits that are filled; uint8 as it is.
+        """uint16 -> uint8, the upper 8 bits of the bit depth; uint8 is returned unchanged.
 
-        Raises UserError if a value is beyond these bits.
+        Raises UserError if a value exceeds the bit depth.
         """
         if values.dtype == np.uint8:
             return values
@@ -45,7 +46,7 @@ class Reading(NamedTuple):
         bits = self.bits or depth_of(top)
         if top >> bits:
             raise UserError(
-                f"{path}: holds the value {top}, but the data set is read as one of {bits} bits (0 to {2**bits - 1}); "
+                f"{path}: holds the value {top}, but the data set is read as {bits}-bit (0 to {2**bits - 1}); "
                 f"give --data.bits {depth_of(top)} (to predict: --bits {depth_of(top)})"
             )
         return (values >> (bits - 8)).astype(np.uint8)
@@ -55,20 +56,20 @@ STANDARD = Reading()
 
 
 def depth_of(top: int) -> int:
-    """The fewest bits of `DEPTHS` that hold values of 0 to `top`, at most 65535."""
+    """The smallest of `DEPTHS` that holds values from 0 to `top`, at most 65535."""
     return next(bits for bits in DEPTHS if top < 1 << bits)
 
 
 @contextmanager
 def naming(path: Path) -> Generator[None]:
-    """Whatever goes wrong with a file becomes a UserError that names it. Raises one for what is no regular file."""
+    """Turns any error with a file into a UserError that names it. Raises one too if it is not a regular file."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would block
-            raise ValueError("no regular file")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would block
+            raise ValueError("not a regular file")
         yield
     except UserError:
         raise
-    except Exception as error:  # Decoders of broken files raise nearly anything.
+    except Exception as error:  # On broken files decoders raise nearly anything.
         raise unreadable(path, error) from error
 
 
@@ -77,5 +78,5 @@ def unreadable(path: Path, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         reason = "no such file"
     elif isinstance(error, UnidentifiedImageError):
-        reason = "its content is of no image format that is read"  # Pillow would name a buffer of ours
+        reason = "not in a supported image format"  # Pillow would name our buffer
     return UserError(f"{path}: cannot be read as an image ({reason}); repair or remove the file")

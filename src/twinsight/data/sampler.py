@@ -1,4 +1,4 @@
-"""The order of an epoch: the same for a seed, shared out over processes, resumable within the epoch."""
+"""The order of an epoch: fixed by the seed, split over processes, resumable within the epoch."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ import torch.distributed as dist
 from torch.utils.data import Sampler
 
 Key = tuple[int, int]
-"""(epoch, index): what a sample's randomness follows from, together with the seed."""
+"""(epoch, index): with the seed, determines a sample's randomness."""
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): so the epoch reaches workers that persist, without a word to them.
+    """Yields (epoch, index), which is how persistent workers learn the epoch.
 
-    Shuffled, every process gets an equal share, and the few indices left over wait for another epoch; in
-    order, every index comes exactly once, and shares may differ by one.
+    When shuffling, every process gets the same number of indices, and the remainder is dropped for the epoch;
+    in order, every index comes exactly once, and processes may differ by one.
 
-    rank, world: this process among how many; by default those of torch.distributed when iteration begins.
-    odds: (length,): shuffled, an epoch is as many independent draws with these probabilities.
-    skip: how many of its indices of the current epoch this process leaves out, because a run had done them
-        before it was interrupted; the next epoch sets it back to 0.
+    rank, world: this process's rank and the world size; by default those of torch.distributed when iteration begins.
+    odds: (length,) probabilities: when shuffling, an epoch is `length` independent draws.
+    skip: how many indices of the current epoch this process skips because they were done before an
+        interruption; the next epoch resets it to 0.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EpochSampler(Sampler[Key]):
             self.epoch, self.skip = epoch, 0
 
     def __len__(self) -> int:
-        """The indices of a whole epoch, skipped or not."""
+        """Indices per epoch, including skipped ones."""
         return len(self._share())
 
     def __iter__(self) -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""The embedded data set: procedural scenes of objects that differ in form and pattern, never in color."""
+"""The built-in data set: procedural scenes of objects that differ in form and pattern, never in color."""
 
 import math
 import shutil
@@ -16,11 +16,11 @@ from twinsight.files import write_text
 
 SPLITS = ("train", "val")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Okabe and Ito's colors, which eyes with any color deficiency tell apart; black is the background.
+# Okabe and Ito's palette, safe for color-blind readers; black is the background.
 OKABE_ITO = "000000 e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7"
 
-# A form is a signed distance to its outline, negative inside; a pattern one to the border of its two colors.
-# Both live in the object's own frame (u, v), where the object's radius is 1.
+# A form is a signed distance to its outline, negative inside; a pattern, to the border between its two colors.
+# Both use the object's own coordinates (u, v), in which its radius is 1.
 Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -74,12 +74,14 @@ CLASSES: dict[str, tuple[Field, Field]] = {
 
 
 class Shapes(Dataset):
-    """Scenes rendered on demand: image i depends on (seed, split, i) and the options alone.
+    """Scenes rendered on demand: image i depends only on (seed, split, i) and the options.
 
     count: images of the split. size: side of the square images in pixels.
-    objects: the most objects in an image, later ones on top; crowding: the chance of each after the first.
-    radius: range of the objects' radii, as shares of the side.
-    texture: loudness of the background, from 0 (even) to 1 (as strong as the objects' own patterns).
+    objects: maximum per image, later ones on top. crowding: probability of each object after the first.
+    radius: range of the objects' radii, as fractions of the side.
+    texture: contrast of the background, from 0 (uniform) to 1 (as strong as the objects' patterns).
+
+    Raises UserError if an argument is out of range.
     """
 
     def __init__(
@@ -94,14 +96,14 @@ class Shapes(Dataset):
         texture: float = 0.25,
     ):
         if split not in SPLITS:
-            raise UserError(f"split: shapes has no '{split}'; choose one of {', '.join(SPLITS)}")
+            raise UserError(f"split: shapes has no '{split}'; choose {' or '.join(SPLITS)}")
         if count < 1 or size < 16 or objects < 1 or seed < 0:
             raise UserError(
                 f"shapes: count {count}, size {size}, objects {objects}, seed {seed} cannot be rendered; "
                 "give count >= 1, size >= 16, objects >= 1 and seed >= 0"
             )
         if not 0 < radius[0] <= radius[1] <= 0.5:
-            raise UserError(f"radius: {radius} is no range of radii; give two numbers in order, from 0 to 0.5")
+            raise UserError(f"radius: {radius} is not a range; give two ascending numbers above 0, up to 0.5")
         for name, value in (("crowding", crowding), ("texture", texture)):
             if not 0 <= value <= 1:
                 raise UserError(f"{name}: {value} is out of range; give a number from 0 to 1")
@@ -123,7 +125,7 @@ class Shapes(Dataset):
         return self.render(index)[1]
 
     def render(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The image, (size, size, 3) uint8, and its mask, (size, size) uint8, of what is visible on top."""
+        """The image, (size, size, 3) uint8, and the mask of the topmost objects, (size, size) uint8."""
         index = range(len(self))[index]
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         grid = (np.arange(self.size, dtype=np.float32) + 0.5) / self.size
@@ -158,7 +160,7 @@ def lightness(rng: np.random.Generator) -> np.ndarray:
 
 
 def tint(rng: np.random.Generator, lightness: float) -> np.ndarray:
-    """A random color, (3,) in [0, 1], of this lightness (luma)."""
+    """A random color of this lightness (luma), (3,) in [0, 1]."""
     hue = rng.normal(size=3).astype(np.float32)
     hue -= hue @ LUMA
     room = np.where(hue > 0, 1 - lightness, lightness) / np.maximum(abs(hue), 1e-6)
@@ -166,7 +168,7 @@ def tint(rng: np.random.Generator, lightness: float) -> np.ndarray:
 
 
 def background(rng: np.random.Generator, size: int, lightness: float, texture: float) -> np.ndarray:
-    """Two hues of about one lightness, clouded together by smooth noise of random grain: (size, size, 3)."""
+    """Two hues of similar lightness, mixed by smooth noise at random scales: (size, size, 3)."""
     noise = np.zeros((size, size), np.float32)
     for cells in (3, 6, 12):
         waves = rng.normal(size=(cells, cells)).astype(np.float32) * np.float32(rng.uniform(0, 1))
@@ -177,7 +179,7 @@ def background(rng: np.random.Generator, size: int, lightness: float, texture: f
 
 
 def place(rng: np.random.Generator, radius: float, others: list[np.ndarray]) -> np.ndarray:
-    """The center, (x, y) in [0, 1], that of four random ones lies farthest from the other objects."""
+    """The one of four random centers, (x, y) in [0, 1], that is farthest from the other objects."""
     margin = 0.75 * radius
     candidates = rng.uniform(margin, 1 - margin, (4, 2)).astype(np.float32)
     if not others:
@@ -192,13 +194,13 @@ def turn(x: np.ndarray, y: np.ndarray, angle: float) -> tuple[np.ndarray, np.nda
 
 
 def slope(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, most: float) -> np.ndarray:
-    """Light that falls from a random side: a factor about 1 that changes linearly, (H, W, 1)."""
+    """Light from a random side: a factor around 1 that changes linearly, (H, W, 1)."""
     along, _ = turn(x, y, rng.uniform(0, 2 * np.pi))
     return (1 + np.float32(rng.uniform(0, most)) * along)[..., None]
 
 
 def inside(distance: np.ndarray, pixels: float) -> np.ndarray:
-    """Share of each pixel where a signed distance (in radii of so many pixels) is negative: antialiasing."""
+    """Coverage of each pixel, antialiased, for a signed distance in radii; pixels: the radius in pixels."""
     return np.clip(0.5 - distance * pixels, 0, 1)
 
 
@@ -207,13 +209,13 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def write(folder: Path, train: Shapes, val: Shapes) -> None:
-    """Write both splits in PASCAL VOC's layout, with `classes.txt`; all of it appears at once, or nothing.
+    """Write both splits in PASCAL VOC's layout, with `classes.txt`, all or nothing.
 
-    Raises UserError if the folder holds anything already or cannot be written.
+    Raises UserError if the folder is not empty or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not an empty folder; name a new one")
+        raise UserError(f"{folder}: is not an empty folder; name a new or empty one")
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -227,7 +229,7 @@ def write(folder: Path, train: Shapes, val: Shapes) -> None:
         partial.replace(folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); name a folder with room and rights"
+            f"{folder}: cannot be written ({error.strerror}); choose a writable folder with enough space"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

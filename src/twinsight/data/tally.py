@@ -1,4 +1,4 @@
-"""What the masks of a data set hold, counted, and what in it makes a training mean nothing."""
+"""Counts the labels in the masks of a data set and finds what would make a training meaningless."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from twinsight.data.values import words
 
 
 class Tally:
-    """Counts over masks of a split.
+    """Counts over the masks of a split.
 
-    total: how many there are, not all of which need be looked at.
-    pixels, images: (256,) how many pixels have each label, and how many images hold it; 255 is void.
-    void: masks without a pixel that counts. own: masks that are their images.
+    total: number of masks in the split; `looked` of them were read.
+    pixels, images: (256,) number of pixels with each label, and of images that contain it; 255 is void.
+    void: masks that are all void. own: masks that are the image itself.
     """
 
     def __init__(self, dataset: Dataset, total: int):
@@ -28,7 +28,7 @@ class Tally:
         self.palettes = Palettes()
 
     def add(self, file: Path, pixels: np.ndarray, palette: np.ndarray | None, own: bool) -> None:
-        """A mask's (256,) pixels by label, and its colors by stored value."""
+        """pixels: (256,) counts per label. palette: (N, 3) colors per stored value. own: the mask is the image file."""
         self.looked += 1
         self.pixels += pixels
         self.images += pixels > 0
@@ -51,9 +51,9 @@ class Tally:
         return f"all {self.total} masks" if self.looked == self.total else f"{self.looked} of {self.total} masks"
 
     def unsound(self, split: str, alone: bool = True) -> list[str]:
-        """A sentence for each reason that nothing can be learned from these masks, or measured on them.
+        """A sentence for each reason why these masks cannot be learned from or scored on.
 
-        alone: False where masks of another split, sound, are stored alike.
+        alone: False if valid masks of another split are stored the same way.
         """
         classes, held = self.dataset.classes, np.flatnonzero(self.pixels).tolist()
         labels = [label for label in held if label < len(classes)]
@@ -64,10 +64,10 @@ class Tally:
         if self.own:
             count = len(self.own)
             found.append(
-                f"{self.own[0]}: is an image and its own mask, as {count} of {self.looked} are; give other masks"
+                f"{self.own[0]}: is both image and mask, as are {count} of {self.looked} masks; give other masks"
             )
         if len(classes) == 1:
-            found.append(f"--data: has one class, {classes[0]}, and nothing to tell it from; name the background too")
+            found.append(f"--data: has only one class, {classes[0]}; name the background as a class too")
         elif beyond:
             found.append(
                 f"{self.first[beyond[0]]}: holds {beyond[0]}, but the data set has {len(classes)} classes (0 to "
@@ -75,44 +75,42 @@ class Tally:
                 f"{advice(held, len(classes)) if plain else 'correct the masks or the list of classes'}"
             )
         elif not labels:
-            found.append(f"{self.void[0]}: is void throughout, {whole}; give masks in which some pixels count")
+            found.append(f"{self.void[0]}: is all void, {whole}; label some pixels, or correct --data.void")
         elif plain and alone and held == [0, VOID]:
             read = f" to read 255 as class 1 ({classes[1]})" if len(classes) == 2 else ""
             found.append(
-                f"{self.first[VOID]}: holds 0 and 255 alone, {whole}, and 255 is void; give --data.values 0 255{read}, "
-                "or --data.void 255 if nothing is to be learned there"
+                f"{self.first[VOID]}: holds only 0 and 255, {whole}, and 255 is void; give --data.values 0 255{read}, "
+                "or --data.void 255 to ignore those pixels"
             )
         elif len(labels) == 1 and self.looked == self.total and split == "train":
             only = f"{labels[0]} ({classes[labels[0]]})"
             found.append(
-                f"{self.first[labels[0]]}: holds no class but {only}, {whole}; give masks of two classes or more"
+                f"{self.first[labels[0]]}: holds only class {only}, {whole}; give masks with two classes or more"
             )
         return found
 
     def suspicious(self, split: str) -> list[str]:
-        """A sentence for each thing that is likely a mistake."""
+        """A sentence for each likely mistake."""
         classes = self.dataset.classes
         labels = np.flatnonzero(self.pixels[: len(classes)])
         absent = [name for label, name in enumerate(classes) if not self.pixels[label]]
         found: list[str] = []
         if split == "train" and absent:
-            found.append(f"{self.looked_at} of train hold no pixel of {listed(absent)}: it cannot be learned")
+            found.append(f"{self.looked_at} of train hold no pixel of {listed(absent)}, which cannot be learned")
         elif len(labels) == 1:
-            found.append(
-                f"{self.looked_at} of {split} hold no class but {classes[labels[0]]}: scores are of that alone"
-            )
+            found.append(f"{self.looked_at} of {split} hold only class {classes[labels[0]]}, so scores cover no other")
         return found
 
 
 def advice(values: Sequence[int], classes: int) -> str:
-    """Which options would read these stored values as so many classes."""
+    """Which options would map these stored values to this number of classes."""
     counted = [value for value in values if value != VOID]
     for chosen in (values, counted):
         if len(chosen) == classes:
-            return f"give --data.values {words(chosen)} if these are the classes, in their order"
+            return f"give --data.values {words(chosen)} if these are the classes, in order"
     if 0 in counted and len(counted) == classes + 1:
-        return f"give --data.void {words([value for value in values if value in (0, VOID)])} if 0 is no class"
-    return "name all classes, or say by --data.values which value each has and by --data.void what counts nowhere"
+        return f"give --data.void {words([value for value in values if value in (0, VOID)])} if 0 is not a class"
+    return "name all classes, or give each class's value with --data.values and the values to ignore with --data.void"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -1,4 +1,4 @@
-"""TIFF files, whatever their bits, compression and layout."""
+"""TIFF files of any bit depth, compression and layout."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,20 +14,20 @@ from twinsight.errors import UserError
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 ORIENTATION = 274
-"""The tag, which EXIF has too; its values 5 to 8 turn an image on its side."""
+"""The tag, the same in EXIF; values 5 to 8 swap height and width."""
 
 ALPHA = ((1,), (2,))
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
-"""Of each kind of pixels that is read, alpha aside."""
+"""Channels of each supported photometric interpretation, without alpha."""
 
 LOSSLESS = {
     "NONE", "CCITTRLE", "CCITTFAX3", "CCITTFAX4", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD",
     "PNG", "LERC",
 }  # fmt: skip
-"""Compressions that keep class indices."""
+"""Compressions that keep class indices intact."""
 
-KEEP = "keep the 1 or 3 that are to be seen (gdal_translate -b 1 -b 2 -b 3)"
+KEEP = "keep only 1 or 3 of them (gdal_translate -b 1 -b 2 -b 3)"
 
 
 def decode(path: Path, reading: Reading) -> np.ndarray:
@@ -40,7 +40,7 @@ def decode(path: Path, reading: Reading) -> np.ndarray:
             values = stored(page)
             if values.dtype.name not in ("bool", "uint8", "uint16"):
                 raise UserError(
-                    f"{path}: has {values.dtype} pixels, whose range is unknown; convert it to 8 or 16 bits, unsigned"
+                    f"{path}: has {values.dtype} pixels, whose range is unknown; convert it to uint8 or uint16"
                 )
             if alpha:
                 check_alpha(path, values)
@@ -55,16 +55,16 @@ def decode(path: Path, reading: Reading) -> np.ndarray:
 
 
 def decode_labels(path: Path, reading: Reading) -> np.ndarray:
-    """(H, W) integers, those that are stored, whatever color they are said to be."""
+    """(H, W) integers as stored, ignoring any palette."""
     with first_page(path) as page:
         reading.check_size(path, *size(page))
         if page.samplesperpixel != 1:
             raise UserError(
-                f"{path}: is a picture of {page.samplesperpixel} channels, not class indices; convert it to one channel"
+                f"{path}: has {page.samplesperpixel} channels, not class indices; convert it to one channel"
             )
         if page.compression.name not in LOSSLESS:
             raise UserError(
-                f"{path}: is compressed by {page.compression.name}, which may change class indices; save masks as PNG"
+                f"{path}: is compressed with {page.compression.name}, which may change class indices; save masks as PNG"
             )
         labels = stored(page)[..., 0]
     if labels.dtype.kind not in "bui":
@@ -74,15 +74,15 @@ def decode_labels(path: Path, reading: Reading) -> np.ndarray:
 
 @contextmanager
 def first_page(path: Path) -> Generator[Any]:
-    """The first image of a file. Raises UserError if others of its size follow, and ValueError if it is truncated."""
-    import tifffile  # takes half a second, and only TIFF files need it
+    """The first image of a file. Raises UserError if the next has the same size, ValueError if it is truncated."""
+    import tifffile  # takes half a second; only TIFF needs it
 
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[0]
         second: Any = file.pages[1] if len(file.pages) > 1 else None
         if second is not None and second.shape == page.shape and not second.subfiletype:
-            raise UserError(f"{path}: holds {len(file.pages)} images; write each to a file of its own")
-        # Some decoders take missing data for zeros, without a word.
+            raise UserError(f"{path}: holds {len(file.pages)} images; save each to its own file")
+        # Some decoders silently read missing data as zeros.
         ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts))
         if max(ends, default=0) > file.filehandle.size:
             raise ValueError("truncated TIFF")
@@ -90,13 +90,13 @@ def first_page(path: Path) -> Generator[Any]:
 
 
 def size(page: Any) -> tuple[int, int]:
-    """Upright height and width."""
+    """Height and width after rotation by the orientation tag."""
     stored = page.imagelength, page.imagewidth
     return stored[::-1] if orientation(page) >= 5 else stored
 
 
 def stored(page: Any) -> np.ndarray:
-    """(H, W, channels), upright, in the file's own type; bool of 1 bit."""
+    """(H, W, channels), rotated upright, in the file's own dtype; bool for 1 bit."""
     values = page.asarray()
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ValueError(f"its axes are {page.axes}")
@@ -115,12 +115,12 @@ def orientation(page: Any) -> int:
 
 
 def check_channels(path: Path, page: Any) -> bool:
-    """Whether the last channel is alpha. Raises UserError, with their number, if there are others than of the image."""
+    """Whether the last channel is alpha. Raises UserError if the number of channels does not fit the pixels."""
     kind, channels = int(page.photometric), page.samplesperpixel
     expected = CHANNELS.get(kind)
     if expected is None:
         raise UserError(f"{path}: has {page.photometric.name} pixels, which are not supported; convert it to RGB")
-    # GDAL says of three 16-bit bands that the first is gray; every reader takes them for red, green and blue.
+    # GDAL labels three 16-bit bands as gray plus two; every reader takes them for red, green and blue.
     if channels == 3 and kind == BLACK_IS_ZERO:
         return False
     alpha = channels == expected + 1 and page.extrasamples[-1:] in ALPHA
@@ -130,12 +130,12 @@ def check_channels(path: Path, page: Any) -> bool:
 
 
 def check_alpha(path: Path, values: np.ndarray) -> None:
-    """Raises UserError if the last channel, which is called alpha, is not: GDAL calls the fourth of any four bands so.
+    """Raises UserError if the last channel, labeled alpha, is not: GDAL labels the fourth of any four bands alpha.
 
-    Transparency is all or nothing but for edges.
+    Real alpha is 0 or the maximum almost everywhere except at edges.
     """
     alpha, top = values[..., -1], np.iinfo(values.dtype).max
     if np.mean((alpha > 0) & (alpha < top)) > 0.1:
         raise UserError(
-            f"{path}: has {values.shape[2]} channels, the last called alpha but hardly ever clear or opaque; {KEEP}"
+            f"{path}: has {values.shape[2]} channels, the last labeled alpha but often partly transparent; {KEEP}"
         )

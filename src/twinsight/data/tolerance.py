@@ -1,4 +1,4 @@
-"""Broken samples that a training puts up with."""
+"""Tolerating broken samples in a training."""
 
 import warnings
 from collections.abc import Callable
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 class Tolerance:
-    """Reads samples; of those that cannot be read, names each once and takes the next that can be in its place.
+    """Reads samples, and replaces each one that cannot be read by the next that can, with one warning (`Remark`) each.
 
-    Which that is depends on the files alone, so a resumed run sees the same. All workers of a process count together;
-    each of several processes counts the broken samples that it meets.
+    The replacement depends only on the files, so a resumed run sees the same. The workers of a process count together;
+    each process counts the broken samples that it meets.
 
-    count: of samples. allowed: of them, broken ones that are put up with: a share below 1, else their number.
+    count: number of samples. allowed: how many may be broken: a fraction if below 1, else a number.
     """
 
     def __init__(self, count: int, allowed: float):
@@ -27,7 +27,7 @@ class Tolerance:
         self.broken: Tensor = torch.zeros(count, dtype=torch.bool).share_memory_()
 
     def read(self, get: Callable[[int], T], index: int) -> tuple[int, T]:
-        """What `get` returns for the index, or for the next that can be read, and the index that it is of.
+        """The index, or the next one that can be read, and what `get` returns for it.
 
         Raises UserError if more are broken than allowed.
         """
@@ -47,5 +47,5 @@ class Tolerance:
                 met = int(self.broken.sum())
                 if met > self.limit:
                     raise too_many(error, met, self.limit) from error
-                warnings.warn(f"left out, {met} of at most {self.limit}: {error}", Remark, stacklevel=1)
-        raise UserError(f"--data.tolerate: not one of {count} images can be read; check the data set")
+                warnings.warn(f"left out ({met} of at most {self.limit}): {error}", Remark, stacklevel=1)
+        raise UserError(f"--data.tolerate: none of the {count} images can be read; check the path and the files")

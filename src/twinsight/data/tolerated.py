@@ -10,5 +10,5 @@ def limit(count: int, allowed: float) -> int:
 
 def too_many(error: UserError, met: int, limit: int) -> UserError:
     if not limit:
-        return UserError(f"{error}, or give --data.tolerate a number or share of broken images to go on without")
-    return UserError(f"{error}; {met} images are broken, and --data.tolerate allows {limit}")
+        return UserError(f"{error}, or give --data.tolerate, the number or fraction of broken images to leave out")
+    return UserError(f"{error}; {met} images are broken, but --data.tolerate allows only {limit}")

@@ -1,4 +1,4 @@
-"""Which class each stored value of a mask stands for."""
+"""Maps the stored values of masks to classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from twinsight.errors import UserError
 class Values:
     """A coding of masks other than 0, 1, 2, ... with 255 for void.
 
-    values: the stored value of each class, class 0 first; by default the first that are not void.
-    void: values that count nowhere; by default 255, unless it is a class's.
+    classes: number of classes. values: the stored value of each class, class 0 first; by default the lowest
+    values that are not void. void: values to ignore; by default 255, unless it is in `values`.
 
-    (0, 255) is for binary masks; void (0,) alone for masks whose classes are numbered from 1.
-    Raises UserError unless there is one value for each of `classes`, each once, and none of them is void.
+    Use values (0, 255) for binary masks, and only void (0,) for masks whose classes are numbered from 1.
+    Raises UserError unless `values` has one distinct value per class and none of them is void.
     """
 
     def __init__(self, classes: int, values: Sequence[int] | None = None, void: Sequence[int] | None = None):
@@ -27,18 +27,18 @@ class Values:
         self.values, self.void = tuple(values), tuple(void)
         if len(self.values) != classes or len(set(self.values)) < classes:
             raise UserError(
-                f"--data.values {words(self.values)}: gives {len(set(self.values))} different values to {classes} "
-                "classes; give one value for each class, in their order"
+                f"--data.values {words(self.values)}: gives {len(set(self.values))} different values for {classes} "
+                "classes; give one value per class, in order"
             )
         both = sorted({*self.values} & {*self.void})
         if both:
-            raise UserError(f"--data.void {words(self.void)}: {both[0]} is in --data.values too; take one out")
+            raise UserError(f"--data.void {words(self.void)}: {both[0]} is also in --data.values; remove it from one")
         self.classes = np.full(256, -1, np.int16)
         self.classes[[*self.void]] = VOID
         self.classes[[*self.values]] = np.arange(classes)
 
     def __call__(self, stored: np.ndarray, path: Path) -> np.ndarray:
-        """(H, W) uint8 values -> (H, W) uint8 labels. Raises UserError, naming the file, for a value that is none."""
+        """(H, W) uint8 values -> (H, W) uint8 labels. Raises UserError, naming the file, for any other value."""
         labels = self.classes[stored]
         if labels.min() < 0:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Augmented views of an image for self-supervised learning: first the parameters are drawn, then applied."""
+"""Augmented views of an image for self-supervised learning: parameters are drawn first, then applied."""
 
 import math
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ class Box(NamedTuple):
 
 
 class Params(NamedTuple):
-    """What was drawn for one view, in the order in which it is applied.
+    """The parameters drawn for one view, in the order they are applied.
 
     box: the crop, in the pixels of the original image.
     flip: whether it is mirrored left to right.
-    jitter: (operation, factor) in order of application, names as in `color.JITTER`; empty for none.
+    jitter: (operation, factor) in the order applied, names as in `color.JITTER`; empty for none.
     mix: (3, 3) matrix on RGB, None for none.
     invert, gray: whether they are applied.
     blur: sigma in pixels of the resized view, None for none.
@@ -46,20 +46,20 @@ class Params(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """One augmentation pipeline: (H, W, 3) uint8 -> (size, size, 3) uint8, H and W at will.
+    """One augmentation pipeline: (H, W, 3) uint8 -> (size, size, 3) uint8, for any H and W.
 
-    The parameters and defaults are those of Barlow Twins (Zbontar et al., 2021, appendix A; as BYOL's), its
-    first view. `mix` and `invert` are ours, to keep color from telling the images apart. Mixing replaces each
-    pixel by M x with M = (1 - a) I + a R, a uniform in [0, 1], where each row of R is a draw from N(0, I)
-    projected to sum to 1 (g - mean(g) + 1/3): colors change at will while every gray stays as it was.
+    Parameters and defaults are those of the first view of Barlow Twins (Zbontar et al., 2021, appendix A; the same
+    as BYOL's). `mix` and `invert` are our additions: they keep color from giving images away. Mixing replaces each
+    pixel x by M x with M = (1 - a) I + a R, a uniform in [0, 1], where each row of R is a draw from N(0, I)
+    projected to sum to 1 (g - mean(g) + 1/3): colors change freely while grays stay the same.
 
     size: side of the view in pixels.
-    scale: area of the crop as a share of the image, (least, most).
-    ratio: width / height of the crop, (least, most), uniform in its logarithm.
+    scale: area of the crop as a fraction of the image, (min, max).
+    ratio: width / height of the crop, (min, max), log-uniform.
     flip, jitter, mix, invert, gray, blur, solarize: probabilities.
-    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value; hue: shift in turns.
-    sigma: standard deviation of the blur in pixels, (least, most).
-    threshold: solarization inverts the values from here up.
+    brightness, contrast, saturation: factors are uniform in 1 - value .. 1 + value. hue: largest shift, in turns.
+    sigma: standard deviation of the blur in pixels, (min, max).
+    threshold: solarization inverts values at or above it, 0 to 255.
     """
 
     size: int = 224
@@ -98,16 +98,16 @@ class View:
         )
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
-        """The view of the image that these parameters give, (size, size, 3) uint8."""
+        """The view for these parameters, (size, size, 3) uint8."""
         return self.color(self.crop(image, params), params)
 
     def crop(self, image: np.ndarray, params: Params) -> np.ndarray:
-        """The geometry alone: (H, W, 3) -> (size, size, 3) uint8."""
+        """Crop and flip only: (H, W, 3) -> (size, size, 3) uint8."""
         view = resized_crop(image, params.box, self.size, self.size, "bicubic")
         return cv2.flip(view, 1) if params.flip else view
 
     def color(self, view: np.ndarray, params: Params) -> np.ndarray:
-        """The rest, on what `crop` gave; `batched_color.recolor` does the same on a device."""
+        """The rest, applied to the result of `crop`; `batched_color.recolor` does the same on a device."""
         for operation, factor in params.jitter:
             view = color.JITTER[operation](view, factor)
         if params.mix is not None:
@@ -115,7 +115,7 @@ class View:
         if params.invert:
             view = color.invert(view)
         if params.gray:
-            # One channel until the end: a third of the work for what follows.
+            # One channel until the end: a third of the work for the steps below.
             view = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
         if params.blur is not None:
             view = color.gaussian_blur(view, params.blur)
@@ -125,13 +125,13 @@ class View:
 
 
 class MultiView:
-    """Several views of one image, one a pipeline: DINO's multi-crop is 2 large `View`s and n small ones."""
+    """Several views of one image, one per pipeline: DINO's multi-crop is 2 large `View`s and n small ones."""
 
     def __init__(self, views: Sequence[View]):
         self.views = tuple(views)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        """image: (H, W, 3) uint8 -> one (size, size, 3) uint8 array a view."""
+        """image: (H, W, 3) uint8 -> one (size, size, 3) uint8 array per view."""
         return self.apply(image, self.draw(rng, *image.shape[:2]))
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> list[Params]:
@@ -139,20 +139,20 @@ class MultiView:
         return [view.draw(rng, height, width) for view in self.views]
 
     def apply(self, image: np.ndarray, params: Sequence[Params]) -> list[np.ndarray]:
-        """The views of the image that these parameters give."""
+        """The views for these parameters."""
         return [view.apply(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
 
     def crop(self, image: np.ndarray, params: Sequence[Params]) -> list[np.ndarray]:
-        """The same without their colors, see `View.crop`."""
+        """The same, only cropped and flipped; see `View.crop`."""
         return [view.crop(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
 
 
 def two_views(
     blur: tuple[float, float] = (1.0, 0.1), solarize: tuple[float, float] = (0.0, 0.2), **shared: Any
 ) -> MultiView:
-    """The two pipelines of BYOL and Barlow Twins: they differ in the probabilities of blur and solarization.
+    """The two pipelines of BYOL and Barlow Twins, which differ in the probabilities of blur and solarization.
 
-    shared: the other parameters of `View`, for both.
+    shared: other parameters of `View`, for both.
     """
     return MultiView([View(blur=b, solarize=s, **shared) for b, s in zip(blur, solarize)])
 
@@ -167,10 +167,10 @@ def multi_crop(
     solarize: tuple[float, float, float] = (0.0, 0.2, 0.0),
     **shared: Any,
 ) -> MultiView:
-    """DINO's pipelines (Caron et al., 2021): two large views of much of the image, then small ones of little of it.
+    """DINO's pipelines (Caron et al., 2021): two large global views, then small local ones.
 
-    blur, solarize: of the first and the second large view, and of every small one. shared: the other parameters of
-    `View`, for all.
+    blur, solarize: probabilities for the first and second global view, and for every local one. shared: other
+    parameters of `View`, for all.
     """
     first, second = (View(size, scale, blur=b, solarize=s, **shared) for b, s in zip(blur[:2], solarize[:2]))
     local = View(local_size, local_scale, blur=blur[2], solarize=solarize[2], **shared)
@@ -180,14 +180,14 @@ def multi_crop(
 def draw_crop(
     rng: np.random.Generator, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Box:
-    """Inception's random crop, sampled as torchvision's RandomResizedCrop does: ten tries, or the center."""
+    """Inception's random crop, sampled like torchvision's RandomResizedCrop: ten tries, then the center."""
     for _ in range(10):
         area = height * width * uniform(rng, *scale)
         aspect = math.exp(uniform(rng, math.log(ratio[0]), math.log(ratio[1])))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return Box(int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w)
-    # The largest central crop whose ratio is allowed; a sliver of an image still gives one pixel.
+    # The largest central crop whose ratio is allowed; at least one pixel, even of a sliver.
     w = max(1, min(width, round(height * ratio[1])))
     h = max(1, min(height, round(width / ratio[0])))
     return Box((height - h) // 2, (width - w) // 2, h, w)
@@ -212,7 +212,7 @@ def draw_mix(rng: np.random.Generator) -> np.ndarray:
 
 
 def uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """The number that `rng.uniform` draws, in a third of its time."""
+    """The same number as `rng.uniform`, in a third of the time."""
     return low + (high - low) * rng.random()
 
 
@@ -221,9 +221,9 @@ def resized_crop(image: np.ndarray, box: Box, height: int, width: int, mode: str
 
     mode: "bilinear" or "bicubic".
     """
-    # A copy even of the whole: images of a cache are read-only, of which torch warns.
+    # Always a copy: cached images are read-only, and torch warns about those.
     crop = image[box.top : box.top + box.height, box.left : box.left + box.width].copy()
-    # The batch comes first, so that torch knows its strides as channels_last and keeps to them: three times as fast.
+    # With a batch dimension torch sees the strides as channels_last and keeps them: three times as fast.
     pixels = torch.from_numpy(crop)[None].permute(0, 3, 1, 2)
     resized = F.interpolate(pixels, (height, width), mode=mode, antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

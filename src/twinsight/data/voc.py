@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 segmentation, and its layout on disk, which other data sets borrow.
+"""PASCAL VOC 2012 segmentation, and its file layout, which other data sets use too.
 
 Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 2015.
 """
@@ -25,11 +25,11 @@ CLASSES = (
 class Voc(Dataset):
     """The 1464 train, 1449 val or 2913 trainval images of VOC 2012 that have a segmentation.
 
-    root: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself.
+    root: the folder that contains VOCdevkit/VOC2012, or VOC2012 itself.
     split: "train", "val" or "trainval".
-    download: fetch the archive (2 GB) into root if root holds no VOC 2012.
+    download: download the archive (2 GB) into root if VOC 2012 is not there.
 
-    Raises UserError if root holds no VOC 2012, or if a file that the split names is missing.
+    Raises UserError if VOC 2012 or a file named by the split is missing.
     """
 
     def __init__(self, root: Path, split: str = "train", download: bool = False):
@@ -42,7 +42,7 @@ class Voc(Dataset):
         if folder is None:
             raise UserError(
                 f"{root}: holds no PASCAL VOC 2012 (VOCdevkit/VOC2012/ImageSets/Segmentation); "
-                f"switch its download on, or unpack {URL} there"
+                f"give --data.download, or unpack {URL} there"
             )
         super().__init__(read_layout(folder, split), CLASSES)
 
@@ -53,7 +53,7 @@ def find_voc(root: Path) -> Path | None:
 
 
 def is_layout(folder: Path) -> bool:
-    """Whether a folder is laid out as VOC's are, with split files for segmentation."""
+    """Whether a folder has VOC's layout, with split files for segmentation."""
     return (folder / "ImageSets" / "Segmentation").is_dir()
 
 
@@ -66,8 +66,8 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
 
     Those of trainaug, which others made of SBD's masks, are from `SegmentationClassAug`.
 
-    Images and masks may have any extension we read. Without a trainval.txt, trainval is train, then val.
-    Raises UserError, naming both files, if the split names an image or a mask that is not there.
+    Images and masks may have any supported extension. Without a trainval.txt, trainval is train followed by val.
+    Raises UserError, naming both files, if an image or mask named by the split is missing.
     """
     splits = folder / "ImageSets" / "Segmentation"
     if split == "trainval" and not split_file(folder, split).exists():
@@ -75,10 +75,10 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     file = split_file(folder, split)
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
-        raise UserError(f"{file}: there is no such split; the splits of {folder} are: {known}")
+        raise UserError(f"{file}: there is no such split; choose one of those in {folder}: {known}")
     names = read_lines(file)
     if not names:
-        raise UserError(f"{file}: names no image; write one name per line, without extension")
+        raise UserError(f"{file}: is empty; write one image name per line, without extension")
     kinds = ("JPEGImages", "SegmentationClassAug" if split.endswith("aug") else "SegmentationClass")
     images, masks = (find_by_name(folder / kind) for kind in kinds)
     for name in names:
@@ -86,6 +86,6 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
             if name not in found:
                 raise UserError(
                     f"{file}: names {name}, but there is no {folder / kind / name}.jpg, .png or the like; "
-                    "add the file or take the line out"
+                    "add the file or remove the line"
                 )
     return [Entry(name, images[name], masks[name]) for name in names]

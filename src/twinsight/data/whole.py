@@ -1,4 +1,4 @@
-"""Whole images of any size, in batches of one size whose memory follows it."""
+"""Whole images of any size, in batches of equal size; larger images make smaller batches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -10,14 +10,14 @@ from twinsight.data.loader import Batch, Loader, Pairs, eval_loader
 T = TypeVar("T")
 
 WAITING = 4
-"""Batches' worth of images that wait for others of their size."""
+"""How many batches' worth of images may wait for others of the same size."""
 
 
 class WholeImages(Loader):
-    """Batches of images of one size, `at_once(pixels)` of them where there are so many alike.
+    """Batches of up to `at_once(pixels)` images of the same size.
 
-    Workers send images singly, so that what waits takes little memory. Each comes once, in the order in which batches
-    are full; the length counts images, which is the most batches that there can be.
+    Workers send images one at a time, so that waiting images take little memory. Each image comes once; batches come
+    in the order they fill up. The length is the number of images, an upper bound on the number of batches.
     """
 
     at_once: Callable[[int], int]
@@ -31,14 +31,14 @@ class WholeImages(Loader):
 
 
 def whole_images(samples: Pairs, at_once: Callable[[int], int], workers: int) -> WholeImages:
-    """at_once: how many images of so many pixels make a batch."""
+    """at_once: number of pixels of an image -> images per batch."""
     loader = eval_loader(samples, 1, workers, kind=WholeImages)
     loader.at_once = at_once
     return loader
 
 
 def joined(several: list[Batch]) -> Batch:
-    """One batch of several whose images have one size."""
+    """Concatenates batches of images of the same size."""
     images, masks, sizes, ids = zip(*several)
     labeled = all(mask is not None for mask in masks)
     return Batch(
@@ -50,12 +50,12 @@ def joined(several: list[Batch]) -> Batch:
 
 
 def batches(items: Iterable[T], kind: Callable[[T], Any], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
-    """Lists of at most `size(item)` items of one kind; at most `limit` batches' worth of items wait for others alike.
+    """Lists of at most `size(item)` items of one kind; at most `limit` batches' worth of items wait at a time.
 
-    Each list keeps the items' order; among lists, the one that is full first comes first, else the one begun first.
+    Items keep their order within a list. A list comes when it is full; at the limit and at the end, oldest first.
     """
     waiting: dict[Any, list[T]] = {}
-    share = 0.0  # of full batches, over all that wait
+    share = 0.0  # in full batches, over all waiting items
     for item in items:
         alike = waiting.setdefault(kind(item), [])
         alike.append(item)
