@@ -18,8 +18,8 @@ from twinsight.segmentation.losses import (
     focal,
     jaccard,
     lovasz,
-    parse,
 )
+from twinsight.segmentation.terms import parse
 
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0, 3.0])
 

@@ -501,6 +501,7 @@ def offered(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
     monkeypatch.setattr(weights, "official", lambda: known)
     monkeypatch.setattr(hub, "official", lambda: known)
+    monkeypatch.setattr(hub, "unreachable", lambda _: None)
     known = {
         "dino_vits16": hub.PROJECTS["dino_vits16"],
         "checked": hub.Official("resnet50", "https://host/checked.pth", "checked.pth", "00000000"),

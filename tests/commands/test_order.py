@@ -1,5 +1,6 @@
 """What can be refused is refused before anything is loaded, decoded or searched."""
 
+import json
 import subprocess
 import sys
 from copy import deepcopy
@@ -22,6 +23,7 @@ from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions, ShapesOptions
 from twinsight.options.heads import FusionGateOptions, LinearOptions
 from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.public import VocOptions
 from twinsight.plain import read_yaml
 from twinsight.runs.directory import Run
 
@@ -38,18 +40,23 @@ def pretrain_options(run: Path | None, **changes) -> Pretrain:
 COMMANDS = {"pretrain": (pretrain, pretrain_options), "segment": (segment, segment_options)}
 
 
+def expensive(*args, **kwargs):
+    raise AssertionError("began to work")
+
+
 @pytest.fixture
-def work(monkeypatch) -> None:
-    """Whatever takes time fails."""
-
-    def expensive(*args, **kwargs):
-        raise AssertionError("began to work")
-
+def building(monkeypatch) -> None:
+    """Whatever builds, loads or searches fails."""
     for module, name in (
         (pretraining, "build_parts"), (segmenting, "build_parts"), (opening, "load_weights"), (training, "cached"),
         (pretraining, "found_lr"), (segmenting, "found_lr"), (hub, "fetch"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, expensive)
+
+
+@pytest.fixture
+def work(monkeypatch, building) -> None:
+    """And whatever opens data."""
     monkeypatch.setattr(ShapesOptions, "open", expensive)
     monkeypatch.setattr(FolderOptions, "open", expensive)
 
@@ -101,19 +108,14 @@ def test_options_that_contradict_one_another(tmp_path, work, changes, sentence):
         ("segment", {"head": FusionGateOptions()}, "has no attention to record; choose others"),
         ("segment", {"freeze": 99}, "--freeze 99: test_resnet has"),
         ("segment", {"backbone": TimmOptions(name="resnet51")}, "timm has no such model"),
-        ("segment", {"loss": "foo"}, "is not a loss"),
-        ("segment", {"label_smoothing": 0.1, "loss": "dice"}, "--label-smoothing: only cross-entropy"),
         ("segment", {"head": FusionGateOptions(), "checkpointing": True}, "--checkpointing: cannot be combined"),
-        ("segment", {"weights": Path("nowhere.pt")}, "--weights nowhere.pt: no such file"),
         ("pretrain", {"backbone": TimmOptions(name="resnet51", pretrained=True)}, "timm has no such model"),
         ("pretrain", {"attention": AttentionTermOptions(sharpness=1.0)}, "has no attention to record"),
-        ("pretrain", {"probe": "nothing"}, "--probe nothing: no such probe"),
-        ("pretrain", {"probe_images": Path("nowhere")}, "--probe-images nowhere: no such folder"),
     ],
     ids=str,
 )
-def test_parts_that_do_not_fit(tmp_path, work, command, changes, sentence):
-    """Found on a sketch of the network, before the data are opened."""
+def test_parts_that_do_not_fit(tmp_path, building, command, changes, sentence):
+    """Found on a sketch of the network."""
     module, options = COMMANDS[command]
     with pytest.raises(UserError, match=sentence):
         module.run(options(tmp_path / "run", **changes))
@@ -135,7 +137,8 @@ def test_what_the_data_decide(tmp_path, monkeypatch, command, changes, sentence)
     """Found before anything is built."""
     module, options = COMMANDS[command]
     (photos := tmp_path / "photos").mkdir()
-    cv2.imwrite(str(photos / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    for name in "abcd":
+        cv2.imwrite(str(photos / f"{name}.png"), np.zeros((32, 32, 3), np.uint8))
     data = FolderOptions(root=photos) if command == "pretrain" else DATA
     for parts in (pretraining, segmenting):
         monkeypatch.setattr(parts, "build_parts", None)
@@ -144,26 +147,69 @@ def test_what_the_data_decide(tmp_path, monkeypatch, command, changes, sentence)
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
+def test_data_that_must_be_downloaded_come_last(tmp_path, building, monkeypatch):
+    monkeypatch.setattr(VocOptions, "open", expensive)
+    data = VocOptions(root=tmp_path / "voc", download=True)
+    with pytest.raises(UserError, match="level 9: the backbone has"):
+        segment.run(segment_options(tmp_path / "run", data=data, head=LinearOptions(levels=(9,))))
+
+
 REFUSED_AT_THE_DOOR = """
-import sys
+import contextlib, io, json, sys
 from twinsight.cli import main
-try:
-    main(sys.argv[1:])
-finally:
-    print([name for name in ("torch", "numpy", "lightning") if name in sys.modules])
+
+for line in sys.stdin:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        try:
+            main(line.split())
+        except SystemExit as end:
+            code = end.code
+    print(json.dumps([code, said.getvalue(), "torch" in sys.modules]))
 """
+REFUSALS = {
+    "pretrain nowhere": "--data nowhere: unknown, and there is no such folder",
+    "pretrain empty": "empty: holds no image",
+    "pretrain photos --data.train nosuch": "split nosuch: there is no such split",
+    "pretrain photos --batch-size 100": "--batch-size: 100 is more than the 8 images",
+    "pretrain photos --run run": "run: exists and is not empty",
+    "pretrain --ema 0.9 --swa 0.5": "--swa: cannot be combined with --ema",
+    "pretrain --backbone resnet51": "--backbone resnet51: timm has no such model; did you mean resnet51q",
+    "pretrain --weights nowhere": "--weights nowhere: no such file or run directory, and no official weights",
+    "pretrain --weights dino_vits61": "did you mean dino_vits16?",
+    "pretrain --accelerator gpux": "--accelerator gpux: must be one of",
+    "pretrain --probe nothing": "--probe nothing: no such probe",
+    "pretrain --probe-images nowhere": "--probe-images nowhere: no such folder",
+    "pretrain --data voc --data.root nowhere": "nowhere: holds no PASCAL VOC 2012",
+    "segment photos": "--data: this data set has no masks",
+    "segment photos --data.masks nowhere": "nowhere: there is no such folder",
+    "segment pairs --data.classes nowhere.txt": "nowhere.txt: there is no such file",
+    "segment pairs --data.train test": "--data.train test: a test split is only for measuring",
+    "segment pairs --data.values 0 1 2": "--data.values 0 1 2: gives 3 different values to 2 classes",
+    "segment pairs --data.val-fraction 0.5 --class-weights 1 2 3": "--class-weights: 3 given for",
+    "segment --weights no/where.pt": "--weights no/where.pt: no such file or run directory; check",
+    "segment --loss foo": "'foo' is not a loss",
+    "segment --loss dice --label-smoothing 0.1": "--label-smoothing: only cross-entropy uses it",
+    "segment --head fusion-gate --compile": "--compile: cannot be combined with --head fusion-gate",
+}
 
 
-def test_refusals_that_load_no_pytorch(tmp_path):
-    folder = begun(tmp_path / "run", "pretrain")
-    for given in (
-        f"pretrain --run {folder}", "pretrain --ema 0.9 --swa 0.5", "segment --weights no/where.pt",
-        "segment --head fusion-gate --compile", "pretrain --probe nothing",
-    ):  # fmt: skip
-        command = [sys.executable, "-c", REFUSED_AT_THE_DOOR, *given.split()]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
-        assert len(done.stderr.splitlines()) == 1
+def test_refusals_without_pytorch(tmp_path):
+    begun(tmp_path / "run", "pretrain")
+    (tmp_path / "empty").mkdir()
+    for folder in ("photos", "pairs/images", "pairs/masks"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in "abcdefgh":
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.ones((32, 32), np.uint8))
+    (tmp_path / "pairs" / "classes.txt").write_text("sky\nroad\n")
+    lines = "\n".join(REFUSALS)
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED_AT_THE_DOOR], input=lines, capture_output=True, text=True, cwd=tmp_path
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(REFUSALS), done.stderr
+    for (line, sentence), (code, said, loaded) in zip(REFUSALS.items(), answers):
+        assert (code, sentence in said, len(said.splitlines()), loaded) == (2, True, 1, False), (line, said)
 
 
 def test_options_are_left_as_they_were(tmp_path):

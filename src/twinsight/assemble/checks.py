@@ -1,8 +1,14 @@
 """Checks of a training that run before PyTorch is loaded, which takes seconds."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from twinsight.assemble.datasets import open_images, open_pairs
 from twinsight.assemble.looks import read_looks
+from twinsight.assemble.networks import check_backbone, check_device, check_weights
+from twinsight.data.samples import Dataset
+from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
 from twinsight.options.build import label
 from twinsight.options.commands import Pretrain, Segment
@@ -11,10 +17,23 @@ from twinsight.options.ranges import check_ranges
 from twinsight.options.training import RunOptions
 from twinsight.outputs import check_folder
 from twinsight.runs.directory import Run
+from twinsight.segmentation.terms import parse
+
+T = TypeVar("T")
 
 
-def check_pretrain(options: Pretrain) -> Run:
-    """The run that the options name; writes nothing yet. Raises UserError for conflicting options."""
+class Checked(NamedTuple, Generic[T]):
+    """What a training starts from: its run, nothing of which is written yet, and its data.
+
+    data: opens them, at the first call; that call is made here unless they are to be downloaded.
+    """
+
+    run: Run
+    data: Callable[[], T]
+
+
+def check_pretrain(options: Pretrain) -> Checked[Dataset]:
+    """Raises UserError for what is missing, unknown or contradictory."""
     check_training(options)
     if options.early_stopping is not None:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
@@ -32,15 +51,26 @@ def check_pretrain(options: Pretrain) -> Run:
             raise UserError(
                 f"--{name}: cannot be combined with --attention, which records as the backbone runs; leave it out"
             )
-    return open_run(options, "pretrain", f"{label(options.method)}-{options.backbone.name}")
+    return checked(options, "pretrain", options.method, open_images)
 
 
-def check_segment(options: Segment) -> Run:
+def check_segment(options: Segment) -> Checked[tuple[Dataset, Dataset]]:
     """As `check_pretrain`."""
     check_training(options)
+    check_loss(options)
     if isinstance(options.head, FusionOptions):
         refuse_recording(options)
-    return open_run(options, "segment", f"{label(options.head)}-{options.backbone.name}")
+    return checked(options, "segment", options.head, open_pairs)
+
+
+def checked(options: Any, command: str, what: Any, open_data: Callable[[Any, Run], T]) -> Checked[T]:
+    """what: the choice that, with the backbone, gives a run its name."""
+    run = open_run(options, command, f"{label(what)}-{options.backbone.name}")
+    data = cache(partial(open_data, options, run))
+    if not getattr(options.data, "download", False):
+        data()
+    check_device(options.accelerator)
+    return Checked(run, data)
 
 
 def refuse_recording(options: Segment) -> None:
@@ -57,6 +87,8 @@ def check_training(options: Pretrain | Segment) -> None:
     if options.ema is not None and options.swa is not None:
         raise UserError("--swa: cannot be combined with --ema; choose one average")
     check_searches(options, options.devices or 1)
+    choose_workers(options.workers, options.devices or 1)
+    check_backbone(options.backbone.name)
     if options.weights is not None and options.resume is None:
         check_weights(options.weights)
     if options.probe_images is not None and not options.probe_images.is_dir():
@@ -73,11 +105,13 @@ def check_searches(options: Pretrain | Segment, processes: int) -> None:
             )
 
 
-def check_weights(source: Path) -> None:
-    """Raises UserError for a missing path. A bare name may refer to official weights."""
-    entry_of = source.with_name(source.name.rpartition(":")[0] or source.name)
-    if (source.suffix or source.is_absolute()) and not source.exists() and not entry_of.exists():
-        raise UserError(f"--weights {source}: no such file or run directory; check the path")
+def check_loss(options: Segment) -> None:
+    """Raises UserError for an unknown loss, and for options that none of its terms uses."""
+    terms = parse(options.loss)
+    if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
+        raise UserError(f"--class-weights: only cross-entropy and focal use them, but --loss is {options.loss}; leave them out")
+    if options.label_smoothing and "cross-entropy" not in terms:
+        raise UserError(f"--label-smoothing: only cross-entropy uses it, but --loss is {options.loss}; leave it out")
 
 
 def open_run(options: RunOptions, command: str, what: str) -> Run:

@@ -24,12 +24,6 @@ def make_inference(options: InferenceOptions) -> Inference:
     return Inference(options.window, options.overlap, options.scales, options.flip)
 
 
-def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
-    if not dataset.classes:
-        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER or choose a data set with masks")
-    return dataset
-
-
 def cached(data: Dataset, options: DataOptions, split: str) -> Dataset:
     """The data set, from its cache if the options name one; a missing cache is created."""
     if not isinstance(options, FileOptions) or options.cache is None:

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from twinsight.assemble.checks import refuse_recording
-from twinsight.backbones.backbone import Backbone, models_like
+from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.demands import described
 from twinsight.backbones.hub import official
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.light_timm import timm
 from twinsight.backbones.likely import likely
+from twinsight.backbones.timm_names import models_like
 from twinsight.backbones.weights import file_and_entry, load_backbone, read_weights
 from twinsight.console import tell
 from twinsight.device import Device

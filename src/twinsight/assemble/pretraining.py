@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.assemble import planning
+from twinsight.assemble.checks import Checked
 from twinsight.assemble.open import make_backbone
 from twinsight.assemble.opening import announce, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
@@ -18,15 +19,12 @@ from twinsight.assemble.training import Machine, Parts, Plan, make_optimization,
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
 from twinsight.console import tell
-from twinsight.data.fingerprint import fingerprint
-from twinsight.data.glance import glance_at_images
-from twinsight.data.loader import Views, enough_images, train_loader
-from twinsight.data.samples import Dataset
+from twinsight.data.loader import Views, train_loader
+from twinsight.data.samples import Dataset, enough_images
 from twinsight.methods.attention_term import AttentionTerm
 from twinsight.methods.method import check_method
 from twinsight.options.build import build, called
 from twinsight.options.commands import Pretrain
-from twinsight.runs.directory import Run
 from twinsight.training.blocks import checkpoint_blocks
 from twinsight.training.exact import LargeBatches
 from twinsight.training.export import finished, restore
@@ -77,23 +75,22 @@ def optimization(options: Pretrain, images: int) -> Optimization:
     return make_optimization(options, images / options.lr_batch)
 
 
-def plan(options: Pretrain, run: Run) -> PretrainPlan:
+def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
+    run = checked.run
     machine = Machine.choose(options)
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         method, _ = make_method(options, empty=True)
-    data = options.data.open("train")
+    data = checked.data()
     options = replace(options, data=options.data.settled(data))
     seen = seen_by_probes(options.probe_images, data)
     looks = plan_looks(options.probe, subjects(method), seen)
-    run.expect({"train": fingerprint(data)})
     if not options.find_batch_size:
         enough_images(len(data) // machine.processes, options.batch_size)
     ended = run.resumed and finished(run, BACKBONE, options.epochs)
     complete = ended and intact(run.folder / BACKBONE)
     color = options.augment_on == "workers" or (options.augment_on == "auto" and not machine.device.cuda)
     if not complete:
-        glance_at_images(data)
         announce(
             "pretrain",
             data_set(options.data, splits(data), data),

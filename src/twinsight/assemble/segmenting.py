@@ -13,7 +13,8 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from twinsight.assemble import planning
-from twinsight.assemble.data import make_inference, with_masks
+from twinsight.assemble.checks import Checked
+from twinsight.assemble.data import make_inference
 from twinsight.assemble.open import make_model
 from twinsight.assemble.opening import announce, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
@@ -22,19 +23,17 @@ from twinsight.assemble.training import Machine, Parts, Plan, make_optimization,
 from twinsight.backbones.integrity import intact
 from twinsight.console import notes, tell
 from twinsight.data.balance import class_pixels, median_frequency, rarity
-from twinsight.data.fingerprint import fingerprint
-from twinsight.data.glance import glance
-from twinsight.data.loader import Loader, Pairs, enough_images, train_loader
-from twinsight.data.samples import Dataset
+from twinsight.data.loader import Loader, Pairs, train_loader
+from twinsight.data.samples import Dataset, enough_images
 from twinsight.data.whole import whole_images
 from twinsight.errors import UserError
 from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
-from twinsight.runs.directory import Run
 from twinsight.segmentation.inference import Inference, at_once
-from twinsight.segmentation.losses import SegmentationLoss, parse
+from twinsight.segmentation.losses import SegmentationLoss
 from twinsight.segmentation.model import SegmentationModel, save_classes
 from twinsight.segmentation.tables import print_scores
+from twinsight.segmentation.terms import parse
 from twinsight.training.class_scores import ClassScores
 from twinsight.training.export import MODEL, export_best, finished
 from twinsight.training.segmenter import Segmenter
@@ -80,29 +79,26 @@ class SegmentParts(Parts[Segment]):
         return f"{run.folder / MODEL}{of}"
 
 
-def plan(options: Segment, run: Run) -> SegmentPlan:
+def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> SegmentPlan:
     """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
+    run = checked.run
     machine = Machine.choose(options)
     inference = make_inference(options)
-    terms = loss_terms(options)
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         sketch = make_model(options, 2, empty=True)
-    train = with_masks(options.data.open("train"))
+    train, val = checked.data()
     options = replace(options, data=options.data.settled(train))
-    val = with_masks(options.data.open("val"))
     balanced = options.class_weights == "auto" or options.sampling == "rarity"
     pixels = counted(train) if balanced else None
-    loss = make_loss(options, terms, train.classes, pixels)
+    loss = make_loss(options, train.classes, pixels)
     odds = rarity(pixels) if pixels is not None and options.sampling == "rarity" else None
     seen = seen_by_probes(options.probe_images, val)
     looks = plan_looks(options.probe, subjects(sketch), seen)
-    run.expect({"train": fingerprint(train), "val": fingerprint(val)})
     if not options.find_batch_size:
         enough_images(len(train) // machine.processes, options.batch_size)
     ended = run.resumed and finished(run, MODEL, options.epochs, options.early_stopping)
     complete = ended and intact(run.folder / MODEL)
     if not complete:
-        glance(train, val)
         announce(
             "segment",
             data_set(options.data, splits(train, val), train),
@@ -113,18 +109,6 @@ def plan(options: Segment, run: Run) -> SegmentPlan:
     return SegmentPlan(
         "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
     )
-
-
-def loss_terms(options: Segment) -> Mapping[str, float]:
-    """The weight of each term of --loss. Raises UserError for options that no term uses."""
-    terms = parse(options.loss)
-    if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
-        raise UserError(
-            f"--class-weights: only cross-entropy and focal use them, but --loss is {options.loss}; leave them out"
-        )
-    if options.label_smoothing and "cross-entropy" not in terms:
-        raise UserError(f"--label-smoothing: only cross-entropy uses it, but --loss is {options.loss}; leave it out")
-    return terms
 
 
 def counted(train: Dataset) -> np.ndarray:
@@ -139,18 +123,14 @@ def counted(train: Dataset) -> np.ndarray:
     return pixels
 
 
-def make_loss(
-    options: Segment, terms: Mapping[str, float], classes: Sequence[str], pixels: np.ndarray | None
-) -> SegmentationLoss:
-    """pixels: (N, C) as from `counted`, for class weights computed from them."""
+def make_loss(options: Segment, classes: Sequence[str], pixels: np.ndarray | None) -> SegmentationLoss:
+    """pixels: (N, C), as `counted` returns them, where the class weights follow from them."""
     weights = options.class_weights
     if weights == "auto":
         weights = tuple(median_frequency(cast(np.ndarray, pixels)).tolist())
         tell(f"--class-weights: {', '.join(f'{name} {weight:.2g}' for name, weight in zip(classes, weights))}")
-    if weights is not None and len(weights) != len(classes):
-        raise UserError(f"--class-weights: {len(weights)} given for {len(classes)} classes; give one per class")
     return SegmentationLoss(
-        terms,
+        parse(options.loss),
         class_weights=None if weights is None else torch.tensor(weights),
         label_smoothing=options.label_smoothing,
         focal_gamma=options.focal_gamma,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from twinsight.backbones.attention import Recorded, recording_attention
 from twinsight.backbones.hub import timm_weights
 from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
+from twinsight.backbones.timm_names import unknown_model
 from twinsight.errors import UserError
 
 # Lets a network take image sizes other than the one it was built for: timm's plain ViTs have the first keyword,
@@ -174,12 +174,6 @@ class Backbone(nn.Module):
         return self
 
 
-def models_like(name: str) -> str:
-    """A question after models of timm with names like it; "" if there are none."""
-    close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
-    return f"did you mean {', '.join(close)}?" if close else ""
-
-
 def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     """The network without its classifier."""
     if name == "vit-pytorch":
@@ -187,8 +181,7 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
 
         return VitPytorch(**options)
     if not timm.is_model(name):
-        hint = models_like(name) or "timm.list_models() lists them all"
-        raise UserError(f"--backbone {name}: timm has no such model; {hint}")
+        raise unknown_model(name)
     for flexible in FLEXIBLE:
         try:
             with timm_weights(name) if pretrained else nullcontext():
@@ -199,6 +192,8 @@ def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Mo
                 raise
             if refused and refused[0] in options:
                 raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
+        except UserError:
+            raise
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
             given = ", ".join(f"{option} {value}" for option, value in options.items() if value is not None)
             reason = first_line(error) or f"it rejects {given or 'its own defaults'}"

@@ -1,4 +1,4 @@
-"""Official weights by name: their networks, their URLs, and downloading them."""
+"""Official weights fetched by name, and timm's."""
 
 import hashlib
 from collections.abc import Generator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -15,52 +15,10 @@ from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from twinsight.backbones.likely import RESNETS
+from twinsight.backbones.official import PROJECTS, Official
 from twinsight.errors import UserError
 
-META = "https://dl.fbaipublicfiles.com"
-
 SEGMENTERS = ("deeplabv3_resnet50", "deeplabv3_resnet101", "fcn_resnet50", "fcn_resnet101")
-
-
-class Official(NamedTuple):
-    """backbone: name of the network, as for `Backbone`; all use ImageNet's pixel mean and standard deviation.
-
-    sha256: its first digits, None if not published. file: its name in torch.hub's folder.
-    """
-
-    backbone: str
-    url: str
-    file: str
-    sha256: str | None = None
-
-    @property
-    def cached(self) -> Path:
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
-
-
-def dino(backbone: str, name: str) -> Official:
-    return Official(backbone, f"{META}/dino/{name}_pretrain/{name}_pretrain.pth", f"{name}_pretrain.pth")
-
-
-def dinov2(backbone: str, name: str) -> Official:
-    return Official(backbone, f"{META}/dinov2/{name}/{name}_pretrain.pth", f"{name}_pretrain.pth")
-
-
-PROJECTS = {
-    "dino_vits16": dino("vit_small_patch16_224.dino", "dino_deitsmall16"),
-    "dino_vits8": dino("vit_small_patch8_224.dino", "dino_deitsmall8"),
-    "dino_vitb16": dino("vit_base_patch16_224.dino", "dino_vitbase16"),
-    "dino_vitb8": dino("vit_base_patch8_224.dino", "dino_vitbase8"),
-    "dino_resnet50": dino("resnet50", "dino_resnet50"),
-    "dinov2_vits14": dinov2("vit_small_patch14_dinov2", "dinov2_vits14"),
-    "dinov2_vitb14": dinov2("vit_base_patch14_dinov2", "dinov2_vitb14"),
-    "dinov2_vitl14": dinov2("vit_large_patch14_dinov2", "dinov2_vitl14"),
-    "barlowtwins_resnet50": Official(
-        "resnet50",
-        f"{META}/barlowtwins/ep1000_bs2048_lrw0.2_lrb0.0048_lambd0.0051/resnet50.pth",
-        "barlowtwins_resnet50.pth",  # resnet50.pth would clash with other projects' files
-    ),
-}
 
 
 @cache
@@ -89,17 +47,22 @@ def fetch(name: str) -> Path:
         if known.sha256 and not digest(file).startswith(known.sha256):
             raise UserError(f"{file}: its checksum does not match; delete it and run again, to download it anew")
         return file
+    if reason := unreachable(known.url):
+        raise no_download(name, known, reason)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(known.url, str(file), known.sha256)
     except RuntimeError as error:
         raise UserError(f"{known.url}: the checksum of the download does not match; run again") from error
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"--weights {name}: cannot be downloaded ({reason}); check the network, or save {known.url} as {file}"
-        ) from error
+        raise no_download(name, known, getattr(error, "reason", error)) from error
     return file
+
+
+def no_download(name: str, known: Official, reason: object) -> UserError:
+    return UserError(
+        f"--weights {name}: cannot be downloaded ({reason}); check the network, or put {known.url} at {known.cached}"
+    )
 
 
 def digest(file: Path) -> str:
@@ -107,8 +70,8 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-PATIENCE = 4.0
-"""Seconds to wait for the host of timm's weights before using the cache."""
+PATIENCE = 3.0
+"""Most seconds to wait for a host."""
 
 
 @contextmanager
@@ -126,14 +89,25 @@ def timm_weights(name: str) -> Generator[None]:
             raise
         raise UserError(
             f"{name}: its weights are not in {constants.HF_HUB_CACHE}, and {constants.ENDPOINT} cannot be reached "
-            f"({reason}); connect to the network and run again"
+            f"({reason}); connect to the network, or give a file: --weights FILE --backbone {name}"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = before
 
 
 def unreachable(url: str) -> str | None:
-    """Why a host cannot be reached; None if it can."""
+    """Why a host does not answer; None if it does.
+
+    In a thread, since a timeout of Python's holds for each of the host's addresses, and not for the name server.
+    """
+    found: list[str | None] = []
+    asking = Thread(target=lambda: found.append(ask(url)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return found[0] if found else f"no answer within {PATIENCE:.0f} s"
+
+
+def ask(url: str) -> str | None:
     try:
         urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
     except HTTPError:

@@ -5,7 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from twinsight.assemble.data import make_inference, with_masks
+from twinsight.assemble.data import make_inference
+from twinsight.assemble.datasets import with_masks
 from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.assemble.opening import announce, computing, data_set, images
 from twinsight.assemble.predicting import Predictor

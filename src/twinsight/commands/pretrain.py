@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from twinsight.assemble.checks import check_pretrain
+from twinsight.assemble.checks import Checked, check_pretrain
 from twinsight.console import loading
+from twinsight.data.samples import Dataset
 from twinsight.options.commands import Pretrain
 
 
@@ -12,13 +13,17 @@ def run(options: Pretrain) -> Path | None:
 
     Raises UserError for what cannot be, before anything is written, and KeyboardInterrupt after Ctrl-C.
     """
-    run = check_pretrain(options)  # all that needs no PyTorch, which takes seconds to load
+    return train(options, check_pretrain(options))  # all that needs no PyTorch, which takes seconds to load
+
+
+def train(options: Pretrain, checked: Checked[Dataset]) -> Path | None:
+    """As `run`, with options that have been checked."""
     loading("PyTorch and Lightning")
     from twinsight.assemble import pretraining
 
-    plan = pretraining.plan(options, run)
+    plan = pretraining.plan(options, checked)
     if plan.complete:
-        return run.folder
+        return plan.run.folder
     parts = pretraining.build_parts(plan)
     if options.dry_run:
         return pretraining.show(parts)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from twinsight.assemble.checks import check_segment
+from twinsight.assemble.checks import Checked, check_segment
 from twinsight.console import loading
+from twinsight.data.samples import Dataset
 from twinsight.options.commands import Segment
 
 
@@ -12,13 +13,17 @@ def run(options: Segment) -> Path | None:
 
     Raises UserError for what cannot be, before anything is written, and KeyboardInterrupt after Ctrl-C.
     """
-    run = check_segment(options)  # all that needs no PyTorch, which takes seconds to load
+    return train(options, check_segment(options))  # all that needs no PyTorch, which takes seconds to load
+
+
+def train(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Path | None:
+    """As `run`, with options that have been checked."""
     loading("PyTorch and Lightning")
     from twinsight.assemble import segmenting
 
-    plan = segmenting.plan(options, run)
+    plan = segmenting.plan(options, checked)
     if plan.complete:
-        return run.folder
+        return plan.run.folder
     parts = segmenting.build_parts(plan)
     if options.dry_run:
         return segmenting.show(parts)

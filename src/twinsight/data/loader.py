@@ -11,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 from twinsight.data.pairs import PairAugmentation
 from twinsight.data.pipes import Piped, unpiped
 from twinsight.data.sampler import EpochSampler, Key
-from twinsight.data.samples import VOID, Dataset, Sample
+from twinsight.data.samples import VOID, Dataset, Sample, enough_images
 from twinsight.data.tolerance import Tolerance
 from twinsight.data.views import MultiView, Params
 from twinsight.data.workers import kill_workers_at_exit, start_worker
@@ -177,15 +177,6 @@ def train_loader(
     loader = _loader(samples, EpochSampler(len(samples), True, samples.seed, rank, world, odds), batch_size, workers)
     enough_images(len(loader.sampler), batch_size)
     return loader
-
-
-def enough_images(images: int, batch_size: int) -> None:
-    """Raises UserError if the images of one process do not fill a batch."""
-    if images < batch_size:
-        raise UserError(
-            f"--batch-size {batch_size}: exceeds the number of images per process ({images}); "
-            "give a smaller batch or more images"
-        )
 
 
 def eval_loader(

@@ -135,6 +135,15 @@ class Dataset:
         return decode_mask(entry.mask, self.reading)
 
 
+def enough_images(images: int, batch_size: int) -> None:
+    """Raises UserError if the images of one process do not fill a batch."""
+    if images < batch_size:
+        raise UserError(
+            f"--batch-size {batch_size}: exceeds the number of images per process ({images}); "
+            "give a smaller batch or more images"
+        )
+
+
 def default_palette(classes: Sequence[str]) -> np.ndarray:
     """VOC's colors; its black is for a background only, and skipped where class 0 is something to be seen."""
     skip = int(bool(classes) and classes[0] != "background")

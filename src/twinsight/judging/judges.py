@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twinsight.assemble.data import make_inference, with_masks
+from twinsight.assemble.data import make_inference
+from twinsight.assemble.datasets import with_masks
 from twinsight.assemble.open import Opened, open_model
 from twinsight.assemble.opening import announce, data_set, splits, weights_of
 from twinsight.backbones.backbone import Backbone

@@ -9,9 +9,7 @@ classes present in the batch's target: for an absent class the overlap is 0 what
 adds nothing to what the other classes' pixels already teach.
 """
 
-import difflib
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.errors import UserError
+from twinsight.segmentation.terms import TERMS
 
 VOID = 255
 
@@ -84,7 +83,7 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
     return _mean_present((errors * slope).sum(1), actual)
 
 
-LOSSES = {"cross-entropy": cross_entropy, "dice": dice, "focal": focal, "jaccard": jaccard, "lovasz": lovasz}
+LOSSES: Mapping[str, Callable[..., Tensor]] = dict(zip(TERMS, (cross_entropy, dice, focal, jaccard, lovasz)))
 
 
 class SegmentationLoss(nn.Module):
@@ -127,33 +126,6 @@ class SegmentationLoss(nn.Module):
         }
         terms = [w * LOSSES[name](logits, target, **options.get(name, {})) for name, w in self.terms.items()]
         return torch.stack(terms).sum()
-
-
-def parse(spec: str) -> dict[str, float]:
-    """Names and weights of a sum of losses: "cross-entropy+0.5*dice" -> {"cross-entropy": 1.0, "dice": 0.5}.
-
-    Raises UserError for an unknown name, a name given twice, or a weight that is not a positive number.
-    """
-    terms: dict[str, float] = {}
-    for term in spec.split("+"):
-        factor, _, name = term.rpartition("*")
-        name = name.strip()
-        if name not in LOSSES:
-            close = difflib.get_close_matches(name, LOSSES, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(LOSSES)}"
-            raise UserError(f"--loss {spec!r}: {name!r} is not a loss; {hint}")
-        if name in terms:
-            raise UserError(f"--loss {spec!r}: {name!r} is given twice; give it once, with the sum of its weights")
-        try:
-            weight = float(factor) if factor.strip() else 1.0
-        except ValueError:
-            weight = math.nan
-        if not 0 < weight < math.inf:
-            raise UserError(
-                f"--loss {spec!r}: {factor.strip()!r} is not a positive number; write 0.5*{name}, for example"
-            )
-        terms[name] = weight
-    return terms
 
 
 def _full_precision(logits: Tensor) -> Tensor:
