@@ -44,15 +44,43 @@ Names = Mapping[str, Quantity]
 """By the last part of a key."""
 
 
+SCORES: Names = {
+    "mean_iou": Quantity("mean IoU", PERCENT),
+    "pixel_accuracy": Quantity("pixel accuracy", PERCENT),
+    "mean_accuracy": Quantity("mean class accuracy (recall)", PERCENT),
+    "mean_precision": Quantity("mean precision", PERCENT),
+    "mean_f1": Quantity("mean F1 (Dice)", PERCENT),
+    "frequency_weighted_iou": Quantity("frequency-weighted IoU", PERCENT),
+    "iou": Quantity("IoU", PERCENT),
+    "accuracy": Quantity("accuracy", PERCENT),
+    "precision": Quantity("precision", PERCENT),
+    "f1": Quantity("F1", PERCENT),
+    "pixels": Quantity("pixels", PERCENT),
+}
+"""Of a segmenter, over all classes and of one; see `segmentation.metrics.Scores`."""
+
+SYNONYM = "mean_recall"
+"""What files hold beside mean_accuracy, which is the same number. People read the latter alone."""
+
+CHOSEN = ("last", "best")
+"""At the end of a key: which of the values that were logged."""
+
+
 def quantity(key: str, names: Names) -> Quantity:
     """What was measured; without a name, the key itself with spaces for underscores."""
-    measure = key.rpartition("/")[2]
+    rest, _, measure = key.rpartition("/")
+    if measure in CHOSEN and rest:
+        found = quantity(rest, names)
+        return found._replace(label=f"{found.label} ({measure})")
     return names.get(measure, Quantity(measure.replace("_", " ")))
 
 
 def place(key: str) -> str:
-    """Where it was measured, in words: "block 12, head 3"; empty for a key of one part."""
-    where = key.rpartition("/")[0].removeprefix("class/")
+    """Where it was measured, in words: "block 12, head 3"; empty for a key of one part, and for a training's own."""
+    where, _, measure = key.rpartition("/")
+    if measure in CHOSEN:
+        where = where.rpartition("/")[0]
+    where = re.sub("(^|/)(train|val)$", "", where.removeprefix("class/"))
     where = re.sub(r"\b(block|head)(\d+)\b", r"\1 \2", re.sub(r"^k(\d+)$", r"k = \1", where))
     return PLACES.get(where, where.replace("/", ", "))
 

@@ -70,7 +70,10 @@ def test_scores_are_those_of_the_command(segmenter, segmented):
     assert dict(found) == expected.scalars()
     assert np.array_equal(found.matrix, expected.matrix)
     assert [row["class"] for row in found.table] == list(segmenter.classes)
-    assert "mean iou" in repr(found)
+    assert "mean IoU" in repr(found)
+    assert "recall)" in found._repr_html_()
+    assert "mean recall" not in found._repr_html_()
+    assert found.measured["split"] == "val"
     assert "striped disk" in found._repr_html_()
     assert (segmented / "evaluations.json").is_file()
 

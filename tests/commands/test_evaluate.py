@@ -53,7 +53,22 @@ def test_command_line_takes_the_runs_data_and_writes_json(segmenter_run, tmp_pat
     numbers = json.loads((tmp_path / "scores.json").read_text())
     assert numbers["mean_iou"] == pytest.approx(mean_iou(segmenter_run, "best"))
     assert [row["class"] for row in numbers["classes"]][:2] == ["background", "striped disk"]
-    assert "mean iou" in capfd.readouterr().out
+    measured = {"checkpoint": "best", "data": "shapes (the embedded toy scenes)", "split": "val", "images": 4}
+    assert numbers["measured"] == measured | {"precision": "fp32"}
+    assert json.loads((segmenter_run / "evaluations.json").read_text())[-1]["measured"] == numbers["measured"]
+    output = capfd.readouterr()
+    assert "mean class accuracy (recall)" in output.out
+    assert "mean recall" not in output.out
+    assert "val: 4 images | fp32" in output.err
+
+
+def test_the_data_are_looked_at_before_the_model_is_loaded(segmenter_run, tmp_path, monkeypatch):
+    write(tmp_path / "shapes", DATA.open("train"), DATA.open("val"))
+    for file in (tmp_path / "shapes/SegmentationClass").iterdir():
+        Image.fromarray(np.full((32, 32), 255, np.uint8)).save(file)
+    monkeypatch.setattr(evaluate, "load_segmenter", None)
+    with pytest.raises(UserError, match="hold"):
+        evaluate.run(options(segmenter_run, data=FolderOptions(root=tmp_path / "shapes")))
 
 
 def test_data_on_the_command_line(segmenter_run, tmp_path):

@@ -122,6 +122,8 @@ def test_command_line_takes_the_runs_data_and_writes_json(pretrained, tmp_path, 
     assert "ceiling" in out
     assert max(map(len, out.splitlines())) <= 80
     numbers = json.loads(json_file.read_text())
+    assert set(numbers) == {"measured", "patches"}
+    assert numbers["measured"]["val"]["split"] == "val"
     assert 0 < numbers["patches"]["model"]["mean_iou"] < numbers["patches"]["ceiling"]["mean_iou"]
 
 

@@ -44,7 +44,7 @@ def test_prints_a_table_and_logs_each_validation(tmp_path, capfd):
     scores, run = train(tmp_path, epochs=2)
     out = capfd.readouterr().out
     assert "striped disk" in out
-    assert "mean iou" in out
+    assert "mean IoU" in out
     logged = [row["val/mean_iou"] for row in read_rows(run / "metrics.csv") if "val/mean_iou" in row]
     assert len(logged) == 2
     assert logged[-1] == pytest.approx(scores.scalars()["mean_iou"], abs=1e-5)

@@ -1,6 +1,8 @@
 import pytest
+import safetensors.torch
 import timm
 import torch
+import torchvision
 
 from twinsight.assemble.open import make_backbone
 from twinsight.backbones.backbone import Backbone
@@ -67,6 +69,31 @@ def test_our_own_files_say_what_they_are_of(tmp_path, capfd):
     assert found is not None
     assert found.problem is None
     assert lines(capfd)["backbone"].startswith("vit-pytorch")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "libraries"),
+    [
+        ("resnet18", {}, {"timm", "torchvision"}),
+        ("resnet18", {"channels": (8, 8, 8, 8), "stem_width": 8}, {"timm"}),
+        ("test_vit", {"positions": "dino"}, {"timm"}),
+    ],
+)
+def test_the_lines_that_load_it_without_twinsight(tmp_path, capfd, name, options, libraries):
+    backbone = Backbone(name, **options)
+    file = tmp_path / "backbone.safetensors"
+    save_backbone(backbone, file)
+    weights.run(Weights(file=file))
+    printed = capfd.readouterr().out.splitlines()
+    for library in libraries:
+        start = next(i for i, line in enumerate(printed) if line.startswith(f"{library} "))
+        world = {"timm": timm, "torchvision": torchvision, "safetensors": safetensors}
+        exec("\n".join(line[14:] for line in printed[start : start + 2]), world)
+        images = torch.rand(1, 3, 160, 160)
+        features = world["model"].eval()
+        features.fc = torch.nn.Identity()
+        assert torch.allclose(features(images), backbone.eval().network(images), atol=1e-5)
+    assert {line.split()[0] for line in printed if " model = " in line} == libraries
 
 
 def test_a_run_says_what_it_is_of(segmenter_run, capfd):

@@ -24,10 +24,12 @@ def test_figures_and_numbers_of_a_run():
     assert list(finding.figures) == ["loss", "rate", "scores"]
     assert finding.numbers == {
         "train/loss/last": 1.0, "val/mean_iou/last": 0.5, "val/mean_iou/best": 0.6,
-        "val/mean_recall/last": 0.5, "val/mean_recall/best": 0.5,
     }  # fmt: skip
     panels = drawn(finding.figures["scores"])
     assert list(panels) == ["mean IoU, %"]
+    assert [row[:2] for row in finding.table()] == [
+        ("", "training loss (last)"), ("", "mean IoU (last), %"), ("", "mean IoU (best), %"),
+    ]  # fmt: skip
     (line,) = panels["mean IoU, %"].lines
     assert line.get_xdata().tolist() == [0, 1, 2]
     assert line.get_ydata().tolist() == pytest.approx([20, 60, 50])

@@ -111,14 +111,16 @@ def evaluate(
     asked: Evaluate = from_keywords(Evaluate, "evaluate", given)
     from twinsight.api.evaluation import Evaluation
     from twinsight.commands.evaluate import evaluate as scores_of
-    from twinsight.commands.evaluate import no_segmenter
+    from twinsight.commands.evaluate import no_segmenter, prepare
     from twinsight.judging.judges import judge
 
     if asked.probe is not None:
-        return judge(asked, opened.opened)
+        return judge(asked, opened.opened).numbers
     if not opened.classes:
         raise no_segmenter(opened.name)
-    return Evaluation(scores_of(asked, opened.predictor(asked), opened.classes), opened.classes)
+    predictor = opened.predictor(asked)
+    task = prepare(asked, opened.classes, predictor.device, predictor.precision)
+    return Evaluation(scores_of(asked, predictor, task), opened.classes, task.measured)
 
 
 def measured_on(data: Data) -> Any:

@@ -10,6 +10,7 @@ from twinsight.errors import UserError
 from twinsight.files import as_path
 from twinsight.options.config import read
 from twinsight.ours import whereabouts
+from twinsight.quantities import SCORES
 from twinsight.runs.rows import read_rows
 
 EXPORTS = {"pretrain": "backbone.safetensors", "segment": "model.safetensors"}
@@ -95,7 +96,7 @@ class Run:
             "what": escape(f"{self.options[part]['name']} on {self.options['backbone']['name']}"),
             "data": escape(" ".join(str(self.options["data"].get(key, "")) for key in ("name", "root"))),
             "logged": f"{len(self.metrics)} rows of metrics",
-            **{name.replace("_", " "): f"{100 * value:.1f} %" for name, value in self.scores.items()},
+            **{SCORES[name].label: f"{100 * value:.1f} %" for name, value in self.scores.items() if name in SCORES},
         }
         cells = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>" for name, value in rows.items()

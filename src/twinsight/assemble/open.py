@@ -163,8 +163,8 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
         tell(remark)
 
 
-def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
-    """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
+def trained_with(run: Path) -> Segment:
+    """The options of a `twinsight segment` run. Raises UserError for a directory that is none."""
     if not (run / "config.yaml").is_file():
         raise UserError(
             f"{run}: not a run directory (no config.yaml); name a run of `twinsight segment`{whereabouts(run)}"
@@ -175,7 +175,12 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
             f"{run}: is a run of `twinsight pretrain`, which has no head to predict masks with; train one with: "
             f"twinsight segment --weights {shlex.quote(str(run))} --data NAME"
         )
-    options = parse(Segment, "segment", [], tree, run / "config.yaml")
+    return parse(Segment, "segment", [], tree, run / "config.yaml")
+
+
+def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
+    """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
+    options = trained_with(run)
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
     there = intact(file) if checkpoint == "best" else file.is_file()
     if not there:

@@ -18,11 +18,16 @@ def announce(command: str, *facts: str) -> None:
 
 def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
     """The data set by layout and place, and its classes; counts: how many images of which split, and why."""
-    if isinstance(options, ShapesOptions):
-        return f"data shapes (the built-in toy scenes), {counts}"
-    kind = f"{dataset.title} in" if dataset and dataset.title else called(options)
     classes = f", {len(dataset.classes)} classes" if dataset and dataset.classes else ""
-    return f"data {kind} {getattr(options, 'root', '')}".rstrip() + f"{classes}, {counts}"
+    return f"data {place(options, dataset)}{classes}, {counts}"
+
+
+def place(options: Any, dataset: Dataset | None = None) -> str:
+    """A data set by layout, where it is known, and place."""
+    if isinstance(options, ShapesOptions):
+        return "shapes (the built-in toy scenes)"
+    kind = f"{dataset.title} in" if dataset and dataset.title else called(options)
+    return f"{kind} {getattr(options, 'root', '')}".rstrip()
 
 
 def splits(train: Dataset, val: Dataset | None = None) -> str:

@@ -3,12 +3,12 @@
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twinsight.assemble.data import make_inference
 from twinsight.assemble.datasets import with_masks
-from twinsight.assemble.open import load_segmenter, segmenting_precision
-from twinsight.assemble.opening import announce, computing, data_set, images
+from twinsight.assemble.open import load_segmenter, segmenting_precision, trained_with
+from twinsight.assemble.opening import announce, computing, data_set, images, place
 from twinsight.assemble.predicting import Predictor
 from twinsight.console import tell, tracked
 from twinsight.data.glance import glance
@@ -38,19 +38,22 @@ def run(options: Evaluate) -> Scores | dict[str, Any]:
     if options.json is not None:
         check_file("json", options.json, options, options.overwrite)
     if options.probe is not None:
-        numbers = judge(options)
-        save(options.json, numbers)
-        return numbers
+        judged = judge(options)
+        save(options.json, {"measured": judged.measured} | judged.numbers)
+        return judged.numbers
     config = options.run / "config.yaml"
     if config.is_file() and "head" not in read(config):
         raise no_segmenter(options.run)
     device = Device(options.accelerator)
     inference = make_inference(options)
-    model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
-    precision = segmenting_precision(options.precision, trained, device)
+    trained = trained_with(options.run)
     classes, _ = load_classes(options.run / "classes.json")
-    scores = evaluate(options, Predictor(model, inference, device, precision), classes)
-    save(options.json, scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)})
+    precision = segmenting_precision(options.precision, trained, device)
+    task = prepare(options, classes, device, precision)
+    model, _ = load_segmenter(options.run, options.checkpoint, device.torch)
+    scores = evaluate(options, Predictor(model, inference, device, precision), task)
+    numbers = scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)}
+    save(options.json, {"measured": task.measured} | numbers)
     print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
 
@@ -62,37 +65,52 @@ def no_segmenter(source: object) -> UserError:
     )
 
 
-def evaluate(options: Evaluate, predictor: Predictor, classes: tuple[str, ...]) -> Scores:
-    """The scores on --data of what `predictor` predicts, kept in the run."""
-    device, inference = predictor.device, predictor.inference
+class Task(NamedTuple):
+    """measured: what is measured on what and how, as it is kept beside the scores."""
+
+    dataset: Dataset
+    measured: dict[str, Any]
+
+
+def prepare(options: Evaluate, classes: tuple[str, ...], device: Device, precision: str) -> Task:
+    """The data, looked at before a model is loaded. Raises UserError for data that a model of `classes` cannot be
+    measured on.
+    """
     dataset = with_masks(options.data.open("val"))
     if dataset.classes != classes:
         raise UserError(
-            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} "
-            f"was trained "
+            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} was trained "
             f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
         )
-    counts = f"{options.data.val}: {images(len(dataset))}"
     announce(
         "evaluate",
         f"{options.run}, {options.checkpoint} checkpoint",
-        data_set(options.data, counts, dataset),
-        computing(device, predictor.precision, trained=options.precision is None),
+        data_set(options.data, f"{options.data.val}: {images(len(dataset))}", dataset),
+        computing(device, precision, trained=options.precision is None),
     )
     glance(None, dataset)
-    scores = measure(predictor, dataset, len(classes), choose_workers(options.workers, gpu=device.cuda))
+    inference = make_inference(options)
     measured = {
         "checkpoint": options.checkpoint,
-        "data": data_set(options.data, counts, dataset).removeprefix("data "),
-        "precision": device.precision(predictor.precision),
+        "data": place(options.data, dataset),
+        "split": options.data.val,
+        "images": len(dataset),
+        "precision": device.precision(precision),
         **{
             field.name: str(getattr(inference, field.name))
             for field in fields(inference)
             if getattr(inference, field.name) != field.default
         },
     }
+    return Task(dataset, measured)
+
+
+def evaluate(options: Evaluate, predictor: Predictor, task: Task) -> Scores:
+    """The scores of what `predictor` predicts, kept in the run."""
+    workers = choose_workers(options.workers, gpu=predictor.device.cuda)
+    scores = measure(predictor, task.dataset, len(task.dataset.classes), workers)
     try:
-        evaluations.keep(options.run, measured, scores.scalars())
+        evaluations.keep(options.run, task.measured, scores.scalars())
         report_run(options.run)
     except OSError as error:
         tell(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")

@@ -87,8 +87,10 @@ def run(options: Predict) -> None:
         for _ in tracked(written, "predicting", len(images)):
             pass
     tell(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
+    for sentence in broken:
+        tell(sentence)
     if broken:
-        raise UserError(f"{len(broken)} of the images could not be read, the others are done: {'; '.join(broken)}")
+        raise UserError(f"{len(broken)} of {counted(len(images))} cannot be read, as named above; the others are done")
 
 
 def read(reading: Reading, item: tuple[str, Path]) -> Picture | UserError:

@@ -14,6 +14,7 @@ from twinsight.backbones.matching import Match, count, first_few, match
 from twinsight.backbones.parts import parameters
 from twinsight.backbones.weights import Weights as LoadedWeights
 from twinsight.backbones.weights import read_weights, refusal
+from twinsight.backbones.without_us import loading_lines
 from twinsight.console import console
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment, Weights
@@ -60,6 +61,10 @@ def run(options: Weights) -> Match | None:
     problem = refusal(backbone, options.file, weights, found)
     flags = f"--backbone {backbone.name} --weights {options.file}"
     say("verdict", f"refused: {problem}" if problem else f"loads with {flags}")
+    exported = options.file / "backbone.safetensors" if options.file.is_dir() else options.file
+    for library, lines in ({} if problem else loading_lines(exported)).items():
+        for what, line in zip((library, ""), lines):
+            say(what, line)
     return found
 
 

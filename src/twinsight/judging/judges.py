@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import tee
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from twinsight.assemble.data import make_inference
 from twinsight.assemble.datasets import with_masks
 from twinsight.assemble.open import Opened, open_model
-from twinsight.assemble.opening import announce, data_set, splits, weights_of
+from twinsight.assemble.opening import announce, data_set, place, splits, weights_of
 from twinsight.backbones.backbone import Backbone
 from twinsight.console import tracked
 from twinsight.data.class_folder import ClassFolder
@@ -39,8 +39,15 @@ Numbers = dict[str, Any]
 Pair = tuple[Iterator[Tensor], Iterator[Tensor]]
 
 
-def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]:
-    """Run the judges that --probe names. Raises UserError before any of them for names that do not suit the data.
+class Judged(NamedTuple):
+    """numbers: of each judge by its name. measured: what was measured on what and how."""
+
+    numbers: dict[str, Numbers]
+    measured: Numbers
+
+
+def judge(options: Evaluate, opened: Opened | None = None) -> Judged:
+    """What each judge that --probe names found. Raises UserError for names that do not suit the data, before any.
 
     opened: the model, if already open.
     """
@@ -71,7 +78,13 @@ def judge(options: Evaluate, opened: Opened | None = None) -> dict[str, Numbers]
     )  # fmt: skip
     workers = choose_workers(options.workers)
     bench = Bench(opened.name, model, train, val, options.size, workers, options.protocol)
-    return {name: judges[name](bench) for name in dict.fromkeys(names)}
+    measured = {
+        "data": place(options.data, val),
+        "train": {"split": options.data.train, "images": len(train)},
+        "val": {"split": options.data.val, "images": len(val)},
+        "precision": "fp32",
+    }
+    return Judged({name: judges[name](bench) for name in dict.fromkeys(names)}, measured)
 
 
 class Bench:

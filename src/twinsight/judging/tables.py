@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 from torch import Tensor
 
 from twinsight.console import console, tell
+from twinsight.quantities import SCORES
 from twinsight.segmentation.metrics import Scores
-from twinsight.segmentation.tables import percent
+from twinsight.segmentation.tables import percent, right_aligned
 
 LISTED = 40
 """Maximum classes in a printed table; --json has all."""
@@ -21,9 +21,7 @@ def explain(name: str, text: str) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
     """Text in the first column; fractions, 0 to 1, or text in the others."""
-    made = Table(*map(escape, columns))
-    for column in made.columns[1:]:
-        column.justify = "right"
+    made = right_aligned(*map(escape, columns))
     for row in rows:
         made.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row])
     console.print(made)
@@ -48,8 +46,8 @@ def segmented(scores: Mapping[str, Scores], classes: Sequence[str], titles: Mapp
     listed = [dict(zip(("class", *per, "pixels"), row)) for row in zip(classes, *per.values(), share)]
     numbers: dict[str, Any] = {name: one.scalars() for name, one in scores.items()}
     by_class("IoU of", listed, titles)
-    rows = {"mean IoU": "mean_iou", "pixel accuracy": "pixel_accuracy"}
-    totals = [[what, *(one[key] for one in numbers.values())] for what, key in rows.items()]
+    means = ("mean_iou", "pixel_accuracy")
+    totals = [[SCORES[key].label, *(one[key] for one in numbers.values())] for key in means]
     over = [f"{one.occurring} of {len(classes)}" for one in scores.values()]
     table(["", *(titles.get(name, name) for name in scores)], [*totals, ["mean over classes", *over]])
     return numbers | {"classes": listed}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from twinsight.quantities import ALARM, PERCENT, Names, Quantity
+from twinsight.quantities import ALARM, PERCENT, SCORES, Names, Quantity
 
 
 class Caption(NamedTuple):
@@ -37,17 +37,6 @@ CORRELATION = {
     "dimensions": Quantity("dimensions"),
     **RANK,
 }
-
-SCORES = {
-    "mean_iou": Quantity("mean IoU", PERCENT),
-    "pixel_accuracy": Quantity("pixel accuracy", PERCENT),
-    "mean_accuracy": Quantity("mean class accuracy (recall)", PERCENT),
-    "mean_precision": Quantity("mean precision", PERCENT),
-    "mean_recall": Quantity("mean recall", PERCENT),
-    "mean_f1": Quantity("mean F1 (Dice)", PERCENT),
-    "frequency_weighted_iou": Quantity("frequency-weighted IoU", PERCENT),
-}
-"""Of a segmenter; see `segmentation.metrics.Scores`."""
 
 LOSSES = {
     "loss": Quantity("training loss"),

@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.draw import COLORS, PAGE, Plot
 from twinsight.probes.finding import Finding
-from twinsight.quantities import PERCENT, Names, Quantity, place, quantity, title
+from twinsight.quantities import PERCENT, SYNONYM, Names, Quantity, place, quantity, title
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -52,12 +52,12 @@ class LearningCurves:
     def __call__(self, runs: Mapping[str, Rows]) -> Finding:
         """runs: by name, the rows of metrics.csv (`read_rows`), empty for one that has not logged yet."""
         logged = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
-        series = {name: lines(runs, name) for name in logged if name.startswith(self.scalars or "")}
-        series = {name: found for name, found in series.items() if found}
+        wanted = [name for name in logged if name.startswith(self.scalars or "") and not name.endswith(SYNONYM)]
+        series = {name: found for name in wanted if (found := lines(runs, name))}
         panels: dict[str, dict[str, Lines]] = {"loss": {}, "rate": {}, "scores": {}}
         for name, found in series.items():
             group = "rate" if name == "train/lr" else {"train": "loss", "val": "scores"}.get(name.split("/")[0])
-            if group is not None and name != "val/mean_recall":  # another name of mean_accuracy
+            if group is not None:
                 what = quantity(name, self.caption.names)
                 panels[group][what.title] = in_unit(found, what)
         measured = [name for name in series if name.startswith("probe/") and not name.endswith(COSTS)]
@@ -72,7 +72,7 @@ class LearningCurves:
             for name, panel in panels.items()
             if panel
         }
-        return Finding(figures, numbers(series, list(runs)))
+        return Finding(figures, numbers(series, list(runs)), names=self.caption.names)
 
 
 def lines(runs: Mapping[str, Rows], name: str) -> dict[str, Points]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
-from twinsight.probes.captions import SCORES
-from twinsight.quantities import PERCENT, Quantity, quantity
+from twinsight.quantities import PERCENT, SCORES, SYNONYM, Quantity, quantity
 from twinsight.report.page import Section, Table
 from twinsight.report.record import Record
 
@@ -40,7 +39,7 @@ def read(run: Path) -> list[dict[str, Any]]:
 def section(runs: Mapping[str, Record]) -> Section:
     """One run: a column per evaluation; several runs: a row per evaluation."""
     found = [(name, words(one["measured"]), one["scores"]) for name, run in runs.items() for one in read(run.folder)]
-    keys = [key for key in dict.fromkeys(key for *_, scores in found for key in scores) if key != "mean_recall"]
+    keys = [key for key in dict.fromkeys(key for *_, scores in found for key in scores) if key != SYNONYM]
     titles = [quantity(key, SCORES).label for key in keys]
     cells = [[percent(scores.get(key)) for key in keys] for *_, scores in found]
     if len(runs) == 1:

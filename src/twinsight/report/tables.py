@@ -5,7 +5,7 @@ from typing import Any
 
 from twinsight.probes.captions import CAPTIONS
 from twinsight.probes.learning_curves import COSTS, LearningCurves, lines
-from twinsight.quantities import ALARM, Names, place, quantity
+from twinsight.quantities import ALARM, SCORES, SYNONYM, Names, place, quantity
 from twinsight.report.page import Fold, Section, Table
 from twinsight.report.record import Record, in_percent, read_classes
 
@@ -15,8 +15,6 @@ MAIN = (
 )  # fmt: skip
 """The most important options, listed first."""
 
-
-HEADERS = {"iou": "IoU", "f1": "F1"}
 
 NAMES = CAPTIONS["curves"].names
 
@@ -56,9 +54,7 @@ def summary(run: Record) -> dict[str, str]:
 def scores(runs: Mapping[str, Record]) -> Section:
     """The last value of each loss and score; for one run also the best score and its step."""
     logged = dict.fromkeys(name for run in runs.values() for row in run.rows for name in row)
-    kept = [
-        name for name in logged if name.startswith(("val/", "train/")) and name not in ("train/lr", "val/mean_recall")
-    ]
+    kept = [name for name in logged if name.startswith(("val/", "train/")) and not name.endswith(("/lr", SYNONYM))]
     validated = any(name.startswith("val/") for name in kept)
     rows: list[list[str]] = []
     for name in sorted(kept, key=lambda name: name.startswith("train/")):
@@ -94,7 +90,7 @@ def per_class(runs: Mapping[str, Record]) -> Section:
             "In percent, at the last validation; pixels: the class's share of them. Missing: the class occurs nowhere."
         )
         return Section(
-            "Classes", parts=[Table(("class", *(HEADERS.get(column, column) for column in columns)), rows, note)]
+            "Classes", parts=[Table(("class", *(quantity(column, SCORES).label for column in columns)), rows, note)]
         )
     rows = [
         [label, *(in_percent(table.get(label, {}).get("iou", "")) for table in tables.values())] for label in labels

@@ -69,7 +69,7 @@ class Scores:
         return self._actual / self._actual.sum()
 
     def scalars(self) -> dict[str, float]:
-        """The means, by their logged names; `mean_accuracy` is another name of `mean_recall`."""
+        """The means, by their logged names; `mean_recall` is another name of `mean_accuracy`."""
         return {
             "mean_iou": self.iou.nanmean().item(),
             "pixel_accuracy": (self._hits.sum() / self._actual.sum()).item(),

@@ -1,4 +1,4 @@
-"""Scores as a table in the terminal."""
+"""Scores as tables in the terminal."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,33 @@ from rich.markup import escape
 from rich.table import Table
 
 from twinsight.console import console
+from twinsight.quantities import SCORES, SYNONYM, quantity
 from twinsight.segmentation.metrics import Scores
 
 
 def print_scores(scores: Scores, classes: Sequence[str]) -> None:
     """Print scores per class and their means, in percent."""
     rows = scores.table(classes)
-    table = Table(*[str(name) for name in rows[0]])
-    for column in table.columns[1:]:
-        column.justify = "right"
+    _, *keys = rows[0]
+    table = right_aligned("class, in %", *[quantity(key, SCORES).label for key in keys])
     for row in rows:
         table.add_row(*[escape(value) if isinstance(value, str) else percent(value) for value in row.values()])
     console.print(table)
-    totals = scores.scalars().items()
-    console.print("  ".join(f"{name.replace('_', ' ')} [bold]{percent(value)}[/bold]" for name, value in totals))
+    totals = right_aligned("over all classes", "%")
+    for key, value in scores.scalars().items():
+        if key != SYNONYM:
+            totals.add_row(quantity(key, SCORES).label, percent(value))
+    console.print(totals)
     if scores.occurring < len(classes):
         console.print(f"Means are over {scores.occurring} of {len(classes)} classes; the others do not occur.")
+
+
+def right_aligned(first: str, *others: str) -> Table:
+    """A table with texts in its first column and numbers in the others."""
+    table = Table(first, *others)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
 
 
 def percent(value: float) -> str:
