@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "quantities": set(),
     "device": FREE,
     "layers": FREE,
-    "options": FREE | {"options", "data.exports.survey"},
+    "options": FREE | {"options", "ours", "data.exports.survey"},
     "console": {"errors"},
     "environment": set(),
     "ours": FREE,

@@ -4,6 +4,7 @@ The old folder is renamed to a hidden one next to it, and removed only when the 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -52,6 +53,13 @@ def maker(folder: Path) -> str | None:
 def made_here(names: Collection[str]) -> bool:
     """Whether a folder with these top-level names looks like one of ours; opens no file."""
     return MARKER in names or {"config.yaml", "checkpoints"} <= {*names}
+
+
+def refuse_run(what: str, folder: Path) -> None:
+    """Raises UserError for a run directory where images are wanted: those in it are figures."""
+    names = [name for name in (MARKER, "config.yaml", "checkpoints") if os.path.exists(folder / name)]
+    if made_here(names):
+        raise UserError(f"{what}{folder}: is a run directory of twinsight, not a folder of images; name that folder")
 
 
 def tree(file: Path) -> dict[str, Any]:

@@ -162,8 +162,8 @@ def test_no_figure_is_replaced_unasked(tmp_path, capsys):
     argv = ("filters", "--weights", "random:test_resnet", "--out", tmp_path)
     assert look(capsys, *argv)[0] == 0
     before = (tmp_path / "filters.png").read_bytes()
-    code, _, told = look(capsys, *argv, "--count", 4)
-    assert code == 2
+    code, printed, told = look(capsys, *argv, "--count", 4)
+    assert (code, printed) == (2, "")  # before any work
     assert "--overwrite" in told
     assert (tmp_path / "filters.png").read_bytes() == before
     assert look(capsys, *argv, "--count", 4, "--overwrite")[0] == 0

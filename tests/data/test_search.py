@@ -5,8 +5,20 @@ import os
 import pytest
 from PIL import Image
 
-from twinsight.data.search import find_by_name, find_images
+from twinsight.data.search import find_by_name, find_images, no_images
 from twinsight.errors import Remark, UserError
+from twinsight.options.commands import Pretrain
+from twinsight.options.parse import parse
+
+
+def test_a_run_directory_is_no_folder_of_images(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.twinsight").touch()
+    for flag in ("--data", "--data.root"):
+        with pytest.raises(UserError, match=rf"^{flag} .*run: is a run directory of twinsight, not a folder of images"):
+            parse(Pretrain, "pretrain", [flag, str(tmp_path / "run")])
+    with pytest.raises(UserError, match=r"run: is a run directory"):
+        no_images(tmp_path / "run")
 
 
 @pytest.fixture

@@ -35,16 +35,23 @@ def run(options: Any) -> dict[str, Finding]:
     check_ranges(options)
     check_folder("out", options.out, options)
     probe, name = options.probe, probe_name(options)
+    if not options.overwrite:
+        check_figures(options.out, name, options.format)
     plots, findings = curves(options) if name == "curves" else look(options, probe, name)
     files = {figure: options.out / f"{stem(name, figure, plots)}.{options.format}" for figure in plots}
-    there = next((file for file in files.values() if file.exists()), None)
-    show(findings, as_json=options.numbers)  # first, since which figures there are is known only now
-    if there is not None and not options.overwrite:
-        raise UserError(f"{there}: exists; choose another --out or give --overwrite")
+    show(findings, as_json=options.numbers)
     for figure, plot in plots.items():
         plot.save(files[figure])
         tell(f"look: {files[figure]}")
     return findings
+
+
+def check_figures(folder: Path, probe: str, ending: str) -> None:
+    """Raises UserError for figures of an earlier look, since which ones this look has is known only at its end."""
+    earlier = sorted(folder.glob(f"{probe}*.{ending}")) if folder.is_dir() else []
+    there = next((file for file in earlier if file.stem == probe or file.stem.startswith(f"{probe}-")), None)
+    if there is not None:
+        raise UserError(f"{there}: exists; choose another --out or give --overwrite")
 
 
 def probe_name(options: Any) -> str:

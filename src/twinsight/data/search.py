@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twinsight.data.decode import EXTENSIONS
 from twinsight.errors import Remark, UserError
-from twinsight.ours import made_here
+from twinsight.ours import made_here, refuse_run
 
 NOT_READ = {
     ".arw", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".eps", ".exr", ".fits", ".hdr", ".heic", ".heif", ".jpx", ".jxl",
@@ -60,6 +60,7 @@ def find_images(folder: Path, also: frozenset[str] = frozenset()) -> list[Path]:
 
 
 def no_images(folder: Path, kind: str = "image") -> UserError:
+    refuse_run("", folder)
     return UserError(f"{folder}: holds no {kind} (JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or JPEG 2000); check the path")
 
 

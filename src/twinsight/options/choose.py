@@ -11,6 +11,7 @@ from twinsight.errors import UserError
 from twinsight.options.choices import choices_of, names_of, sections, table
 from twinsight.options.detect import PLACES, detect
 from twinsight.options.from_file import absolute, from_file, is_own, refuse_code_beside
+from twinsight.ours import refuse_run
 
 Tree = dict[str, Any]
 
@@ -34,6 +35,7 @@ def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
     if kind == "data" and not any(naming(tree.get("data")) for _, tree in sources):
         for _, tree in sources:
             if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
+                refuse_run("--data.root ", Path(tree["data"]["root"]))
                 tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root")}
     for i, (source, tree) in enumerate(sources):
         if naming(tree.get(kind)) is None:
@@ -72,6 +74,7 @@ def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], sou
     if kind == "data" and Path(name).exists():
         if "root" in section:
             raise UserError(f"--data.root: cannot be combined with --data {name}, which is a folder; leave one out")
+        refuse_run("--data ", Path(name))
         return {**section, "name": detect(Path(name)), "root": name}
     return {**section, "name": name}
 

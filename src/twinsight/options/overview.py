@@ -2,16 +2,16 @@
 
 from twinsight.options.commands import COMMANDS
 from twinsight.options.describe import first_line
-from twinsight.options.help import paragraph, section
+from twinsight.options.help import paragraph, section, width
 from twinsight.options.probes import PROBES
 
-FIRST_STEPS = """
-  twinsight demo                                  the whole tour, in minutes
-  twinsight pretrain photos                       images -> backbone
-  twinsight look features photos --weights RUN    what the backbone sees
-  twinsight segment street --weights RUN          images and masks -> segmenter
-  twinsight predict RUN photos                    masks for new images
-""".strip("\n")
+FIRST_STEPS = {
+    "twinsight demo": "the whole tour, in minutes",
+    "twinsight pretrain photos": "images -> backbone",
+    "twinsight look features photos --weights RUN": "what the backbone sees",
+    "twinsight segment street --weights RUN": "images and masks -> segmenter",
+    "twinsight predict RUN photos": "masks for new images",
+}
 
 GROUPS = {
     "Train": ("demo", "pretrain", "segment"),
@@ -34,7 +34,8 @@ MORE = {
 
 def overview() -> str:
     """All commands by purpose."""
-    parts = ["twinsight: see what self-supervision sees", FIRST_STEPS]
+    steps = section("First steps", list(FIRST_STEPS.items()), 48 if width() >= 80 else 4)
+    parts = ["twinsight: see what self-supervision sees", steps]
     for heading, names in GROUPS.items():
         parts.append(section(heading, [(name, ABOUT.get(name) or first_line(COMMANDS[name])) for name in names], WIDTH))
     return "\n\n".join([*parts, section("More", list(MORE.items()), WIDTH)])
