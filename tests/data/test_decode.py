@@ -150,7 +150,9 @@ def test_gray_with_alpha_of_sixteen_bits(tmp_path):
 
 def test_a_value_beyond_the_bits_of_its_data_set_is_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 5), 4096, np.uint16))
-    with pytest.raises(UserError, match=r"a\.png: holds the value 4096, .* read as 12-bit \(0 to 4095\).*--data\.bits 14"):
+    with pytest.raises(
+        UserError, match=r"a\.png: holds the value 4096, .* read as 12-bit \(0 to 4095\).*--data\.bits 14"
+    ):
         decode_image(tmp_path / "a.png", Reading(bits=12))
 
 
