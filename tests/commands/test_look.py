@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -168,3 +169,15 @@ def test_no_figure_is_replaced_unasked(tmp_path, capsys):
     assert (tmp_path / "filters.png").read_bytes() == before
     assert look(capsys, *argv, "--count", 4, "--overwrite")[0] == 0
     assert (tmp_path / "filters.png").read_bytes() != before
+
+
+def test_only_what_a_probe_asks_is_loaded(capsys, tmp_path, pretrained, photos):
+    """The projector, whose checkpoint is broken here, is read for the correlation, and not for attention."""
+    run = shutil.copytree(pretrained, tmp_path / "run")
+    (run / "checkpoints/last.ckpt").write_bytes(b"broken")
+    to = ("--weights", run, "--out", tmp_path / "out")
+    code, _, said = look(capsys, "attention", photos, *to)
+    assert (code, said.count("error:")) == (0, 0)
+    code, _, said = look(capsys, "correlation", photos, *to)
+    assert code == 2
+    assert "last.ckpt" in said

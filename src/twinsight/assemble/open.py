@@ -29,6 +29,7 @@ from twinsight.options.config import read
 from twinsight.options.heads import FcnOptions
 from twinsight.options.parse import parse
 from twinsight.ours import whereabouts
+from twinsight.probes.probe import Subject
 from twinsight.segmentation.model import SegmentationModel, load_classes
 from twinsight.training.blocks import checkpoint_blocks
 
@@ -54,9 +55,12 @@ class Opened:
     options: Any = None
 
 
-def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.device) -> Opened:
+def open_model(
+    spec: str, backbone_options: Any, checkpoint: str, device: torch.device, subject: Subject = "method"
+) -> Opened:
     """Open a run, a weights file, official weights or a timm model; random: before a run or a name leaves it untrained.
 
+    subject: what will be asked; only for "method" are the projector and all else of a pretraining loaded.
     backbone_options: for a weights file without a description; None: recognized by the shapes of its tensors. Raises
     UserError for anything else.
     """
@@ -66,7 +70,7 @@ def open_model(spec: str, backbone_options: Any, checkpoint: str, device: torch.
     source = Path(spec.removeprefix(RANDOM))
     name = f"{source.name}, untrained" if untrained else source.name
     if (source / "config.yaml").is_file():
-        return open_run(source, name, untrained, checkpoint, device)
+        return open_run(source, name, untrained, checkpoint, device, subject)
     if source.exists() and untrained:
         raise UserError(
             f"--weights {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
@@ -115,7 +119,7 @@ def recognized(file: Path) -> Backbone:
     return Backbone(name)
 
 
-def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device) -> Opened:
+def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: torch.device, subject: Subject) -> Opened:
     tree = read(run / "config.yaml")
     torch.manual_seed(0)  # an untrained network is the same in every call
     if "head" in tree:
@@ -134,6 +138,10 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         return Opened(name, subjects, None, run, classes, palette, options)
     options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **pretrained_off(options.backbone))
+    if subject != "method":
+        if not untrained:
+            load_weights(backbone, run)
+        return as_backbone(name, backbone, device, run=run, options=options)
     method = build(options.method, backbone)
     if not untrained:
         last = run / "checkpoints" / "last.ckpt"

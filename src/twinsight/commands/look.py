@@ -63,7 +63,8 @@ def look(options: Any, probe: Any, name: str) -> tuple[dict[str, Plot], dict[str
     if not options.weights and name != "views":
         line = shlex.join(["twinsight", "look", name, *map(str, options.images), "--weights"])
         raise UserError(f"--weights: none given; name a run directory, a weights file or a timm model: {line} runs/RUN")
-    models = [open_model(spec, options.backbone, options.checkpoint, device) for spec in options.weights]
+    subject = target_of(probe).subject
+    models = [open_model(spec, options.backbone, options.checkpoint, device, subject) for spec in options.weights]
     models = models or [Opened("defaults", {}, build(TwoViewsOptions()))]
     seen = read_images(options, any("segmenter" in model.subjects for model in models))
     announce(

@@ -70,7 +70,7 @@ def judge(options: Evaluate, opened: Opened | None = None) -> Judged:
         with_masks(val)
     if opened is None:
         device = Device(options.accelerator).torch
-        opened = open_model(str(options.run), options.backbone, options.checkpoint, device)
+        opened = open_model(str(options.run), options.backbone, options.checkpoint, device, "backbone")
     model: Any = opened.subjects["backbone"]
     announce(
         "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val), train),
