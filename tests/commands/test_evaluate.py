@@ -53,7 +53,7 @@ def test_command_line_takes_the_runs_data_and_writes_json(segmenter_run, tmp_pat
     numbers = json.loads((tmp_path / "scores.json").read_text())
     assert numbers["mean_iou"] == pytest.approx(mean_iou(segmenter_run, "best"))
     assert [row["class"] for row in numbers["classes"]][:2] == ["background", "striped disk"]
-    measured = {"checkpoint": "best", "data": "shapes (the embedded toy scenes)", "split": "val", "images": 4}
+    measured = {"checkpoint": "best", "data": "shapes (the built-in toy scenes)", "split": "val", "images": 4}
     assert numbers["measured"] == measured | {"precision": "fp32"}
     assert json.loads((segmenter_run / "evaluations.json").read_text())[-1]["measured"] == numbers["measured"]
     output = capfd.readouterr()

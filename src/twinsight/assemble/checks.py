@@ -109,7 +109,9 @@ def check_loss(options: Segment) -> None:
     """Raises UserError for an unknown loss, and for options that none of its terms uses."""
     terms = parse(options.loss)
     if options.class_weights is not None and not terms.keys() & {"cross-entropy", "focal"}:
-        raise UserError(f"--class-weights: only cross-entropy and focal use them, but --loss is {options.loss}; leave them out")
+        raise UserError(
+            f"--class-weights: only cross-entropy and focal use them, but --loss is {options.loss}; leave them out"
+        )
     if options.label_smoothing and "cross-entropy" not in terms:
         raise UserError(f"--label-smoothing: only cross-entropy uses it, but --loss is {options.loss}; leave it out")
 

@@ -38,5 +38,7 @@ def check_batch_size(options: Pretrain | Segment, data: Dataset) -> None:
 
 def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:
     if not dataset.classes:
-        raise UserError(f"{flag}: this data set has no masks; give --data.masks FOLDER, or choose a data set with masks")
+        raise UserError(
+            f"{flag}: this data set has no masks; give --data.masks FOLDER, or choose a data set with masks"
+        )
     return dataset

@@ -25,7 +25,7 @@ def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
 def place(options: Any, dataset: Dataset | None = None) -> str:
     """A data set by layout, where it is known, and place."""
     if isinstance(options, ShapesOptions):
-        return "shapes (the embedded toy scenes)"
+        return "shapes (the built-in toy scenes)"
     kind = f"{dataset.title} in" if dataset and dataset.title else called(options)
     return f"{kind} {getattr(options, 'root', '')}".rstrip()
 
