@@ -173,7 +173,8 @@ class SegmentKeywords(TrainingKeywords, total=False):
     aux_weight: float
     """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
     sampling: Literal["uniform", "rarity"]
-    """rarity: draw a class first, rare ones most often, then one of its images, as DAFormer does."""
+    """Order of the images. rarity: a class is drawn first, rare ones most often, then one of its images
+    (DAFormer)."""
     augment: Section
 
 

@@ -21,6 +21,7 @@ from twinsight.errors import UserError
 from twinsight.options.build import called
 from twinsight.options.commands import DataCheck, DataDetect, DataList, DataMake, DataShow
 from twinsight.options.data import DATA
+from twinsight.options.files import FileOptions
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file, check_folder
 from twinsight.probes.draw import check_format
@@ -28,12 +29,17 @@ from twinsight.probes.grids import contact_sheet
 
 
 def list_data(options: DataList) -> None:
-    table = Table("--data", "what it is", "options")
+    table = Table("--data", "what it is", "options of its own")
+    shared = [field.name for field in fields(FileOptions)]
     for name, cls in DATA.items():
-        names = [field.name for field in fields(cls) if field.name != "name"]
-        flags = [f"--data.{field.replace('_', '-')}" for field in names]
-        table.add_row(name, (cls.__doc__ or "").strip(), " ".join(flags))
+        names = [field.name for field in fields(cls) if field.name not in ("name", *shared)]
+        table.add_row(name, (cls.__doc__ or "").strip(), " ".join(map(flag, names)))
     console.print(table)
+    console.print("Data in files also take", " ".join(map(flag, shared)), soft_wrap=False)
+
+
+def flag(name: str) -> str:
+    return f"--data.{name.replace('_', '-')}"
 
 
 def detect_data(options: DataDetect) -> None:

@@ -88,8 +88,8 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Exponent of the focal loss."""
     aux_weight: Annotated[NotNegative, Heading("Loss")] = 0.0
     """Weight of the loss of an auxiliary FCN head on a shallower level; 0 for no such head."""
-    sampling: Annotated[Literal["uniform", "rarity"], Heading("Training")] = "uniform"
-    """rarity: draw a class first, rare ones most often, then one of its images, as DAFormer does."""
+    sampling: Annotated[Literal["uniform", "rarity"], Heading("Loss")] = "uniform"
+    """Order of the images. rarity: a class is drawn first, rare ones most often, then one of its images (DAFormer)."""
     augment: PairOptions = field(default_factory=PairOptions)
 
 

@@ -85,6 +85,8 @@ def entry(option: Option, everything: bool) -> tuple[str, str]:
     left = option.flag.upper() if option.positional else f"{option.flag} {placeholder(option)}".rstrip()
     names = [str(each) for each in option.choices]
     listed = "" if all(name in option.help or name in left for name in names) else f"One of {', '.join(names)}."
+    if option.name == "data.name" and not everything:
+        listed = f"{len(names)} names; `twinsight data list` explains them."
     facts = [option.range] if everything and not option.chooses else []
     if option.default is REQUIRED:
         facts.append("required")
