@@ -21,6 +21,7 @@ NEEDED = {
     "predict": "run images",
     "report": "run",
     "data detect": "folder",
+    "data convert": "folder",
     "data make": "shapes folder",
     "completion": "bash",
 }

@@ -9,6 +9,10 @@ class UserError(ValueError):
     """
 
 
+class NoSplitError(UserError):
+    """A data set has no split of the name that was asked for."""
+
+
 class Remark(UserWarning):
     """A note on something decided or left out automatically: one sentence, passed to `warnings.warn`.
 

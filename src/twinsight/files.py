@@ -1,6 +1,7 @@
 """Files written whole or not at all, and JSON that any parser accepts."""
 
 import os
+import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from math import isfinite
@@ -36,6 +37,37 @@ def whole(file: Path) -> Generator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Generator[Path]:
+    """A folder whose contents become those of `folder`, new or empty, once they are complete.
+
+    After any failure `folder` is unchanged. Only a killed process leaves `.FOLDER.partial` next to it, which the next
+    attempt replaces. Raises UserError if `folder` is not empty or cannot be written.
+    """
+    refuse_filled(folder)
+    real = folder.resolve()
+    partial = real.with_name(f".{real.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if real.exists():
+            real.rmdir()
+        partial.replace(real)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); choose a writable folder with enough space"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_filled(folder: Path) -> None:
+    """Raises UserError for anything but a new or empty folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not an empty folder; name a new or empty one")
 
 
 def sync_folder(folder: Path) -> None:

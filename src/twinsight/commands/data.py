@@ -1,4 +1,4 @@
-"""twinsight data: list, detect, check, show and make data sets."""
+"""twinsight data: list, detect, check, show, convert and make data sets."""
 
 import json
 from dataclasses import fields
@@ -10,6 +10,7 @@ from rich.table import Table
 from twinsight.assemble.explain import explain, in_lines
 from twinsight.commands.check_files import write_json
 from twinsight.commands.check_page import write_check_page
+from twinsight.commands.convert import convert
 from twinsight.console import console, notes, tell
 from twinsight.data.check import Checkup, check, verdict
 from twinsight.data.checkup.shared import shared_findings
@@ -19,7 +20,7 @@ from twinsight.data.samples import Dataset
 from twinsight.data.shapes import write
 from twinsight.errors import UserError
 from twinsight.options.build import called
-from twinsight.options.commands import DataCheck, DataDetect, DataList, DataMake, DataShow
+from twinsight.options.commands import DataCheck, DataConvert, DataDetect, DataList, DataMake, DataShow
 from twinsight.options.data import DATA
 from twinsight.options.files import FileOptions
 from twinsight.options.ranges import check_ranges
@@ -92,6 +93,12 @@ def show_data(options: DataShow) -> None:
     samples = [dataset[int(index)] for index in sorted(chosen)]
     contact_sheet(samples, dataset.classes, dataset.palette).save(options.out)
     tell(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
+
+
+def convert_data(options: DataConvert) -> None:
+    check_ranges(options)
+    check_folder("out", options.out, options)
+    convert(options)
 
 
 def make_data(options: DataMake) -> None:

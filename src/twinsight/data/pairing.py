@@ -126,6 +126,15 @@ def key(file: Path, base: Path) -> str:
     return f"{folders}/{file.stem}" if folders else file.stem
 
 
+def without_kinds(name: str) -> str:
+    """A name without folders that say image or mask, as pairing sees it: "images/train/a" -> "train/a"."""
+    *folders, stem = name.split("/")
+    folders = [folder for folder in folders if folder.lower() not in (OBJECTS, "", ".", "..")]
+    while without(folders, MASK_FOLDER) or without(folders, IMAGE_FOLDER):
+        pass
+    return "/".join((*folders, stem))
+
+
 def bare_name(name: str, suffix: re.Pattern[str]) -> str:
     """A name without what it ends in, such as "_mask"."""
     folders, slash, stem = name.rpartition("/")

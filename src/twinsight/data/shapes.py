@@ -1,7 +1,6 @@
 """The built-in data set: procedural scenes of objects that differ in form and pattern, never in color."""
 
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from PIL import Image
 from twinsight.data.masks import write_mask
 from twinsight.data.samples import Dataset, Entry, Sample
 from twinsight.errors import UserError
-from twinsight.files import write_text
+from twinsight.files import whole_folder, write_text
 
 SPLITS = ("train", "val")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -213,26 +212,12 @@ def write(folder: Path, train: Shapes, val: Shapes) -> None:
 
     Raises UserError if the folder is not empty or cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is not an empty folder; name a new or empty one")
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder(Path(folder)) as partial:
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             (partial / name).mkdir(parents=True)
         for dataset in (train, val):
             write_split(partial, dataset)
         write_text(partial / "classes.txt", "\n".join(train.classes) + "\n")
-        if folder.exists():
-            folder.rmdir()
-        partial.replace(folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); choose a writable folder with enough space"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_split(folder: Path, dataset: Shapes) -> None:

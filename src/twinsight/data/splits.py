@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from twinsight.data.samples import Entry
-from twinsight.errors import UserError
+from twinsight.errors import NoSplitError, UserError
 
 ROLES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
@@ -97,9 +97,10 @@ def counts(roles: Sequence[str]) -> str:
 
 
 def choose(entries: Sequence[Entry], roles: Sequence[str], split: str) -> list[Entry]:
-    """The entries of "train", "val", "test" or "all", which is train and val. Raises UserError if there is no such."""
+    """The entries of "train", "val", "test" or "all", which is train and val. Raises
+    NoSplitError if there is no such."""
     if split not in ("train", "val", "all") and split not in roles:
-        raise UserError(f"split {split}: there is no such split; choose train, val or all")
+        raise NoSplitError(f"split {split}: there is no such split; choose train, val or all")
     return [entry for entry, each in zip(entries, roles) if each == split or (split == "all" and each != "test")]
 
 

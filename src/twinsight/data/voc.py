@@ -9,7 +9,7 @@ from twinsight.data.download import download as fetch
 from twinsight.data.download import extract
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_by_name
-from twinsight.errors import UserError
+from twinsight.errors import NoSplitError, UserError
 from twinsight.plain import read_lines
 
 URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
@@ -75,7 +75,7 @@ def read_layout(folder: Path, split: str) -> list[Entry]:
     file = split_file(folder, split)
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in splits.glob("*.txt"))) or "none"
-        raise UserError(f"{file}: there is no such split; choose one of those in {folder}: {known}")
+        raise NoSplitError(f"{file}: there is no such split; choose one of those in {folder}: {known}")
     names = read_lines(file)
     if not names:
         raise UserError(f"{file}: is empty; write one image name per line, without extension")

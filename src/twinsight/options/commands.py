@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from twinsight.options.backbones import Backbone, TimmOptions
 from twinsight.options.data import Data, PairOptions, ShapesOptions
-from twinsight.options.data_commands import DataCheck, DataDetect, DataList, DataMake, DataShow
+from twinsight.options.data_commands import DataCheck, DataConvert, DataDetect, DataList, DataMake, DataShow
 from twinsight.options.files import Bits, Megapixels
 from twinsight.options.heads import Head, LinearOptions
 from twinsight.options.look import look
@@ -240,6 +240,7 @@ COMMANDS = {
     "data detect": DataDetect,
     "data check": DataCheck,
     "data show": DataShow,
+    "data convert": DataConvert,
     "data make": DataMake,
     "completion": Completion,
 }

@@ -1,4 +1,4 @@
-"""Options of `twinsight data list|detect|check|show|make`."""
+"""Options of `twinsight data list|detect|check|show|convert|make`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,25 @@ class DataShow:
     """PNG, PDF or SVG file to write."""
     overwrite: bool = False
     """Replace that file if it exists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConvert:
+    """Write a data set in a form that other programs read: VOC, COCO, or folders of images and masks.
+
+    twinsight data convert street street-voc
+    twinsight data convert street street-coco --to coco
+    """
+
+    data: Data = field(default_factory=ShapesOptions)
+    """Folder of images and masks, or a data set by name."""
+    out: Annotated[Path, POSITIONAL]
+    """Folder to write into, new or empty."""
+    to: Literal["voc", "coco", "folder"] = "voc"
+    """Form to write. voc: palette PNGs, lists of splits, and labelmap.txt for CVAT and datumaro. coco: a JSON file per
+    split, with a run-length encoded mask per class and image. folder: SPLIT/images, SPLIT/masks and classes.txt."""
+    link: bool = False
+    """Hard-link images instead of copying them."""
 
 
 @dataclass(frozen=True, kw_only=True)

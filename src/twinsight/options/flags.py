@@ -55,7 +55,8 @@ def read_flags(options: Sequence[Option], argv: Sequence[str], explain: Callable
 
 
 def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
-    """Where the first word stands that no flag takes and that is one more than the command's own: `pretrain photos`.
+    """Where the word stands that is the data, if there is one more than the command's own: `pretrain photos`, and
+    before or after those as its options are: `evaluate RUN photos`, `data convert photos OUT`.
 
     options: also those of choices that are not chosen. An unknown flag is taken to have one value.
     """
@@ -73,7 +74,13 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
             words = following(argv[place + 1 :])
             place += len(take(option, words)) if option else min(1, len(words))
         place += 1
-    return loose[len(own)] if len(loose) > len(own) else None
+    return loose[place_of_data(options)] if len(loose) > len(own) else None
+
+
+def place_of_data(options: Sequence[Option]) -> int:
+    """How many words of a command stand before the one that is the data."""
+    data = next((i for i, option in enumerate(options) if option.name.startswith("data.")), len(options))
+    return sum(option.positional for option in options[:data])
 
 
 def negative(flag: str) -> str:

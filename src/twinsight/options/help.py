@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from twinsight.options.choices import choices_of
 from twinsight.options.describe import REQUIRED, Option, describe
+from twinsight.options.flags import place_of_data
 from twinsight.options.marks import bare
 from twinsight.options.values import alternatives
 
@@ -63,7 +64,7 @@ def usage(cls: Any, command: str, options: Sequence[Option]) -> str:
         word = option.flag.upper() + "..." * several
         words.append(word if option.default is REQUIRED else f"[{word}]")
     if len(choices_of(cls).get("data", ())) > 1 and not command.startswith("look"):
-        words.append("[DATA]")
+        words.insert(place_of_data(options), "[DATA]")
     return " ".join(["Usage: twinsight", command, *words, *(["[OPTIONS]"] if options else [])])
 
 

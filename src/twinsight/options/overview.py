@@ -17,7 +17,15 @@ GROUPS = {
     "Train": ("demo", "pretrain", "segment"),
     "Use and judge": ("predict", "evaluate", "report"),
     "Look inside": ("look PROBE",),
-    "Data and weights": ("data detect", "data check", "data show", "data list", "data make", "weights"),
+    "Data and weights": (
+        "data detect",
+        "data check",
+        "data show",
+        "data convert",
+        "data list",
+        "data make",
+        "weights",
+    ),
 }
 
 ABOUT = {"look PROBE": f"Look inside a model. Probes: {', '.join(PROBES)}."}

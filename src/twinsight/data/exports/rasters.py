@@ -86,3 +86,20 @@ def unpack(text: str) -> np.ndarray:
     values -= np.where(negative, np.int64(1) << 5 * (ends - starts + 1), 0)
     values[1::2], values[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
     return values
+
+
+def encode(mask: np.ndarray) -> str:
+    """(H, W) bool -> COCO's compressed string, which `unpack` reads."""
+    flat = mask.T.ravel()
+    lengths = np.diff(np.flatnonzero(np.diff(flat, prepend=False)), prepend=0, append=flat.size)
+    values, more = lengths.astype(np.int64), np.ones(len(lengths), bool)
+    values[3:] -= lengths[1:-2]
+    letters: list[np.ndarray] = []
+    while more.any():
+        low = values & 31
+        values >>= 5
+        follows = more & (values != np.where(low & 16, -1, 0))
+        letters.append(np.where(more, low + 32 * follows, -1))
+        more = follows
+    table = np.stack(letters, axis=1)
+    return bytes((table[table >= 0] + 48).astype(np.uint8)).decode("ascii")
