@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One would guess: pixels without an annotation stay apart from every class, whatever form datumaro writes semantic masks in,
 # and label_colors.txt beside the masks says which value or color is which class.
-# What happens: it depends on the form, if the classes include no "background" (COCO and CVAT projects rarely have one).
+# What happens: it depends on the form, if the classes include no "background".
 # KITTI counts classes from 0 and fills the rest with 0, so that everything unlabeled becomes the first class; read back, road
 # has twice its pixels. Cityscapes and CamVid put a background at 0 in front and count from 1, but leave it out of
 # label_colors.txt: a reader that takes the line as the index is off by one class. If the source gives no colors, neither does

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One would guess: in a Label Studio project that mixes polygons and rectangles, the COCO export gives both a segmentation;
 # four corners say all there is to say about a rectangle.
-# What happens: a rectangle gets its box and its area, and an empty list as segmentation. Code that draws segmentations leaves
-# it out in silence: here the rectangle is gone, and counts as background. A polygon with the same four corners is complete.
+# What happens: a rectangle gets its box and its area, and an empty list as segmentation. Code that loops
+# over the polygons, as here, leaves it out in silence; pycocotools' annToMask raises an IndexError. A polygon with the same four corners is complete.
 # Versions: label-studio-sdk 2.1.2, pycocotools 2.0.11, NumPy 2.2.6. Seen, of pixels in the segmentation and in `area`:
 #   polygon: 300 pixels, area 300
 #   rectangle: 0 pixels, area 300
