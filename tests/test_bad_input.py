@@ -54,7 +54,7 @@ DAMAGE = {
     "empty mask file": (lambda f: (f / MASK).write_bytes(b""), "3.png: cannot be read"),
     "mask of another size": (lambda f: mask(f, np.zeros((16, 32), np.uint8)), "has 32 x 16 pixels"),
     "RGB mask": (lambda f: mask(f, np.full((32, 32, 3), (9, 1, 0), np.uint8)), "is an RGB picture, not class indices"),
-    "class id beyond": (lambda f: mask(f, np.full((32, 32), 8, np.uint8)), "say by --data.values which value each has"),
+    "class id beyond": (lambda f: mask(f, np.full((32, 32), 8, np.uint8)), "value with --data.values"),
     "missing image": (lambda f: (f / IMAGE).unlink(), "train_000003"),
     "missing mask": (lambda f: (f / MASK).unlink(), "train_000003"),
     "missing split": (lambda f: (f / "ImageSets/Segmentation/val.txt").unlink(), "val"),

@@ -41,7 +41,7 @@ def test_what_is_no_run_is_refused(folder):
         ({"backbone": "resnt18"}, "^backbone='resnt18': timm has no such model"),
         ({"method": "simclr"}, "^method='?simclr'?: unknown"),
         ({"batch_size": 1}, "^batch_size=1: the loss compares"),
-        ({"weights": "no/such"}, "no/such: no such file or run directory"),
+        ({"weights": "no/such"}, "weights='no/such': no such file or run directory"),
         ({"dry_run": True}, "^dry_run: is for the command line only"),
         ({"data": None}, "^data: none given"),
         ({"data": "no/such"}, "no/such"),

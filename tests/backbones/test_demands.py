@@ -85,9 +85,9 @@ def test_timm_knows_dinov3s_pixels(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no valid JSON"),
-        ("[" * 100_000, "is no valid JSON"),
-        ('["test_resnet"]', "holds no JSON object"),
+        ("", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ('["test_resnet"]', "does not hold a JSON object"),
         ('{"dim": 3}', "does not describe a backbone"),
         ('{"backbone": 3}', "does not describe a backbone"),
         ('{"backbone": "vit-pytorch", "options": ["a"]}', "does not describe a backbone"),

@@ -538,7 +538,7 @@ def test_download(offered, images, monkeypatch):
 def test_no_network(offered):
     place = r"hub/checkpoints/dino_deitsmall16_pretrain.pth"
     with pytest.raises(
-        UserError, match=rf"cannot be downloaded \(no route to host\); .* save https://dl.* as .*{place}"
+        UserError, match=rf"cannot be downloaded \(no route to host\); .* put https://dl.* at .*{place}"
     ):
         fetch("dino_vits16")
 

@@ -61,7 +61,7 @@ def test_pixels_normalized_otherwise_than_in_pretraining_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"with mean 0.485 0.456 0.406, .*, or --backbone deit_tiny"):
         load_backbone(Backbone("vit_tiny_patch16_224", **small), file)
     (tmp_path / "w.json").write_text("[1")
-    with pytest.raises(UserError, match=r"w.json: is no valid JSON"):
+    with pytest.raises(UserError, match=r"w.json: is not valid JSON"):
         load_backbone(Backbone("deit_tiny_patch16_224", **small), file)
 
 

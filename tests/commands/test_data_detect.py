@@ -70,7 +70,7 @@ def test_a_run_keeps_the_answer_whatever_is_added_later(tmp_path, capfd):
     root, run = tmp_path / "street", tmp_path / "run"
     for index in range(20):
         labels = (np.arange(32 * 32).reshape(32, 32) > 300 + 20 * index).astype(np.uint8)
-        save(root / f"images/{index}.jpg", np.full((32, 32, 3), 9 * index, np.uint8))
+        save(root / f"images/{index}.jpg", np.random.default_rng(index).integers(0, 256, (32, 32, 3)).astype(np.uint8))
         save(root / f"masks/{index}.png", 255 * labels)
     tiny = [
         "--head",

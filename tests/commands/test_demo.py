@@ -50,5 +50,5 @@ def test_a_demo_that_fails_leaves_the_old_one(quick, tmp_path, monkeypatch, mark
     assert (old / "index.html").read_bytes() == (quick / "index.html").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     (old / "mine.txt").write_text("keep me")
-    with pytest.raises(UserError, match=r"holds mine\.txt"):
+    with pytest.raises(UserError, match=r"contains mine\.txt"):
         demo.run(Demo(out=old, quick=True, overwrite=True))

@@ -67,7 +67,7 @@ def test_the_data_are_looked_at_before_the_model_is_loaded(segmenter_run, tmp_pa
     for file in (tmp_path / "shapes/SegmentationClass").iterdir():
         Image.fromarray(np.full((32, 32), 255, np.uint8)).save(file)
     monkeypatch.setattr(evaluate, "load_segmenter", None)
-    with pytest.raises(UserError, match="hold"):
+    with pytest.raises(UserError, match="is all void, as all 4 masks of val"):
         evaluate.run(options(segmenter_run, data=FolderOptions(root=tmp_path / "shapes")))
 
 

@@ -40,7 +40,7 @@ def test_a_segmenter_gets_its_export(trained, how, capfd):
         load_segmenter(trained, "best", torch.device("cpu"))
     options = replace(segment_options(None, epochs=2, head_lr=0.1), resume=trained)
     segment.run(options)
-    assert "model.safetensors is missing or damaged: writing it" in capfd.readouterr().err
+    assert "model.safetensors is missing or damaged; writing it" in capfd.readouterr().err
     after = load_file(model)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -66,6 +66,6 @@ def test_a_backbone_gets_its_export(tmp_path, how, capfd):
     before = {name: value.clone() for name, value in load_file(file).items()}
     break_by(how, file)
     pretrain.run(replace(pretrain_options(None), resume=run))
-    assert "backbone.safetensors is missing or damaged: writing it" in capfd.readouterr().err
+    assert "backbone.safetensors is missing or damaged; writing it" in capfd.readouterr().err
     after = load_file(file)
     assert all(torch.equal(before[name], after[name]) for name in before)

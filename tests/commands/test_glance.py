@@ -60,7 +60,7 @@ def segment(root, *argv):
 @pytest.mark.parametrize(
     ("masks", "classes", "sentences"),
     [
-        ([values(0, 255)], CLASSES, ["0 and 255 alone, as all 6 masks of train", "to read 255 as class 1 (cell)"]),
+        ([values(0, 255)], CLASSES, ["holds only 0 and 255, as all 6 masks of train", "to read 255 as class 1 (cell)"]),
         ([values(0), values(255), values(0, 255)], CLASSES, ["--data.values 0 255 to read 255 as class 1 (cell)"]),
         ([values(0, 128, 255)], (*CLASSES, "wall"), ["holds 128, but the data set has 3", "--data.values 0 128 255"]),
         ([values(1, 2)], CLASSES, ["holds 2, but the data set has 2 classes", "--data.values 1 2"]),
@@ -70,7 +70,7 @@ def segment(root, *argv):
         ([values(255)], CLASSES, ["is all void, as all 6 masks of train"]),
         ([values(1)], CLASSES, ["holds only class 1 (cell), as all 6 masks of train"]),
         ([values(0)], CLASSES, ["holds only class 0 (background)"]),
-        ([values(0)], CLASSES[:1], ["--data: has one class, background"]),
+        ([values(0)], CLASSES[:1], ["--data: has only one class, background"]),
         ({"train": [values(0, 1)], "val": [values(255)]}, CLASSES, ["is all void, as all 6 masks of val"]),
     ],
 )  # fmt: skip
@@ -112,7 +112,7 @@ def test_void_that_is_meant_is_no_class(tmp_path, capfd):
     ("masks", "sentence"),
     [
         ([values(0, 1)], "all 6 masks of train hold no pixel of wall"),
-        ([values(0, 1), values(0, 1, 2), values(255)], "is all void, as are 2 of 6 masks of train"),
+        ([values(0, 1), values(0, 1, 2), values(255)], "train2.png: is void throughout, as 2 of 6 masks of train"),
     ],
 )
 def test_what_is_suspicious_is_said(tmp_path, capfd, masks, sentence):
@@ -241,7 +241,7 @@ def test_label_images_among_photographs(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda file: file.write_bytes(file.read_bytes()[:100]), "or give --data.tolerate a number"),
+        (lambda file: file.write_bytes(file.read_bytes()[:100]), "or give --data.tolerate, the number"),
         (lambda file: Image.new("RGB", (40, 40)).save(file), "is of one color, as 6 of 6 images of train"),
     ],
 )

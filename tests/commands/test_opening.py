@@ -60,7 +60,9 @@ def test_evaluate_says_and_keeps_what_it_measured(segmenter_run, capfd):
     assert [one["measured"] for one in kept if "flip" in one["measured"]] == [
         {
             "checkpoint": "best",
-            "data": "shapes (the built-in toy scenes), val: 4 images",
+            "data": "shapes (the built-in toy scenes)",
+            "split": "val",
+            "images": 4,
             "precision": "fp32",
             "flip": "True",
         }

@@ -85,7 +85,7 @@ def test_a_run_that_exists(tmp_path, work, command, search):
         ({"ema": 0.9, "swa": 0.5}, "--swa: cannot be combined"),
         ({"early_stopping": 2}, "--early-stopping"),
         ({"devices": 2, "find_lr": True}, "--find-lr: the search runs in one process"),
-        ({"workers": 1000}, "--workers: 1000"),
+        ({"workers": 1000}, "--workers 1000: must be"),
         ({"compile": True, "attention": AttentionTermOptions(sharpness=1.0)}, "--compile: cannot be combined"),
         ({"run": Path("/dev/null/run")}, "/dev/null is a file"),
         ({"run": Path("x" * 300)}, "file name too long"),
@@ -126,7 +126,7 @@ def test_parts_that_do_not_fit(tmp_path, building, command, changes, sentence):
     ("command", "changes", "sentence"),
     [
         ("segment", {"class_weights": (1.0, 2.0)}, "--class-weights: 2 given for"),
-        ("segment", {"batch_size": 9}, "--batch-size 9: exceeds the number of images per process (8)"),
+        ("segment", {"batch_size": 9}, r"--batch-size 9: exceeds the number of images per process \(8\)"),
         ("pretrain", {"probe": "predictions"}, "--probe predictions: needs a segmenter"),
         ("pretrain", {"probe": "attention"}, "--probe attention: this backbone has no attention"),
         ("pretrain", {"probe": "knn"}, "--probe knn: needs labels or masks"),
@@ -137,8 +137,8 @@ def test_what_the_data_decide(tmp_path, monkeypatch, command, changes, sentence)
     """Found before anything is built."""
     module, options = COMMANDS[command]
     (photos := tmp_path / "photos").mkdir()
-    for name in "abcd":
-        cv2.imwrite(str(photos / f"{name}.png"), np.zeros((32, 32, 3), np.uint8))
+    for i in range(4):
+        write_noise(photos / f"{i}.png", i)
     data = FolderOptions(root=photos) if command == "pretrain" else DATA
     for parts in (pretraining, segmenting):
         monkeypatch.setattr(parts, "build_parts", None)
@@ -150,7 +150,7 @@ def test_what_the_data_decide(tmp_path, monkeypatch, command, changes, sentence)
 def test_data_that_must_be_downloaded_come_last(tmp_path, building, monkeypatch):
     monkeypatch.setattr(VocOptions, "open", expensive)
     data = VocOptions(root=tmp_path / "voc", download=True)
-    with pytest.raises(UserError, match="level 9: the backbone has"):
+    with pytest.raises(UserError, match=r"--head\.levels 9: the backbone has"):
         segment.run(segment_options(tmp_path / "run", data=data, head=LinearOptions(levels=(9,))))
 
 
@@ -171,7 +171,7 @@ REFUSALS = {
     "pretrain nowhere": "--data nowhere: unknown, and there is no such folder",
     "pretrain empty": "empty: holds no image",
     "pretrain photos --data.train nosuch": "split nosuch: there is no such split",
-    "pretrain photos --batch-size 100": "--batch-size: 100 is more than the 8 images",
+    "pretrain photos --batch-size 100": "--batch-size 100: exceeds the number of images per process (8)",
     "pretrain photos --run run": "run: exists and is not empty",
     "pretrain --ema 0.9 --swa 0.5": "--swa: cannot be combined with --ema",
     "pretrain --backbone resnet51": "--backbone resnet51: timm has no such model; did you mean resnet51q",
@@ -185,7 +185,7 @@ REFUSALS = {
     "segment photos --data.masks nowhere": "nowhere: there is no such folder",
     "segment pairs --data.classes nowhere.txt": "nowhere.txt: there is no such file",
     "segment pairs --data.train test": "--data.train test: a test split is only for measuring",
-    "segment pairs --data.values 0 1 2": "--data.values 0 1 2: gives 3 different values to 2 classes",
+    "segment pairs --data.values 0 1 2": "--data.values 0 1 2: gives 3 different values for 2 classes",
     "segment pairs --data.val-fraction 0.5 --class-weights 1 2 3": "--class-weights: 3 given for",
     "segment --weights no/where.pt": "--weights no/where.pt: no such file or run directory; check",
     "segment --loss foo": "'foo' is not a loss",
@@ -194,13 +194,17 @@ REFUSALS = {
 }
 
 
+def write_noise(file: Path, seed: int, top: int = 256) -> None:
+    cv2.imwrite(str(file), np.random.default_rng(seed).integers(0, top, (32, 32)).astype(np.uint8))
+
+
 def test_refusals_without_pytorch(tmp_path):
     begun(tmp_path / "run", "pretrain")
     (tmp_path / "empty").mkdir()
     for folder in ("photos", "pairs/images", "pairs/masks"):
         (tmp_path / folder).mkdir(parents=True)
-        for name in "abcdefgh":
-            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.ones((32, 32), np.uint8))
+        for i in range(8):
+            write_noise(tmp_path / folder / f"{i}.png", i, top=2 if folder.endswith("masks") else 256)
     (tmp_path / "pairs" / "classes.txt").write_text("sky\nroad\n")
     lines = "\n".join(REFUSALS)
     done = subprocess.run(

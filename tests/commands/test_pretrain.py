@@ -121,7 +121,7 @@ def test_weights_to_start_from(tmp_path):
     ("changes", "sentence"),
     [
         ({"batch_size": 1}, "--batch-size 1: "),
-        ({"batch_size": 17}, "--batch-size 17: exceeds the number of images per process (16)"),
+        ({"batch_size": 17}, r"--batch-size 17: exceeds the number of images per process \(16\)"),
         ({"early_stopping": 3}, "--early-stopping: "),
         ({"ema": 0.9, "swa": 0.5}, "--swa: cannot be combined with --ema"),
         ({"workers": 1000}, "--workers 1000: must be from 0 to"),

@@ -31,5 +31,5 @@ def test_what_is_no_utf8_is_one_sentence(tmp_path, content):
 
 
 def test_a_folder_is_no_text(tmp_path):
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a regular file"):
         read_lines(tmp_path)

@@ -254,8 +254,8 @@ def test_an_unreadable_image_is_one_sentence(workers):
     with pytest.raises(UserError) as error:
         list(train_loader(Views(Memory(broken=13), VIEWS), 22, workers))
     assert str(error.value) == (
-        "/photos/image13.jpg: ends too early; copy it again or remove it, or give --data.tolerate a number or share of "
-        "broken images to go on without"
+        "/photos/image13.jpg: ends too early; copy it again or remove it, or give --data.tolerate, "
+        "the number or fraction of broken images to leave out"
     )
 
 

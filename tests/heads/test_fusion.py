@@ -239,7 +239,7 @@ def test_affinity_refuses_what_cannot_be():
     with pytest.raises(UserError, match=r"--head\.steps 0: must be at least 1"):
         FusionAffinity((8,), (4,), 3, steps=0)
     backbone = Backbone("swin_tiny_patch4_window7_224", **SWIN)
-    with pytest.raises(UserError, match="the blocks have grids of 28x28, 56x56 patches; choose others, or"):
+    with pytest.raises(UserError, match="the blocks have grids of 28x28, 56x56 patches; choose others or"):
         SegmentationModel(backbone, FusionAffinity(backbone.dims, backbone.strides, 3, blocks=(0, -1), channels=8))
 
 

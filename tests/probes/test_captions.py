@@ -24,7 +24,7 @@ def test_captions_are_sentences(name):
         assert "  " not in text
     labels = [what.label for what in caption.names.values()]
     assert len(set(labels)) == len(labels)
-    assert all(label[0].islower() or label.startswith(("IoU", "Jaccard")) for label in labels)
+    assert all(label[0].islower() or label.startswith(("IoU", "Jaccard", "F1")) for label in labels)
 
 
 @pytest.mark.parametrize(

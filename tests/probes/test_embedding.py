@@ -183,7 +183,7 @@ def test_tsne_not_installed(monkeypatch):
 
 @pytest.mark.parametrize(("method", "count", "least"), [("pca", 2, 3), ("tsne", 3, 4)])
 def test_too_few_images(method, count, least):
-    with pytest.raises(UserError, match=f"needs {least} images, and there are {count}"):
+    with pytest.raises(UserError, match=f"needs {least} images, but there are {count}"):
         Embedding(method)(Lookup(table(count)), numbered(count))
 
 

@@ -256,5 +256,5 @@ def test_what_cannot_be_asked():
         Health(seed=-1)
     with pytest.raises(UserError, match="images: 1 given"):
         Health()(method(), photos(1))
-    with pytest.raises(UserError, match="views: the transform makes 1"):
+    with pytest.raises(UserError, match="views: the transform makes only one"):
         Health(transform=MultiView([View(size=32)]))(method(), photos(3))

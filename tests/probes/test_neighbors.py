@@ -176,7 +176,7 @@ def test_images_of_any_shape_have_cells_of_one():
 
 @pytest.mark.parametrize(("queries", "k", "needed"), [(4, 6, 7), (9, 6, 9)])
 def test_too_few_images(queries, k, needed):
-    with pytest.raises(UserError, match=f"need {needed} images, and there are 6"):
+    with pytest.raises(UserError, match=f"need {needed} images, but there are 6"):
         Neighbors(queries, k)(at_angles(*range(6)), numbered(6))
 
 

@@ -159,5 +159,5 @@ def test_what_cannot_be_asked():
         ask(Colors(), images[:1], masks[:1])
     with pytest.raises(UserError, match="--level 3: no such level in colors; give 0 to 0, or -1 to -1"):
         PatchNeighbors(CLASSES, PALETTE, level=3)(Colors(), images, masks)
-    with pytest.raises(UserError, match="all is void"):
+    with pytest.raises(UserError, match="are void; choose other images"):
         ask(Colors(), images, [torch.full_like(mask, 255) for mask in masks])

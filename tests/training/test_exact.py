@@ -244,7 +244,7 @@ def test_batch_norm_counts_each_batch_once(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"accumulate": 1}, "--accumulate-exact: needs --accumulate"),
+        ({"accumulate": 1}, "--accumulate-exact: requires --accumulate"),
         ({"accumulate": 7}, "--accumulate 7: an epoch has only 6 steps of 4 images"),
         ({"attention": AttentionTermOptions(sharpness=1.0)}, "--accumulate-exact: cannot be combined with --attention"),
     ],

@@ -36,7 +36,8 @@ def segment_options(run: Path | None, **changes) -> Segment:
 def photos(folder: Path, names: str) -> FolderOptions:
     folder.mkdir()
     for name in names.split():
-        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / name)
+        noise = np.random.default_rng(ord(name[0])).integers(0, 256, (40, 40, 3))
+        Image.fromarray(noise.astype(np.uint8)).save(folder / name)
     return FolderOptions(root=folder)
 
 
@@ -136,7 +137,7 @@ def test_data_and_weights_that_have_moved(tmp_path, monkeypatch, capfd):
             weights=tmp_path / "first", backbone=TimmOptions(name="test_resnet", pretrained=True),
         )
     )  # fmt: skip
-    assert "--epochs: 2 instead of 1: from here on, learning rate" in capfd.readouterr().err
+    assert "--epochs: 2 instead of 1: from here on, the learning rate" in capfd.readouterr().err
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
     assert f"weights: {tmp_path}/first" in config.read_text()
     assert "pretrained: true" in config.read_text()

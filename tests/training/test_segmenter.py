@@ -113,7 +113,7 @@ def test_validation_in_batches_equals_one_by_one():
 
 def test_learns_a_tiny_problem(tmp_path, monkeypatch):
     """Trained on, and measured on, the same few images, which a look at the data would refuse."""
-    monkeypatch.setattr("twinsight.assemble.segmenting.glance", lambda *_: None)
+    monkeypatch.setattr("twinsight.assemble.datasets.glance", lambda *_: None)
     write(tmp_path / "shapes", Shapes("train", 16, 32, radius=(0.4, 0.45), crowding=0.0), Shapes("val", 1, 32))
     split = tmp_path / "shapes/ImageSets/Segmentation"
     (split / "val.txt").write_text((split / "train.txt").read_text())

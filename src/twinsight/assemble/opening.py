@@ -18,7 +18,8 @@ def announce(command: str, *facts: str) -> None:
 
 def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
     """The data set by layout and place, and its classes; counts: how many images of which split, and why."""
-    classes = f", {len(dataset.classes)} classes" if dataset and dataset.classes else ""
+    known = dataset.classes if dataset and not isinstance(options, ShapesOptions) else ()
+    classes = f", {len(known)} classes" if known else ""
     return f"data {place(options, dataset)}{classes}, {counts}"
 
 

@@ -3,8 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 
 class Regions(NamedTuple):
@@ -19,6 +17,9 @@ def regions(mask: np.ndarray) -> Regions:
 
     OpenCV's connected components, which know one label at a time, take several times as long.
     """
+    from scipy.sparse import csr_array  # a part of a second, which commands that only read data need not wait
+    from scipy.sparse.csgraph import connected_components
+
     begins = np.ones(mask.shape, bool)
     np.not_equal(mask[:, 1:], mask[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)

@@ -6,7 +6,6 @@ Mottaghi et al., "The Role of Context for Object Detection and Semantic Segmenta
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from twinsight.data.public.published import Published, existing, files, no_split
 from twinsight.data.reading import naming
@@ -60,6 +59,8 @@ class PascalContext(Published):
         assert entry.mask is not None
         if entry.mask.suffix != ".mat":
             return super().decode_mask(entry)
+        from scipy.io import loadmat  # takes a second, which data sets without it need not wait
+
         with naming(entry.mask):
             return self.label_of_number[loadmat(entry.mask)["LabelMap"]]
 

@@ -6,7 +6,6 @@ Hariharan et al., "Semantic Contours from Inverse Detectors", ICCV 2011.
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from twinsight.data.exports.survey import Survey
 from twinsight.data.public.published import existing, no_split
@@ -57,5 +56,7 @@ class Sbd(Dataset):
     def decode_mask(self, entry: Entry) -> np.ndarray:
         if entry.mask is None or entry.mask.suffix != ".mat":
             return super().decode_mask(entry)
+        from scipy.io import loadmat  # takes a second, which data sets without it need not wait
+
         with naming(entry.mask):
             return loadmat(entry.mask)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
