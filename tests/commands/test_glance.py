@@ -60,7 +60,7 @@ def segment(root, *argv):
 @pytest.mark.parametrize(
     ("masks", "classes", "sentences"),
     [
-        ([values(0, 255)], CLASSES, ["holds only 0 and 255, as all 6 masks of train", "to read 255 as class 1 (cell)"]),
+        ([values(0, 255)], CLASSES, ["only 0 and 255, as all 6 masks of train", "to read 255 as class 1 (cell)"]),
         ([values(0), values(255), values(0, 255)], CLASSES, ["--data.values 0 255 to read 255 as class 1 (cell)"]),
         ([values(0, 128, 255)], (*CLASSES, "wall"), ["holds 128, but the data set has 3", "--data.values 0 128 255"]),
         ([values(1, 2)], CLASSES, ["holds 2, but the data set has 2 classes", "--data.values 1 2"]),
@@ -99,6 +99,19 @@ def test_the_option_that_the_refusal_names_lets_it_train(tmp_path, capfd, held, 
     assert "warning" not in capfd.readouterr().err
 
 
+def test_where_no_mask_can_be_read_one_is_named(tmp_path, capfd):
+    write(tmp_path / "data", [values(0, 1)])
+    for file in (tmp_path / "data/masks").glob("*/*.png"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert segment(tmp_path / "data") == 2
+    error = capfd.readouterr().err
+    assert "masks/train/train0.png: cannot be read" in error
+    assert "give --data.tolerate" in error
+    assert "hold no pixel" not in error
+    assert segment(tmp_path / "data", "--data.tolerate", 2) == 2
+    assert "; 6 images are broken, but --data.tolerate allows only 2" in capfd.readouterr().err
+
+
 def test_void_that_is_meant_is_no_class(tmp_path, capfd):
     write(tmp_path / "data", {"train": [values(0, 255), values(0, 1)], "val": [values(0, 255)]})
     assert segment(tmp_path / "data") == 0
@@ -112,7 +125,7 @@ def test_void_that_is_meant_is_no_class(tmp_path, capfd):
     ("masks", "sentence"),
     [
         ([values(0, 1)], "all 6 masks of train hold no pixel of wall"),
-        ([values(0, 1), values(0, 1, 2), values(255)], "train2.png: is void throughout, as 2 of 6 masks of train"),
+        ([values(0, 1), values(0, 1, 2), values(255)], "is void throughout (2 of 6 masks of train)"),
     ],
 )
 def test_what_is_suspicious_is_said(tmp_path, capfd, masks, sentence):
@@ -230,7 +243,7 @@ def test_label_images_among_photographs(tmp_path, capfd):
     asked = ("pretrain", "--data", "folder", "--data.root", photos, *options.split(), "--dry-run")
     assert run(*asked) == 0
     error = capfd.readouterr().err
-    assert "0-drawing.png: has so few colors that it looks like a mask, as 8 of 16 images of train" in error
+    assert "0-drawing.png: has so few colors that it looks like a mask (8 of 16 images of train)" in error
     (photos / "masks").mkdir()
     for i in range(8):
         (photos / f"{i}-drawing.png").rename(photos / f"masks/drawing{i}.png")
@@ -241,8 +254,8 @@ def test_label_images_among_photographs(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda file: file.write_bytes(file.read_bytes()[:100]), "or give --data.tolerate, the number"),
-        (lambda file: Image.new("RGB", (40, 40)).save(file), "is of one color, as 6 of 6 images of train"),
+        (lambda file: file.write_bytes(file.read_bytes()[:100]), "or give --data.tolerate, the number or fraction"),
+        (lambda file: Image.new("RGB", (40, 40)).save(file), "is of one color (6 of 6 images of train)"),
     ],
 )
 def test_images_that_mean_nothing_are_refused(tmp_path, capfd, spoil, sentence):

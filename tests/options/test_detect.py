@@ -77,6 +77,14 @@ def test_a_data_set_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
     assert parse(Pretrain, "pretrain", ["--data", "./shapes"]).data.root == Path("shapes")
 
 
+def test_a_format_is_not_sought_here_where_a_folder_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(lay(tmp_path, ["cvat/a.jpg"]))
+    with pytest.raises(UserError, match=r"--data cvat: names a format, and .* give --data ./cvat to read that folder"):
+        parse(Pretrain, "pretrain", ["cvat"])
+    assert parse(Pretrain, "pretrain", ["./cvat"]).data.root == Path("cvat")
+    assert parse(Pretrain, "pretrain", ["--data", "cvat", "--data.root", "."]).data.root == Path(".")
+
+
 def test_another_folder_keeps_how_masks_are_coded_and_forgets_where_they_lie(tmp_path):
     run = {"data": {"name": "folder", "root": "a", "masks": "b", "classes": "c", "values": [0, 255]}}
     data = parse(DataCheck, "data check", ["--data", str(lay(tmp_path, ["a.jpg"]))], run).data

@@ -51,9 +51,9 @@ def in_lines(answer: dict[str, Any]) -> str:
     else:
         lines = [f"{folder}: {answer['data'] or 'not decided'}"]
     lines += [f"why: {answer['why']}"]
-    lines += [f"looked at: {looked['files']} files in {looked['folders']} folders ({kinds})"]
+    lines += [f"looked at: {looked['files']} files in {looked['folders']} folders" + (f" ({kinds})" if kinds else "")]
     lines += [f"same as: {answer['options']}"] if answer["data"] else []
-    lines += [f"to be mended: {answer['problem']}"] if answer["problem"] else []
+    lines += [f"problem: {answer['problem']}"] if answer["problem"] else []
     lines += [f"or else: {other['title']}, by {other['options']}" for other in answer["others"]]
     return "\n".join(lines)
 

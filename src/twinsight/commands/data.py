@@ -75,7 +75,7 @@ def check_data(options: DataCheck) -> None:
     findings = [finding for each in checkups.values() for finding in each.findings] + shared
     if verdict(findings) == "unsound":
         grave = ", ".join(f"{each.count} {each.kind}" for each in findings if each.weight == "unsound")
-        raise UserError(f"--data {options.data.name}: is unsound, as said above ({grave}); correct it before you train")
+        raise UserError(f"--data {options.data.name}: is unsound ({grave}, named above); correct it before you train")
 
 
 def read(dataset: Dataset, split: str) -> Checkup:

@@ -99,6 +99,11 @@ class Colors:
             )
         colors, counts = np.unique(image[other], axis=0, return_counts=True)
         color, pixels = words(colors[counts.argmax()]), counts.max()
+        if pixels < other.sum() / 10:  # thin objects smoothed, where no color of a class is left; not a missing class
+            return UserError(
+                f"{path}: {other.sum():,} pixels have mixed colors, {len(colors)} in all, none of them common, as "
+                "smoothing, resizing or JPEG leaves them; export the masks again without (nearest neighbor)"
+            )
         more = f", and of {len(colors) - 1} more" if len(colors) > 1 else ""
         return UserError(
             f"{path}: holds {pixels:,} pixels of the color {color}{more}, which {self.source} gives to no class; add "

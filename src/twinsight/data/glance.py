@@ -20,7 +20,7 @@ from twinsight.data.palettes import read_palette
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.shapes import Shapes
 from twinsight.data.tally import Tally
-from twinsight.data.tolerated import too_many
+from twinsight.data.tolerated import limit, too_many
 from twinsight.errors import Remark, UserError
 
 MASKS, SAMPLES = 200, 200
@@ -42,7 +42,7 @@ def glance(train: Dataset | None, val: Dataset | None = None) -> None:
         remark(tally.suspicious(name))
         if tally.palettes.conflict:
             remark([f"{tally.palettes.conflict}; make all masks of {name} with one palette"])
-        weigh(look_closely(dataset, name))
+        weigh(look_closely(dataset, name), dataset)
     if len(splits) == 2:
         remark(compare(splits["train"].entries, splits["val"].entries))
 
@@ -55,7 +55,7 @@ def glance_at_images(dataset: Dataset) -> None:
     if below:
         remark([f"{below[0].image}: lies in a folder of masks by its name, as {number(below, dataset)} do; {LEAVE}"])
         return
-    weigh(look_closely(dataset, "train"))
+    weigh(look_closely(dataset, "train"), dataset)
 
 
 LEAVE = "if they are masks, move them out of --data.root"
@@ -93,11 +93,12 @@ def look_closely(dataset: Dataset, split: str) -> list[Finding]:
     return [finding for finding in found if finding.kind != "absent class"]
 
 
-def weigh(found: Sequence[Finding]) -> None:
+def weigh(found: Sequence[Finding], dataset: Dataset) -> None:
     """Raises UserError for what is unsound, and remarks what is to be checked."""
     for finding in found:
         if finding.weight == "unsound":
-            broken = [too_many(UserError(sentence), 1, 0) for sentence in finding.more[:1]]
+            allowed = limit(len(dataset), dataset.tolerate)
+            broken = [too_many(UserError(sentence), finding.count, allowed) for sentence in finding.more[:1]]
             raise broken[0] if broken else UserError(finding.text)
     remark([finding.text for finding in found if finding.weight == "check"])
 

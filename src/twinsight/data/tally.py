@@ -74,7 +74,7 @@ class Tally:
                 f"{len(classes) - 1}, and {VOID} for void), and {self.looked_at} of {split} hold {words(held)}; "
                 f"{advice(held, len(classes)) if plain else 'correct the masks or the list of classes'}"
             )
-        elif not labels:
+        elif self.void and not labels:
             found.append(f"{self.void[0]}: is all void, {whole}; label some pixels, or correct --data.void")
         elif plain and alone and held == [0, VOID]:
             read = f" to read 255 as class 1 ({classes[1]})" if len(classes) == 2 else ""
@@ -95,7 +95,7 @@ class Tally:
         labels = np.flatnonzero(self.pixels[: len(classes)])
         absent = [name for label, name in enumerate(classes) if not self.pixels[label]]
         found: list[str] = []
-        if split == "train" and absent:
+        if split == "train" and absent and self.looked:
             found.append(f"{self.looked_at} of train hold no pixel of {listed(absent)}, which cannot be learned")
         elif len(labels) == 1:
             found.append(f"{self.looked_at} of {split} hold only class {classes[labels[0]]}, so scores cover no other")

@@ -65,6 +65,11 @@ def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], sou
     """A section whose name is a path, as what is there: a folder of images, or a Python file."""
     given = section["name"]
     name: Any = os.fspath(cast(os.PathLike[str], given)) if isinstance(given, os.PathLike) else given
+    if isinstance(name, str) and kind == "data" and "root" not in section and reads_here(known.get(name), name):
+        raise UserError(
+            f"--data {name}: names a format, and there is a folder called {name}; give --data ./{name} to read that "
+            "folder, or --data.root to name another"
+        )
     if not isinstance(name, str) or name in known:
         return {**section, "name": name}
     if kind in ("method", "head", "data") and is_own(name):
@@ -77,6 +82,11 @@ def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], sou
         refuse_run("--data ", Path(name))
         return {**section, "name": detect(Path(name)), "root": name}
     return {**section, "name": name}
+
+
+def reads_here(cls: Any, name: str) -> bool:
+    """Whether data of this name would be sought in the working directory although a folder there has the name."""
+    return getattr(cls, "root", None) == Path(".") and Path(name).is_dir()
 
 
 def by_name(field: Any, name: Any) -> Any:

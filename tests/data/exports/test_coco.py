@@ -82,6 +82,13 @@ def test_bad_annotations_are_named(tmp_path, case):
         Coco(tmp_path)
 
 
+def test_one_id_for_two_categories_is_refused(tmp_path):
+    """The second would take the place of the first, whose annotations it would get."""
+    write(tmp_path, [one()], [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}])
+    with pytest.raises(UserError, match="gives cat and dog one category id, 1; change one"):
+        Coco(tmp_path)
+
+
 @pytest.mark.parametrize("counts", ["~~", "", [1, 2], [-5, 53], "0" * 40])
 def test_runs_that_do_not_fill_the_image_are_named(tmp_path, counts):
     write(tmp_path, [one(segmentation={"size": [6, 8], "counts": counts})])

@@ -173,6 +173,16 @@ def test_a_color_of_no_class_is_named_with_its_pixels(tmp_path):
     )
 
 
+def test_many_mixed_colors_are_no_missing_class(tmp_path):
+    """Smoothing that leaves thin objects no pixel of their color: nothing near is one of the two that were mixed."""
+    root = export(tmp_path)
+    drawn = COLORS[np.random.default_rng(0).integers(0, 3, (60, 80))]
+    save(root / "JPEGImages/a.jpg", drawn)
+    save(root / "SegmentationClass/a.png", cv2.GaussianBlur(drawn, (5, 5), 1))
+    with pytest.raises(UserError, match=r"a\.png: [\d,]+ pixels have mixed colors, .* in all, none of them common"):
+        ColorMasks(root, "all", edges="void")[0]
+
+
 @pytest.mark.parametrize("thickness", [1, 2, 6])
 def test_a_thin_class_that_is_missing_is_no_smoothed_edge(tmp_path, thickness):
     root = export(tmp_path)

@@ -53,7 +53,7 @@ def test_what_contradicts_itself_is_named(tmp_path):
         Labelme(tmp_path, split="all").mask(0)
     annotate(tmp_path, SQUARE, SQUARE)
     (tmp_path / "labels.txt").write_text("dog\n")
-    with pytest.raises(UserError, match=r"labels.txt: lacks cat, the label of 2 shapes, one in .*a.json; add it"):
+    with pytest.raises(UserError, match=r"labels.txt: lacks cat, which label 2 shapes, one in .*a.json; add a line"):
         Labelme(tmp_path)
     (tmp_path / "labels.txt").unlink()
     (tmp_path / "b.json").write_text((tmp_path / "a.json").read_text())

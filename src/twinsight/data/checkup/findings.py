@@ -33,8 +33,8 @@ def about(
 ) -> Finding:
     """A finding on samples; masks: whether it is their masks rather than their images."""
     example = found[0].example if masks else found[0].entry.image
-    share = f"as {len(found)} of {of.total} {'masks' if masks else 'images'} of {of.split}{of.part}"
-    return Finding(kind, weight, f"{example}: {what}, {share}; {advice}", len(found), [each.entry for each in found])
+    share = f"{len(found)} of {of.total} {'masks' if masks else 'images'} of {of.split}{of.part}"
+    return Finding(kind, weight, f"{example}: {what} ({share}); {advice}", len(found), [each.entry for each in found])
 
 
 TINY = 32
@@ -100,7 +100,7 @@ def header_findings(of: Collection) -> Iterator[Finding]:
         unclear = [each for each in turned if each.labels and each.header and each.header.orientation < 5]
         advice = "it is read upright; other tools may not turn it"
         if unclear:
-            turned, advice = unclear, "see by data show whether its mask is upright too"
+            turned, advice = unclear, "see in data show whether its mask is upright too"
         what = "is turned by its EXIF orientation"
         yield about("orientation", "check" if unclear else "note", turned, of, what, advice)
     profiles = {each.header.profile for each in of.kept if each.header}

@@ -57,7 +57,7 @@ def single(masked: Sequence[Kept], labels: set[int], of: Collection) -> Iterator
     one = [each for each in masked if len({*each.labels} - {VOID}) == 1 and each not in binary]
     if one:
         usual = all(0 in each.labels for each in one) and len(one) >= EMPTY * len(masked)
-        what, advice = "holds one class only", "see by data show whether it is finished"
+        what, advice = "holds one class only", "see in data show whether it is finished"
         yield about("one class", "note" if usual else "check", one, of, what, advice, True)
 
 
@@ -70,13 +70,13 @@ def misplaced(masked: Sequence[Kept], of: Collection) -> Iterator[Finding]:
     if usual >= CLEAR:
         off = sorted((each for each in judged if each.here < CHANCE), key=lambda each: each.here)
         if off:
-            advice = "see by data show whether it is shifted, or that of another image"
+            advice = "see in data show whether it is shifted, or that of another image"
             yield about("misplaced", "check", off, of, AT_CHANCE, advice, True)
     elif usual < CHANCE and len(judged) >= ENOUGH:
         shift = best_shift(of.scores, of.pixel)
         better = of.scores.max() / len(judged) >= CHANCE and shift != (0, 0)
         where = f" (best if moved by {moved(shift)})" if better else ""
-        advice = "see by data show whether masks and images belong together"
+        advice = "see in data show whether masks and images belong together"
         yield about("misplaced", "check", judged, of, f"{AT_CHANCE}{where}", advice, True)
 
 

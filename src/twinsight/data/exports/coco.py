@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -158,6 +159,11 @@ def regions(drawn: list[Region] | Segments) -> list[Region]:
 def categories(file: Annotated) -> dict[int, str]:
     """Names by id, in the order of ids, without the group of all others that Roboflow puts first (its id 0)."""
     listed = sorted(file.content["categories"], key=lambda each: int(each["id"]))
+    for one, other in pairwise(listed):
+        if one["id"] == other["id"]:
+            raise UserError(
+                f"{file.file}: gives {one['name']} and {other['name']} one category id, {one['id']}; change one"
+            )
     groups = {each.get("supercategory") for each in listed}
     used = {annotation.get("category_id") for annotation in file.content["annotations"]}
     return {

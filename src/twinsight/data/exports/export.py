@@ -71,7 +71,8 @@ class Export(Dataset):
         self.split_note += f"; {found.note}" if found.note else ""
         entries = choose(found.entries, roles, split)
         if not entries:
-            raise UserError(f"{root}: has no images of {split} ({self.split_note}); choose another split")
+            how = "choose another split" if group is None else "write a --data.group that tells more groups apart"
+            raise UserError(f"{root}: has no images of {split} ({self.split_note}); {how}")
         self.relatives = [entry.image for entry in found.entries]
         super().__init__(entries, found.classes, found.palette)
 

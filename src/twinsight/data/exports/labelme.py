@@ -81,8 +81,11 @@ def classes(root: Path, used: Mapping[str, Sequence[Path]]) -> list[str]:
     file = root / "labels.txt"
     listed = read_lines(file) if file.is_file() else sorted(used)
     if strange := sorted(used.keys() - {*listed, UNLABELED, IGNORED}):
-        where = used[strange[0]]
-        raise UserError(f"{file}: lacks {strange[0]}, the label of {len(where)} shapes, one in {where[0]}; add it")
+        shapes = sum(len(used[name]) for name in strange)
+        raise UserError(
+            f"{file}: lacks {', '.join(strange)}, which label {shapes} shapes, one in {used[strange[0]][0]}; "
+            "add a line for each"
+        )
     return [BACKGROUND, *(name for name in listed if name not in (UNLABELED, IGNORED, BACKGROUND))]
 
 
