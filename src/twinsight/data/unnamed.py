@@ -21,7 +21,7 @@ SAMPLE = 48
 """Masks that are looked at, evenly chosen."""
 
 FEW = 5
-"""Masks, and objects in one, from which on numbers of objects can be told from classes."""
+"""Fewest masks, and fewest objects in one mask, for telling object numbers from classes."""
 
 
 def binary_values(entries: Sequence[Entry], file: Path) -> tuple[int, int]:

@@ -114,7 +114,7 @@ def spread(pixels: np.ndarray) -> float:
 
 
 def check_size(entry: Entry, seen: Seen, mask: np.ndarray | None) -> None:
-    """Raises UserError for a mask that has not its image's size, and says where EXIF is the reason."""
+    """Raises UserError for a mask whose size differs from its image's; the message says so if EXIF is the reason."""
     if mask is None or mask.shape == seen.size:
         return
     (height, width), image = seen.size, f"its image {entry.image}"
