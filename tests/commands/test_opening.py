@@ -67,7 +67,7 @@ def test_evaluate_says_and_keeps_what_it_measured(segmenter_run, capfd):
             "flip": "True",
         }
     ]
-    assert "val: 4 images" in (segmenter_run / "report.html").read_text()
+    assert "split val, images 4" in (segmenter_run / "report.html").read_text()
 
 
 def test_predict_and_look_say_what_they_do(segmenter_run, tmp_path, capfd):
