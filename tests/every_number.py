@@ -21,7 +21,7 @@ NEEDED = {
     "predict": "run images",
     "report": "run",
     "data detect": "folder",
-    "data convert": "folder",
+    "data convert": "shapes folder",
     "data make": "shapes folder",
     "completion": "bash",
 }

@@ -25,10 +25,10 @@ def street(root, classes="labelmap.txt"):
     return root
 
 
-def detect(argv, capfd):
+def detect(argv, capfd, code=0):
     with pytest.raises(SystemExit) as exit:
         main(["data", "detect", *argv.split()])
-    assert exit.value.code == 0
+    assert exit.value.code == code
     return capfd.readouterr().out
 
 
@@ -44,13 +44,14 @@ def test_an_export(tmp_path, capfd):
     assert detect(str(root), capfd).startswith(f"{root}: CVAT segmentation masks, 2 classes, 5 images: ")
 
 
-def test_two_readings_and_what_is_to_be_mended(tmp_path):
+def test_two_readings_and_what_is_to_be_mended(tmp_path, capfd):
     root = street(tmp_path / "street")
     (root / "classes.txt").write_text("background\nroad\n")
     answer = explain(root)
     assert answer["data"] is None
     assert {other["data"] for other in answer["others"]} == {"color-masks", "folder"}
     assert f"by --data color-masks --data.root {root}" in in_lines(answer)
+    assert "why: several readings are possible" in detect(str(root), capfd, code=2)
     answer = explain(street(tmp_path / "bare", classes=""))
     assert answer["data"] == "folder"
     assert "classes.csv, with the lines name,r,g,b, NAME,0,0,0, NAME,128,64,128" in answer["problem"]

@@ -24,7 +24,11 @@ def explain(folder: Path) -> dict[str, Any]:
     chosen = detect(folder, "folder") if len(found) < 2 else None
     answer: dict[str, Any] = {"folder": str(folder), "data": chosen, "title": None, "classes": [], "images": None}
     if chosen is None:
-        answer |= {"why": "several readings are possible", "splits": None, "problem": "choose one by its options"}
+        answer |= {
+            "why": "several readings are possible",
+            "splits": None,
+            "problem": f"{folder}: can be read in {len(found)} ways; choose one by its options",
+        }
     else:
         answer |= {"why": why(chosen, found)} | opened(chosen, folder)
     also = dict(found) | {"folder": "images, with masks where folders or names pair them", **by_class(survey)}
@@ -53,7 +57,6 @@ def in_lines(answer: dict[str, Any]) -> str:
     lines += [f"why: {answer['why']}"]
     lines += [f"looked at: {looked['files']} files in {looked['folders']} folders" + (f" ({kinds})" if kinds else "")]
     lines += [f"same as: {answer['options']}"] if answer["data"] else []
-    lines += [f"problem: {answer['problem']}"] if answer["problem"] else []
     lines += [f"or else: {other['title']}, by {other['options']}" for other in answer["others"]]
     return "\n".join(lines)
 

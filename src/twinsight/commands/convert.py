@@ -85,7 +85,8 @@ def write(form: Form, splits: Mapping[str, Dataset], link: bool) -> dict[str, in
         upright += turned
         counts[split] += 1
     if upright:
-        tell(f"data convert: {upright} images that EXIF turns are written upright, as PNG")
+        files = "image that EXIF turns is" if upright == 1 else "images that EXIF turns are"
+        tell(f"data convert: {upright} {files} written upright, as PNG")
     return counts
 
 

@@ -44,8 +44,11 @@ def flag(name: str) -> str:
 
 
 def detect_data(options: DataDetect) -> None:
+    """Raises UserError, after the answer is printed, if the folder cannot be opened as it is."""
     answer = explain(options.folder)
     print(json.dumps(answer, indent=2) if options.json else in_lines(answer))
+    if answer["problem"]:
+        raise UserError(answer["problem"])
 
 
 def check_data(options: DataCheck) -> None:

@@ -48,7 +48,9 @@ def is_voc(folder: Path) -> bool:
     """Whether PASCAL VOC 2012 lies there, as its archive unpacks."""
     inside = (folder / "VOCdevkit" / "VOC2012", folder / "VOC2012")
     return any((there / SPLITS).is_dir() for there in inside) or (
-        folder.resolve().name == "VOC2012" and (folder / SPLITS).is_dir()
+        folder.resolve().name == "VOC2012"
+        and (folder / SPLITS).is_dir()
+        and not (folder / "labelmap.txt").is_file()  # which exports have, and the release has not
     )
 
 

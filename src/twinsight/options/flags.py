@@ -74,7 +74,8 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
             words = following(argv[place + 1 :])
             place += len(take(option, words)) if option else min(1, len(words))
         place += 1
-    return loose[place_of_data(options)] if len(loose) > len(own) else None
+    before = place_of_data(options)
+    return loose[before] if len(loose) > (len(own) if before else 0) else None
 
 
 def place_of_data(options: Sequence[Option]) -> int:

@@ -162,8 +162,15 @@ def test_the_command(tmp_path, capfd):
     assert (code, "is not an empty folder" in said) == (2, True)
     code, said = call(capfd, root, root / "to")
     assert (code, "is inside the data set" in said) == (2, True)
+    assert call(capfd, root) == (2, "twinsight: error: OUT: is missing; see --help\n")
     code, said = call(capfd, root, tmp_path / "coco", "--to", "coco")
     assert "void pixels are in no annotation" in said
+
+
+def test_a_folder_named_as_the_public_set(tmp_path):
+    options = folder(tmp_path / "from")
+    out = written(options, tmp_path / "VOC2012")
+    assert detect(out) == "color-masks"
 
 
 def test_nothing_half_written(tmp_path, capfd, monkeypatch):
@@ -207,7 +214,7 @@ def test_images_that_exif_turns_are_written_upright(tmp_path, capfd):
     save(options.root / "train/masks/south/0.png", labels)
     upright, mask = contents(options)[0]["train", "south/0"]
     out = written(options, tmp_path / "to", to="folder")
-    assert "1 images that EXIF turns are written upright" in capfd.readouterr().err
+    assert "1 image that EXIF turns is written upright" in capfd.readouterr().err
     np.testing.assert_array_equal(decode_image(out / "train/images/south/0.png").permute(1, 2, 0), upright)
     np.testing.assert_array_equal(decode_image(out / "train/masks/south/0.png", ImageReadMode.UNCHANGED)[0], mask)
 
