@@ -37,7 +37,7 @@ def test_a_folder_of_ones_own(folder):
     ("call", "sentence"),
     [
         (lambda: twinsight.Dataset.open("no/such"), "no/such"),
-        (lambda: twinsight.Dataset.open(None), "^source: NoneType is no data set"),
+        (lambda: twinsight.Dataset.open(None), "^source: NoneType is not a data set"),
         (lambda: twinsight.Dataset.open("shapes", split="test"), "^split: shapes has no 'test'"),
         (lambda: twinsight.Dataset.open("shapes", cout=3), "data.cout"),
         (lambda: twinsight.Dataset.open("shapes", count=0), "^data.count=0: must be at least 1"),

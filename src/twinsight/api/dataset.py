@@ -1,9 +1,9 @@
 """A data set as Python sees it: a sequence of images with, perhaps, their masks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Self, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
@@ -48,12 +48,15 @@ class Dataset(Sequence[Sample]):
     @classmethod
     @public()
     @takes(DataKeywords, *DATA.values())
-    def open(cls, source: "str | PathLike[str]", split: str = "train", **options: Unpack[DataKeywords]) -> Self:
+    def open(
+        cls, source: "str | PathLike[str] | Mapping[str, Any]", split: str = "train", **options: Unpack[DataKeywords]
+    ) -> Self:
         """Open a data set without reading its images.
 
         Args:
             source: a folder of your own images, with or without masks (see `twinsight data list`), or the name of a
-                data set: "shapes" (made up, nothing to download), "voc", "coco-stuff".
+                data set: "shapes" (made up, nothing to download), "voc", "coco-stuff". Or a mapping, as
+                `twinsight.pretrain` takes it: {"name": "shapes", "count": 20}.
             split: "train", "val", or "all" for both; "test" where the folder states one.
             **options: as for the command line's `--data.NAME`; which of them there are depends on the data set.
 
@@ -65,11 +68,12 @@ class Dataset(Sequence[Sample]):
             >>> len(data), data[0].image.shape, data.classes[1]
             (4, (96, 96, 3), 'striped disk')
         """
-        if not isinstance(source, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
+        if not isinstance(source, str | PathLike | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
             raise UserError(
-                f"source: {type(source).__name__} is no data set; give a folder, a data set's name or its file"
+                f"source: {type(source).__name__} is not a data set; give a folder, a data set's name or its file"
             )
-        shown: DataShow = from_keywords(DataShow, "data show", {"data": {**options, "name": source}})
+        data = source if isinstance(source, Mapping) else {"name": source}
+        shown: DataShow = from_keywords(DataShow, "data show", {"data": {**data, **options}})
         return cls(shown.data, split)
 
     def __len__(self) -> int:
