@@ -46,3 +46,10 @@ def test_a_folder_of_ones_own(folder):
 def test_what_is_no_data_set_is_refused(call, sentence):
     with pytest.raises(twinsight.UserError, match=sentence):
         call()
+
+
+def test_a_data_set_as_pretrain_takes_it():
+    data = {"name": "shapes", "count": 5, "val_count": 3, "size": 32}
+    assert len(twinsight.Dataset.open(data)) == 5
+    assert len(twinsight.Dataset.open(data, split="val")) == 3
+    assert len(twinsight.Dataset.open(data, count=2)) == 2
