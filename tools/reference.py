@@ -2,6 +2,7 @@
 
 <!-- options segment -->         every option of a command that no choice brings
 <!-- options head linear -->     the options that --head linear brings
+<!-- options data files -->      the options that all data in files have, which `options data voc` leaves out
 <!-- about head linear -->       the docstring of the class behind it, without its arguments
 <!-- numbers attention -->       the docstring of a probe, which names its numbers
 <!-- reading attention -->       how to read a probe's figures, and how they mislead
@@ -25,6 +26,7 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
 from twinsight.options.describe import Option, describe
+from twinsight.options.files import FileOptions
 from twinsight.options.probes import PROBES
 from twinsight.probes.captions import CAPTIONS
 
@@ -56,6 +58,8 @@ def chosen(what: str) -> Any:
     """The dataclass that "head linear" chooses."""
     if what == "backbone timm":
         return TimmOptions  # goes by any name
+    if what == "data files":
+        return FileOptions
     kind, name = what.split()
     tables = [PROBES] if kind == "probe" else [choices_of(cls).get(kind, {}) for cls in COMMANDS.values()]
     return next(table[name] for table in tables if name in table)
@@ -71,6 +75,9 @@ def options(what: str) -> list[str]:
         described = describe(COMMANDS[command], {kind: chosen(what)} if kind in choices_of(COMMANDS[command]) else {})
         listed = [each for each in described if each.section.partition(".")[0] == kind]
     rows = [row(each) for each in listed]
+    if what not in COMMANDS and issubclass(chosen(what), FileOptions) and what != "data files":
+        shared = options("data files")
+        rows = [each for each in rows if each not in shared]
     return ["| option | default | |", "|---|---|---|", *rows, ""] if rows else ["It has no options of its own.", ""]
 
 
