@@ -66,16 +66,16 @@ def chosen(what: str) -> Any:
 
 
 def options(what: str) -> list[str]:
+    kind, _, name = what.partition(" ")
     if what in COMMANDS:
         kinds = choices_of(COMMANDS[what])
         listed = [each for each in describe(COMMANDS[what]) if each.section.partition(".")[0] not in kinds]
     else:
-        kind, name = what.split()
         command = f"look {name}" if kind == "probe" else next(c for c in COMMANDS if has(kind, COMMANDS[c]))
         described = describe(COMMANDS[command], {kind: chosen(what)} if kind in choices_of(COMMANDS[command]) else {})
         listed = [each for each in described if each.section.partition(".")[0] == kind]
     rows = [row(each) for each in listed]
-    if what not in COMMANDS and issubclass(chosen(what), FileOptions) and what != "data files":
+    if what not in COMMANDS and kind == "data" and name != "files" and issubclass(chosen(what), FileOptions):
         shared = options("data files")
         rows = [each for each in rows if each not in shared]
     return ["| option | default | |", "|---|---|---|", *rows, ""] if rows else ["It has no options of its own.", ""]
