@@ -88,7 +88,11 @@ def test_overview_of_what_is_below(capfd, argv):
         ("segment --epochs", "--epochs: needs a value, a whole number"),
         ("segment --epochs ten", "--epochs ten: must be a whole number"),
         ("pretrain shapes street", "street: one word too many; see --help"),
-        ("pretrain --data voc photos", "photos: one word too many; see --help"),
+        ("pretrain --data voc photos", "photos: names the data, and so does --data voc; leave one of them out"),
+        (
+            "segment street --data coco --data.root street",
+            "street: names the data, and so does --data.root street; leave one of them out",
+        ),
         ("pretrain nowhere", "--data nowhere: unknown, and there is no such folder"),
         ("evaluate", "RUN: is missing; see --help"),
         ("look --weights a", "twinsight look --weights: an option before the name; put one of attention, "),

@@ -35,13 +35,13 @@ def detect(argv, capfd, code=0):
 def test_an_export(tmp_path, capfd):
     root = street(tmp_path / "street")
     answer = json.loads(detect(f"{root} --json", capfd))
-    assert (answer["data"], answer["title"], answer["images"]) == ("color-masks", "CVAT segmentation masks", 5)
+    assert (answer["data"], answer["title"], answer["images"]) == ("color-masks", "color masks with labelmap.txt", 5)
     assert answer["classes"] == ["background", "road"]
     assert answer["options"] == f"--data color-masks --data.root {root}"
     assert [other["data"] for other in answer["others"]] == ["folder"]
     assert answer["looked_at"] == {"files": 11, "folders": 3, "extensions": {".jpg": 5, ".png": 5, ".txt": 1}}
     assert answer["problem"] is None
-    assert detect(str(root), capfd).startswith(f"{root}: CVAT segmentation masks, 2 classes, 5 images: ")
+    assert detect(str(root), capfd).startswith(f"{root}: color masks with labelmap.txt, 2 classes, 5 images: ")
 
 
 def test_two_readings_and_what_is_to_be_mended(tmp_path, capfd):

@@ -42,10 +42,10 @@ def test_data_and_its_splits():
     assert splits(train) == "3 images to train"
     assert splits(train, train) == "3 images to train, 3 to validate"
     assert data_set(FolderOptions(root=Path("photos")), "3 images") == "data folder photos, 3 images"
-    train.title, train.classes = "CVAT segmentation masks", ("background", "road")
+    train.title, train.classes = "color masks with labelmap.txt", ("background", "road")
     train.relatives, train.split_note = [Path("a.jpg")] * 5, "3 train, 2 val, as the lists say"
     assert data_set(FolderOptions(root=Path("street")), splits(train), train) == (
-        "data CVAT segmentation masks in street, 2 classes, 5 images: 3 train, 2 val, as the lists say"
+        "data color masks with labelmap.txt in street, 2 classes, 5 images: 3 train, 2 val, as the lists say"
     )
     assert "toy scenes" in data_set(ShapesOptions(), "")
 

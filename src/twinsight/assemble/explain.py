@@ -20,7 +20,7 @@ def explain(folder: Path) -> dict[str, Any]:
     looked_at: what was looked at. Raises UserError if there is no such folder.
     """
     survey = Survey(folder)
-    found = readings(folder) if folder.is_dir() else {}
+    found = readings(survey) if folder.is_dir() else {}
     chosen = detect(folder, "folder") if len(found) < 2 else None
     answer: dict[str, Any] = {"folder": str(folder), "data": chosen, "title": None, "classes": [], "images": None}
     if chosen is None:

@@ -98,7 +98,8 @@ def weigh(found: Sequence[Finding], dataset: Dataset) -> None:
     for finding in found:
         if finding.weight == "unsound":
             allowed = limit(len(dataset), dataset.tolerate)
-            broken = [too_many(UserError(sentence), finding.count, allowed) for sentence in finding.more[:1]]
+            looked_at = min(len(dataset), affordable(dataset.entries, SAMPLES))
+            broken = [too_many(UserError(sentence), finding.count, allowed, looked_at) for sentence in finding.more[:1]]
             raise broken[0] if broken else UserError(finding.text)
     remark([finding.text for finding in found if finding.weight == "check"])
 

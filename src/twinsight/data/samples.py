@@ -51,7 +51,7 @@ class Dataset:
     tolerate: how many broken samples a training puts up with, as `tolerance.Tolerance` takes it.
     relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
     split_note: how the splits came about, with counts, in words; "" where nobody would ask.
-    title: the layout in words, as in "CVAT segmentation masks"; "" where its name says it.
+    title: the layout in words, as in "labelme annotations"; "" where its name says it.
     coding: what else than its classes a cache of decoded masks must know a data set by.
     """
 

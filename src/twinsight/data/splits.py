@@ -42,13 +42,16 @@ def stated(files: Mapping[str, Path]) -> list[str] | None:
     return [str(each) for each in roles.values()]
 
 
-def divide(entries: Sequence[Entry], val_fraction: float, group: str | None = None) -> tuple[list[str], str]:
+def divide(
+    entries: Sequence[Entry], val_fraction: float, group: str | None = None, stating: str = "the folders"
+) -> tuple[list[str], str]:
     """The split of each entry, and how the splits came about, with counts, in words.
 
     Where folders state no val, a stable hash of each name holds `val_fraction` of train out, so that adding images
     moves none of the others. What is stated as test is in no other split.
 
     group: a regular expression; entries whose ids it matches alike stay on one side (see `group_of`).
+    stating: what gave the ids the splits that they begin with, in words.
     """
     if not 0 <= val_fraction <= 1:
         raise UserError(f"val_fraction {val_fraction}: is no fraction; choose one from 0 to 1")
@@ -57,11 +60,11 @@ def divide(entries: Sequence[Entry], val_fraction: float, group: str | None = No
     if roles is not None and "val" in roles:
         if group is not None:
             refuse_torn(zip(groups, roles), group)
-        return roles, f"{counts(roles)}, as the folders say"
+        return roles, f"{counts(roles)}, as {stating} say"
     whole = roles or ["train"] * len(entries)
     roles = ["val" if each == "train" and position(name) < val_fraction else each for name, each in zip(groups, whole)]
     of = "names" if group is None else f"{len(set(groups))} groups"
-    test = ", test as the folders say" if "test" in roles else ""
+    test = f", test as {stating} say" if "test" in roles else ""
     return roles, f"{counts(roles)} ({100 * val_fraction:g} % of train held out by a hash of {of}{test})"
 
 

@@ -12,27 +12,40 @@ from twinsight.options.public import Public
 PLACES = ("root", "masks", "classes")
 """Options of data that say where they lie."""
 
+ANNOTATIONS = (".json", ".xml", "_classes.csv")
+"""How the names of files end that say what is in images."""
+
 SPLITS = Path("ImageSets", "Segmentation")
 
 
 def detect(folder: Path, flag: str = "--data") -> str:
-    """The name of the data set in a folder. Raises UserError if it is no folder, or if two readings are possible."""
+    """The name of the data set in a folder.
+
+    Raises UserError if it is no folder, if two readings are possible, or for images alone with an empty file of
+    annotations, whose tool nothing tells.
+    """
     if not folder.is_dir():
         missing = "there is no such folder; check the path"
         what = "is a file; name the folder that holds the images" if folder.exists() else missing
         raise UserError(f"{flag} {folder}: {what}")
-    found = readings(folder)
+    survey = Survey(folder)
+    found = readings(survey)
     if len(found) > 1:
         either = " or ".join(f"{flag.partition('.')[0]} {name} --data.root {folder}" for name in found)
         raise UserError(
             f"{flag} {folder}: can be read in {len(found)} ways, as {' and '.join(found.values())}; choose by {either}"
         )
+    if not found and (empty := survey.empty(*ANNOTATIONS)):
+        raise UserError(
+            f"{empty}: is empty; export it again, or read the images without it by {flag.partition('.')[0]} folder "
+            f"--data.root {folder}"
+        )
     return next(iter(found), "folder")
 
 
-def readings(folder: Path) -> dict[str, str]:
+def readings(survey: Survey) -> dict[str, str]:
     """The data sets that could be meant, by name, each with what it would be read as; none for images alone."""
-    survey = Survey(folder)
+    folder = survey.root
     known = {name: target_of(options) for name, options in table(Exports | Public).items()}
     found = {
         **({"voc": "PASCAL VOC 2012"} if is_voc(folder) else {}),

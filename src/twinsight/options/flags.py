@@ -54,11 +54,12 @@ def read_flags(options: Sequence[Option], argv: Sequence[str], explain: Callable
     return found | positionals([option for option in options if option.positional], left)
 
 
-def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
+def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> int | None:
     """Where the word stands that is the data, if there is one more than the command's own: `pretrain photos`, and
     before or after those as its options are: `evaluate RUN photos`, `data convert photos OUT`.
 
     options: also those of choices that are not chosen. An unknown flag is taken to have one value.
+    named: whether --data names the data too, so that no word need do so.
     """
     flags = {option.flag: option for option in options}
     own = [option for option in options if option.positional]
@@ -75,7 +76,7 @@ def extra_word(options: Sequence[Option], argv: Sequence[str]) -> int | None:
             place += len(take(option, words)) if option else min(1, len(words))
         place += 1
     before = place_of_data(options)
-    return loose[before] if len(loose) > (len(own) if before else 0) else None
+    return loose[before] if len(loose) > (len(own) if before or named else 0) else None
 
 
 def place_of_data(options: Sequence[Option]) -> int:

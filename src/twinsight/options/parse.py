@@ -39,10 +39,14 @@ def parse(
     for kind in choices_of(cls):
         while (value := take_flag(argv, f"--{kind}")) is not None:
             named[kind] = {"name": value}
-    if "data" not in named and len(choices_of(cls).get("data", ())) > 1:
-        place = extra_word(every_option(cls), argv)
-        named |= {} if place is None else {"data": {"name": argv.pop(place)}}
-    if "data" in choices_of(cls) and (root := last_flag(argv, "--data.root")) is not None:
+    root = last_flag(argv, "--data.root") if "data" in choices_of(cls) else None
+    place = extra_word(every_option(cls), argv, "data" in named) if len(choices_of(cls).get("data", ())) > 1 else None
+    if place is not None:
+        if "data" in named:
+            by = f"--data {named['data']['name']}" if root is None else f"--data.root {root}"
+            raise UserError(f"{argv[place]}: names the data, and so does {by}; leave one of them out")
+        named["data"] = {"name": argv.pop(place)}
+    if root is not None:
         named.setdefault("data", {})["root"] = root
     sources.append(("", named))
     chosen = choose(cls, sources)

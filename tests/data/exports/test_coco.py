@@ -67,10 +67,19 @@ def test_roboflow_states_splits_and_a_group_of_all_classes(tmp_path):
 
 
 BAD = {
-    "a missing category": ([one(), one(category_id=7)], "lacks category 7, which 1 annotations use, one of a"),
+    "a missing category": (
+        [one(), one(category_id=7)],
+        "does not list 7, which 1 annotations use, one of them in a; add it",
+    ),
     "boxes alone": ([one(segmentation=[])], "holds no masks, only boxes or points"),
     "no list": ({"a": 1}, "annotations that cannot be read"),
-    "text": ([one(segmentation=[["x"] * 6])], "annotations that cannot be read"),
+    "text": ([one(segmentation=[["x"] * 6])], "1 segmentations that cannot be read, one of them in annotation 1 of a"),
+    "a word": (
+        [one(), one(segmentation="abc")],
+        "annotation 1 of a \\('a' in place of a polygon, which is a list of x",
+    ),
+    "an odd count": ([one(segmentation=[[1] * 7])] * 2, "2 segmentations .* \\(a polygon of 7 numbers, which is not a"),
+    "no polygon": ([one(segmentation=[1, 1, 4, 1, 4, 3])], "\\(1 in place of a polygon"),
 }
 
 
@@ -80,6 +89,47 @@ def test_bad_annotations_are_named(tmp_path, case):
     write(tmp_path, annotations)
     with pytest.raises(UserError, match=message):
         Coco(tmp_path)
+
+
+def test_short_polygons_are_counted_as_such(tmp_path):
+    write(
+        tmp_path, [one(), one(segmentation=[[1, 1, 4, 3], *SQUARE]), one(segmentation=[[1, 1]]), one(segmentation=[])]
+    )
+    note = Coco(tmp_path, split="all").split_note
+    assert note.endswith("left out: 2 polygons of fewer than 3 points, 1 annotations without a mask")
+
+
+@pytest.mark.parametrize("sized", ["the image", "the runs"])
+def test_masks_of_another_size_are_refused(tmp_path, sized):
+    """Runs of 6 x 8 pixels fill 8 x 6 too."""
+    file = tmp_path / "_annotations.coco.json"
+    write(tmp_path, [one(segmentation={"size": [8, 6] if sized == "the runs" else [6, 8], "counts": [8, 2, 38]})])
+    content = json.loads(file.read_text())
+    content["images"][0] |= {"height": 6, "width": 8} if sized == "the runs" else {"height": 12, "width": 16}
+    file.write_text(json.dumps(content))
+    stated = "6 x 8" if sized == "the runs" else "16 x 12"
+    with pytest.raises(UserError, match=rf"coco.json: .*they are for {stated} pixels, the image has 8 x 6"):
+        Coco(tmp_path, split="all").mask(0)
+
+
+def test_images_that_are_listed_twice(tmp_path):
+    write(tmp_path, [one()])
+    file = tmp_path / "_annotations.coco.json"
+    content = json.loads(file.read_text())
+    Image.new("RGB", (8, 6)).save(tmp_path / "b.jpg")
+    image = content["images"][0]
+    file.write_text(json.dumps(content | {"images": [image, image | {"id": 2}]}))
+    with pytest.raises(UserError, match=r"coco\.json: lists .*a\.jpg twice; remove one of the two"):
+        Coco(tmp_path)
+    file.write_text(json.dumps(content | {"images": [image, image | {"file_name": "b.jpg"}]}))
+    with pytest.raises(UserError, match=r"coco\.json: gives a and b one image id, 1; change one"):
+        Coco(tmp_path)
+
+
+def test_splits_by_the_names_of_files(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path, [one()], name=f"instances_{split}2017.json")
+    assert Coco(tmp_path).split_note == "1 train, 1 val, as the file names say"
 
 
 def test_one_id_for_two_categories_is_refused(tmp_path):

@@ -117,7 +117,7 @@ def test_cvat_without_and_with_splits(tmp_path):
     lists.mkdir(parents=True)
     (lists / "default.txt").write_text("".join(f"{name}\n" for name in "abcdefg"))
     data = ColorMasks(root)
-    assert data.title == "CVAT segmentation masks"
+    assert data.title == "color masks with labelmap.txt"
     assert "20 % of train held out by a hash of names" in data.split_note
     assert data.split_note.endswith("; left out: 1 images without masks or in no list")
     (lists / "default.txt").rename(lists / "train.txt")
@@ -210,6 +210,7 @@ def test_smoothed_edges_are_told_apart_and_may_be_void(tmp_path):
 @pytest.mark.parametrize(
     ("table", "text", "sentence"),
     [
+        ("labelmap.txt", "# label:color_rgb:parts:actions\n", "names no class; write one per line, as NAME:128,0,0::"),
         ("labelmap.txt", "a:0,0,0::\nb:0,0,0::\n", "gives a and b one color, 0,0,0"),
         ("labelmap.txt", "a:0,0,0::\nb:0,0,999::\n", "0,0,999 is no color"),
         ("labelmap.txt", "a:0,0,0::\nb:::\n", "gives b no color, but others one"),

@@ -61,12 +61,13 @@ def test_an_ellipse_covers_what_its_equation_says(tmp_path):
 
 
 BAD = {
-    "another label": ('<box label="dog" xtl="1" ytl="1" xbr="2" ybr="2"/>' * 2, "no label dog, which 2 shapes use"),
+    "another label": ('<box label="dog" xtl="1" ytl="1" xbr="2" ybr="2"/>' * 2, "does not list dog, which 2 annot"),
     "a short run": ('<mask label="car" rle="1, 2" left="0" top="0" width="3" height="3"/>', "runs of 3 pixels"),
     "beyond": ('<mask label="car" rle="9" left="18" top="0" width="3" height="3"/>', "beyond the image's 20 x 12"),
     "no points": ('<polygon label="car"/>', "it lacks 'points'"),
     "no numbers": ('<polygon label="car" points="a,b"/>', "cannot be read"),
     "no XML": ("<box", "is no valid XML"),
+    "a line": ('<polygon label="car" points="1,1;5,5"/>', "a polygon of 2 points, where 3 is the fewest"),
 }  # fmt: skip
 
 
@@ -79,8 +80,31 @@ def test_bad_annotations_are_named(tmp_path, case):
 
 def test_entities_and_tracks_are_refused(tmp_path):
     write(tmp_path, "", HEAD + '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>')
-    with pytest.raises(UserError, match="declares a document type or entities"):
+    with pytest.raises(UserError, match=r"declares a document type or entities.*; remove the declaration"):
         Cvat(tmp_path)
     write(tmp_path, "", meta=META + '<track id="0" label="car"></track>')
     with pytest.raises(UserError, match="tracks of a video"):
         Cvat(tmp_path)
+
+
+def test_another_size_or_an_image_twice_is_refused(tmp_path):
+    write(tmp_path, "")
+    file = tmp_path / "annotations.xml"
+    text = file.read_text()
+    file.write_text(text.replace('width="20"', 'width="21"'))
+    with pytest.raises(UserError, match=r"annotations\.xml: .*they are for 21 x 12 pixels, the image has 20 x 12"):
+        Cvat(tmp_path, split="all").mask(0)
+    image = text[text.index("<image") : text.index("</annotations>")]
+    file.write_text(text.replace(image, 2 * image))
+    with pytest.raises(UserError, match=r"annotations\.xml: lists .*a\.jpg twice; remove one of the two"):
+        Cvat(tmp_path)
+
+
+def test_a_subset_states_the_split(tmp_path):
+    write(tmp_path, "")
+    Image.new("RGB", (20, 12)).save(tmp_path / "b.jpg")
+    file = tmp_path / "annotations.xml"
+    text = file.read_text()
+    image = text[text.index("<image") : text.index("</annotations>")]
+    file.write_text(text.replace(image, image + image.replace("a.jpg", "b.jpg").replace("Train", "Validation")))
+    assert Cvat(tmp_path).split_note == "1 train, 1 val, as the annotation files say"

@@ -53,11 +53,19 @@ def test_what_contradicts_itself_is_named(tmp_path):
         Labelme(tmp_path, split="all").mask(0)
     annotate(tmp_path, SQUARE, SQUARE)
     (tmp_path / "labels.txt").write_text("dog\n")
-    with pytest.raises(UserError, match=r"labels.txt: lacks cat, which label 2 shapes, one in .*a.json; add a line"):
+    with pytest.raises(
+        UserError, match=r"labels.txt: does not list cat, which 2 annotations use, one of them in .*a.json"
+    ):
         Labelme(tmp_path)
     (tmp_path / "labels.txt").unlink()
     (tmp_path / "b.json").write_text((tmp_path / "a.json").read_text())
-    with pytest.raises(UserError, match=r"b.json: annotates .*a.png, as .*a.json"):
+    with pytest.raises(UserError, match=r"b.json: annotates .*a.png, as .*a.json does; remove one of the two"):
+        Labelme(tmp_path)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
+    (tmp_path / "b.json").write_text((tmp_path / "a.json").read_text().replace("a.png", "a.jpg"))
+    with pytest.raises(
+        UserError, match=r"b.json: annotates .*a.jpg, and .*a.json annotates .*a.png, which differs only"
+    ):
         Labelme(tmp_path)
     (tmp_path / "b.json").unlink()
     annotate(tmp_path, SQUARE, imagePath="gone.png", imageData="AAAA")

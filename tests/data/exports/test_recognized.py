@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from twinsight.errors import UserError
 from twinsight.options.commands import DataCheck
 from twinsight.options.detect import detect
 from twinsight.options.exports import LabelmeOptions
@@ -35,3 +37,14 @@ def test_labelme(tmp_path):
     expected[1:4, 1:5] = 1
     for _, mask, _ in both:
         np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("name", ["annotations.json", "annotations.xml", "train/_classes.csv"])
+def test_an_empty_file_of_annotations_is_named(tmp_path, name):
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "train/a.jpg")
+    (tmp_path / name).touch()
+    with pytest.raises(UserError) as error:
+        detect(tmp_path)
+    way = f"export it again, or read the images without it by --data folder --data.root {tmp_path}"
+    assert str(error.value) == f"{tmp_path / name}: is empty; {way}"

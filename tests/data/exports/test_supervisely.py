@@ -68,7 +68,7 @@ def test_a_project(tmp_path, palette):
 
 
 BAD = {
-    "another class": ((figure("polygon", [[0, 0]] * 3, label="cow"),), {}, "lacks class cow, which 1 objects have"),
+    "another class": ((figure("polygon", [[0, 0]] * 3, label="cow"),), {}, "does not list cow, which 1 annotations"),
     "another size": ((), {"size": (9, 11)}, "for 11 x 9 pixels, the image has 12 x 9"),
     "no points": (({"classTitle": "cat", "geometryType": "polygon"},), {}, "it lacks 'points'"),
     "infinite": ((figure("polygon", [[1e999, 0]] * 3),), {}, "points that are no numbers"),

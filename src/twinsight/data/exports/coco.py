@@ -12,7 +12,7 @@ from PIL import Image
 from twinsight.data.decode import image_size
 from twinsight.data.exports.coco_files import Annotated, find
 from twinsight.data.exports.export import BACKGROUND, Contents, Export, numbered, once
-from twinsight.data.exports.parsing import counted, parsing
+from twinsight.data.exports.parsing import counted, parsing, refuse_unlisted, same_size
 from twinsight.data.exports.rasters import by_column, polygon, unpack
 from twinsight.data.exports.survey import Survey
 from twinsight.data.reading import naming
@@ -23,7 +23,7 @@ Overlaps = Literal["area", "order"]
 Kind = Literal["instances", "stuff", "panoptic"]
 
 UNDRAWN, ORPHANS = "annotations without a mask", "annotations of images that are not listed"
-UNSEGMENTED = "images without a panoptic PNG"
+UNSEGMENTED, SHORT = "images without a panoptic PNG", "polygons of fewer than 3 points"
 """What is left out, and counted."""
 
 
@@ -56,17 +56,11 @@ class Coco(Export):
         return any('"images"' in head and '"file_name"' in head for head in heads)
 
     def __init__(
-        self,
-        root: Path,
-        split: str = "train",
-        val_fraction: float = 0.2,
-        group: str | None = None,
-        overlaps: Overlaps = "area",
-        kind: Kind | None = None,
+        self, root: Path, split: str = "train", *, overlaps: Overlaps = "area", kind: Kind | None = None, **how: Any
     ):
         self.overlaps, self.kind = overlaps, kind
         self.coding = (overlaps,)
-        super().__init__(root, split, val_fraction, group)
+        super().__init__(root, split, **how)
 
     def read(self, root: Path) -> Contents:
         files = find(root, self.kind)
@@ -80,6 +74,7 @@ class Coco(Export):
         names = first + names
         label_of = numbered(names, files[0].file)
         self.drawn: dict[str, list[Region] | Segments] = {}
+        self.sizes: dict[str, set[tuple[Any, Any]]] = {}
         entries: list[Entry] = []
         left_out = Counter[str]()
         for file in files:
@@ -90,9 +85,13 @@ class Coco(Export):
                 ids: dict[Any, str] = {}
                 for image in file.content["images"]:
                     found = file.image(str(image["file_name"]))
-                    ids[image["id"]] = file.id(found, root)
-                    entries.append(Entry(ids[image["id"]], found, file.file))
-                    self.drawn[ids[image["id"]]] = []
+                    id = file.id(found, root)
+                    if (other := ids.setdefault(image["id"], id)) != id:
+                        raise UserError(f"{file.file}: gives {other} and {id} one image id, {image['id']}; change one")
+                    entries.append(Entry(id, found, file.file))
+                    self.drawn[id] = []
+                    sized = image.get("height") and image.get("width")
+                    self.sizes[id] = {(image["height"], image["width"])} if sized else set()
                 self.collect(file, ids, labels, left_out)
         once(entries)
         if panoptic:
@@ -100,13 +99,15 @@ class Coco(Export):
             entries = [entry for entry in entries if self.drawn[entry.id]]
         if not any(self.drawn.values()):
             raise UserError(f"{files[0].file}: holds no masks, only boxes or points; export segmentations")
-        return Contents(entries, names, note=counted(left_out))
+        stating = "the file names" if any(file.named and file.role for file in files) else "the folders"
+        return Contents(entries, names, stating=stating, note=counted(left_out))
 
     def collect(
         self, file: Annotated, ids: Mapping[Any, str], labels: Mapping[int, int], left_out: Counter[str]
     ) -> None:
         """Keep what each annotation draws; polygons as arrays, a twentieth of what lists of numbers take."""
-        strange: list[Any] = []
+        strange: list[tuple[object, object]] = []
+        broken: list[str] = []
         for annotation in file.content["annotations"]:
             if (id := ids.get(annotation["image_id"])) is None:
                 left_out[ORPHANS] += 1
@@ -124,14 +125,23 @@ class Coco(Export):
                 counts = shape["counts"]
                 packed = counts if isinstance(counts, str) else np.array(counts, np.uint32)
                 regions(self.drawn[id]).append(Region(labels[category], packed))
-            elif parts := [np.array(part, float).reshape(-1, 2) for part in shape or [] if len(part) >= 6]:
-                regions(self.drawn[id]).append(Region(labels[category], parts))
-            else:
+                self.sizes[id] |= {tuple(shape["size"])} if "size" in shape else set()
+            elif not shape:
                 left_out[UNDRAWN] += 1
-        if strange:
-            category, id = strange[0]
+            else:
+                try:
+                    parts = [outline(part) for part in shape]
+                except (TypeError, ValueError) as error:
+                    broken.append(f"annotation {annotation.get('id')} of {id} ({error})")
+                    continue
+                left_out[SHORT] += sum(len(part) < 3 for part in parts)
+                if parts := [part for part in parts if len(part) >= 3]:
+                    regions(self.drawn[id]).append(Region(labels[category], parts))
+        refuse_unlisted(file.file, strange)
+        if broken:
             raise UserError(
-                f"{file.file}: lacks category {category}, which {len(strange)} annotations use, one of {id}; add it"
+                f"{file.file}: holds {len(broken)} segmentations that cannot be read, one of them in {broken[0]}; "
+                "correct or remove them"
             )
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
@@ -141,6 +151,8 @@ class Coco(Export):
             return panoptic_mask(drawn)
         height, width = image_size(entry.image, self.reading)
         with parsing(entry.mask):
+            for size in self.sizes[entry.id]:
+                same_size(size, height, width)
             masks = [(region.label, pixels(region, height, width)) for region in drawn]
         if self.overlaps == "area":
             masks.sort(key=lambda mask: -np.count_nonzero(mask[1]))
@@ -148,6 +160,16 @@ class Coco(Export):
         for label, mask in masks:
             labels[mask] = label
         return labels
+
+
+def outline(part: Any) -> np.ndarray:
+    """(n, 2) x, y from x, y, x, y, ... Raises ValueError for anything else."""
+    if not isinstance(part, list):
+        raise ValueError(f"{part!r:.20} in place of a polygon, which is a list of x, y, x, y, ...")
+    numbers = np.array(part, float)
+    if numbers.ndim != 1 or len(numbers) % 2:
+        raise ValueError(f"a polygon of {len(numbers)} numbers, which is not a list of x, y, x, y, ...")
+    return numbers.reshape(-1, 2)
 
 
 def regions(drawn: list[Region] | Segments) -> list[Region]:

@@ -20,12 +20,16 @@ MOST = 1 << 32
 
 @dataclass
 class Annotated:
-    """One JSON file. content: what it holds. split: what its name says ("train2017"), or else the folder it is in."""
+    """One JSON file. content: what it holds. split: what its name says ("train2017"), or else the folder it is in.
+
+    named: whether it is the name that says it.
+    """
 
     file: Path
     root: Path
     content: dict[str, Any]
     split: str
+    named: bool
 
     @cached_property
     def images(self) -> Images:
@@ -60,20 +64,22 @@ class Annotated:
 
 def find(root: Path, kind: str | None) -> list[Annotated]:
     """The files of one kind. Raises UserError if there are none, or several kinds and none was asked for."""
-    named: dict[str, list[tuple[Path, str]]] = {}
+    by_kind: dict[str, list[tuple[Path, str, bool]]] = {}
     for file in sorted(root.rglob("*.json")):
         match = NAME.fullmatch(file.stem)
         assert match is not None
-        named.setdefault(match["kind"] or "", []).append((file, match["split"] if match["kind"] else file.parent.name))
-    kinds = [each for each in KINDS if each in named]
+        named = match["kind"] is not None
+        split = match["split"] if named else file.parent.name
+        by_kind.setdefault(match["kind"] or "", []).append((file, split, named))
+    kinds = [each for each in KINDS if each in by_kind]
     if kind is None and len(kinds) > 1:
         either = " or ".join(f"--data.kind {each}" for each in kinds)
         raise UserError(f"{root}: holds files of {' and '.join(kinds)}; choose by {either}")
     found: list[Annotated] = []
-    for file, split in named.get(kind or next(iter(kinds), ""), []):
+    for file, split, named in by_kind.get(kind or next(iter(kinds), ""), []):
         content = load_json(file, MOST)
         if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-            found.append(Annotated(file, root, content, split))
+            found.append(Annotated(file, root, content, split, named))
     if not found:
         asked = f" whose names begin with {kind}_" if kind else ""
         raise UserError(

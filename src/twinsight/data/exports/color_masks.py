@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,16 +37,9 @@ class ColorMasks(Export):
     def recognizes(cls, survey: Survey) -> bool:
         return any(is_table(file, head(file)) for file in survey.named(*KINDS))
 
-    def __init__(
-        self,
-        root: Path,
-        split: str = "train",
-        val_fraction: float = 0.2,
-        group: str | None = None,
-        edges: str = "refuse",
-    ):
+    def __init__(self, root: Path, split: str = "train", *, edges: str = "refuse", **how: Any):
         self.edges = edges
-        super().__init__(root, split, val_fraction, group)
+        super().__init__(root, split, **how)
 
     def read(self, root: Path) -> Contents:
         table = find_table(root)
@@ -61,7 +55,7 @@ class ColorMasks(Export):
         self.indexed = is_indexed(entries[0].mask, table)
         self.numbers = np.full(256, len(table.names), np.uint8)
         self.numbers[[*range(len(table.labels)), VOID]] = [*table.labels, VOID]
-        return Contents(entries, table.names, table.colors, roles, "; ".join(note for note in notes if note))
+        return Contents(entries, table.names, table.colors, roles, note="; ".join(note for note in notes if note))
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
         assert entry.mask is not None

@@ -97,7 +97,7 @@ def color(file: Path, channels: Sequence[object]) -> tuple[int, int, int]:
     raise UserError(f"{file}: {','.join(map(str, channels))} is no color; write three numbers from 0 to 255")
 
 
-CVAT = Kind("CVAT segmentation masks", "NAME:{color}::", label_map)
+CVAT = Kind("color masks with labelmap.txt", "NAME:{color}::", label_map)
 CAMVID = Kind("CamVid color masks", "{color} NAME, with spaces for commas", label_colors)
 NAMED = Kind("color masks", "NAME,{color}", classes_csv)
 
@@ -116,7 +116,7 @@ def is_table(file: Path, head: str) -> bool:
     """Whether a file of one of these names, which begins so, is a table of colors."""
     lines = [line for line in head.splitlines() if line.strip() and line.strip()[0] != "#"]
     if file.name == "labelmap.txt":
-        return bool(lines) and lines[0].count(":") == 3
+        return not lines or lines[0].count(":") == 3  # without a line it is still CVAT's, and refused for it
     if file.suffix == ".csv":
         return bool(lines) and {"name", "r", "g", "b"} <= {cell.strip().lower() for cell in lines[0].split(",")}
     if file.name == "classes.json":

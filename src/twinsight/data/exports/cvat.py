@@ -14,7 +14,7 @@ from twinsight.data.decode import image_size
 from twinsight.data.exports.coco_files import MOST
 from twinsight.data.exports.export import Contents, Export, Images, numbered, once
 from twinsight.data.exports.objects import labels_of, palette, with_background
-from twinsight.data.exports.parsing import counted, parsing
+from twinsight.data.exports.parsing import counted, parsing, refuse_unlisted, same_size
 from twinsight.data.exports.rasters import polygon, runs
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import Entry
@@ -23,6 +23,7 @@ from twinsight.errors import UserError
 from twinsight.plain import read_text
 
 DRAWN = ("polygon", "mask", "box", "ellipse")
+FILES = "the annotation files"
 Shape = tuple[int, str, Mapping[str, str]]
 """Label, kind, and attributes as the file has them."""
 
@@ -51,16 +52,20 @@ class Cvat(Export):
         numbered(classes, next(iter(files)))
         labels = labels_of(list(colors), classes)
         self.shapes: dict[str, list[Shape]] = {}
+        self.sizes: dict[str, tuple[str, str]] = {}
         entries: list[Entry] = []
         left_out = Counter[str]()
-        strange: list[tuple[str, Path]] = []
+        strange: list[tuple[object, object]] = []
+        stating = "the folders"
         for file, tree in files.items():
             with parsing(file):
                 for image in tree.iterfind("image"):
                     found = images.find(image.attrib["name"], file)
                     role = ROLES.get(image.get("subset", file.stem).lower())
-                    entries.append(Entry(f"{role}/{images.id(found)}" if role else images.id(found), found, file))
-                    drawn = self.shapes[entries[-1].id] = []
+                    id, stating = (f"{role}/{images.id(found)}", FILES) if role else (images.id(found), stating)
+                    entries.append(Entry(id, found, file))
+                    self.sizes[id] = image.attrib["height"], image.attrib["width"]
+                    drawn = self.shapes[id] = []
                     for shape in sorted(image, key=lambda shape: int(shape.get("z_order", 0))):
                         if shape.tag not in DRAWN or shape.get("outside") == "1":
                             left_out[f"of kind {shape.tag}"] += 1
@@ -68,20 +73,16 @@ class Cvat(Export):
                             strange.append((name, found))
                         else:
                             drawn.append((labels[name], shape.tag, shape.attrib))
-        if strange:
-            name, image = strange[0]
-            raise UserError(
-                f"{next(iter(files))}: lists no label {name}, which {len(strange)} shapes use, one of {image}; "
-                "export it anew with its labels"
-            )
+        refuse_unlisted(next(iter(files)), strange)
         once(entries)
-        return Contents(entries, classes, palette(classes, colors), note=counted(left_out))
+        return Contents(entries, classes, palette(classes, colors), stating=stating, note=counted(left_out))
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
         assert entry.mask is not None
         height, width = image_size(entry.image, self.reading)
         labels = np.zeros((height, width), np.uint8)
         with parsing(entry.mask):
+            same_size(self.sizes[entry.id], height, width)
             for label, kind, values in self.shapes[entry.id]:
                 labels[pixels(kind, values, height, width)] = label
         return labels
@@ -91,7 +92,9 @@ def parse(file: Path) -> ElementTree.Element:
     """The root of an XML file. Entities are refused: a few lines of them fill any memory."""
     text = read_text(file, most=MOST)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise UserError(f"{file}: declares a document type or entities, as no export of CVAT does; remove the file")
+        raise UserError(
+            f"{file}: declares a document type or entities, as no export of CVAT does; remove the declaration"
+        )
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

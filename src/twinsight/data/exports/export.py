@@ -10,7 +10,7 @@ from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_images
 from twinsight.data.splits import choose, counts, divide, group_of, refuse_torn
-from twinsight.errors import UserError
+from twinsight.errors import NoSplitError, UserError
 
 BACKGROUND = "background"
 """The name of class 0 where a tool lists objects only: the pixels of none."""
@@ -23,6 +23,7 @@ class Contents:
     entries: all splits together. Their ids are unique; those that begin with train/, val/ or test/ state their split.
     classes: index = label. palette: (classes, 3) uint8 RGB, or None for the default colors.
     roles: the split of each entry, if lists rather than folders state it.
+    stating: what gives the splits that ids state, in words.
     note: what was left out, in words, such as "without annotations and left out: 3".
     """
 
@@ -30,6 +31,7 @@ class Contents:
     classes: Sequence[str]
     palette: np.ndarray | None = None
     roles: Sequence[str] | None = None
+    stating: str = "the folders"
     note: str = ""
 
 
@@ -63,7 +65,7 @@ class Export(Dataset):
             raise UserError(f"{root}: there is no such folder; check the path")
         found = self.read(root)
         if found.roles is None:
-            roles, self.split_note = divide(found.entries, val_fraction, group)
+            roles, self.split_note = divide(found.entries, val_fraction, group, found.stating)
         else:
             roles, self.split_note = found.roles, f"{counts(found.roles)}, as the lists say"
             if group is not None:
@@ -72,7 +74,7 @@ class Export(Dataset):
         entries = choose(found.entries, roles, split)
         if not entries:
             how = "choose another split" if group is None else "write a --data.group that tells more groups apart"
-            raise UserError(f"{root}: has no images of {split} ({self.split_note}); {how}")
+            raise NoSplitError(f"{root}: has no images of {split} ({self.split_note}); {how}")
         self.relatives = [entry.image for entry in found.entries]
         super().__init__(entries, found.classes, found.palette)
 
@@ -135,9 +137,13 @@ def once(entries: Sequence[Entry]) -> None:
     """Raises UserError if two annotations are of one image, or two images differ in nothing but their extension."""
     seen: dict[str, Entry] = {}
     for entry in entries:
-        if other := seen.get(entry.id):
+        if (other := seen.setdefault(entry.id, entry)) is entry:
+            continue
+        where = "it" if other.mask == entry.mask else str(other.mask)
+        if other.image != entry.image:
             raise UserError(
-                f"{entry.mask}: annotates {entry.image}, as {other.mask} annotates {other.image}; "
-                "remove one, or rename the image"
+                f"{entry.mask}: annotates {entry.image}, and {where} annotates {other.image}, which differs only in "
+                "its extension; rename one of the images"
             )
-        seen[entry.id] = entry
+        twice = f"lists {entry.image} twice" if where == "it" else f"annotates {entry.image}, as {where} does"
+        raise UserError(f"{entry.mask}: {twice}; remove one of the two")

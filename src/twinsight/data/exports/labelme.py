@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from twinsight.data.decode import image_size
 from twinsight.data.exports.export import BACKGROUND, Contents, Export, Images, numbered, once
-from twinsight.data.exports.parsing import parsing
+from twinsight.data.exports.parsing import parsing, refuse_unlisted, same_size
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import VOID, Entry
 from twinsight.errors import UserError
@@ -67,9 +67,7 @@ class Labelme(Export):
         height, width = image_size(entry.image, self.reading)
         content = read_json(entry.mask)
         with parsing(entry.mask):
-            size = content.get("imageHeight") or height, content.get("imageWidth") or width
-            if size != (height, width):
-                raise ValueError(f"they are for {size[1]} x {size[0]} pixels, the image has {width} x {height}")
+            same_size((content.get("imageHeight") or height, content.get("imageWidth") or width), height, width)
             mask = Image.new("L", (width, height))
             for shape in content["shapes"]:
                 paint(mask, shape, self.labels[str(shape["label"])])
@@ -80,12 +78,8 @@ def classes(root: Path, used: Mapping[str, Sequence[Path]]) -> list[str]:
     """Background, then the labels of labels.txt, or those that are used. Raises UserError for one that it lacks."""
     file = root / "labels.txt"
     listed = read_lines(file) if file.is_file() else sorted(used)
-    if strange := sorted(used.keys() - {*listed, UNLABELED, IGNORED}):
-        shapes = sum(len(used[name]) for name in strange)
-        raise UserError(
-            f"{file}: lacks {', '.join(strange)}, which label {shapes} shapes, one in {used[strange[0]][0]}; "
-            "add a line for each"
-        )
+    strange = sorted(used.keys() - {*listed, UNLABELED, IGNORED})
+    refuse_unlisted(file, [(name, where) for name in strange for where in used[name]])
     return [BACKGROUND, *(name for name in listed if name not in (UNLABELED, IGNORED, BACKGROUND))]
 
 

@@ -1,8 +1,9 @@
 """Annotations that anyone may have written: what is wrong with them is said in a sentence that names the file."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from twinsight.errors import UserError
 
@@ -23,3 +24,19 @@ def counted(left_out: Mapping[str, int]) -> str:
     """What was left out, in words: {"polylines": 3} -> "left out: 3 polylines"; "" for nothing."""
     words = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
     return f"left out: {words}" if words else ""
+
+
+def same_size(stated: tuple[Any, Any], height: int, width: int) -> None:
+    """Raises ValueError if annotations state another height and width, upright, than their image has."""
+    if tuple(map(int, stated)) != (height, width):
+        raise ValueError(f"they are for {stated[1]} x {stated[0]} pixels, the image has {width} x {height}")
+
+
+def refuse_unlisted(source: Path, used: Sequence[tuple[object, object]]) -> None:
+    """Raises UserError if there are annotations of classes that `source` does not list, each with where one is."""
+    if used:
+        names = ", ".join(sorted({str(name) for name, _ in used}))
+        raise UserError(
+            f"{source}: does not list {names}, which {len(used)} annotations use, one of them in {used[0][1]}; "
+            "add it to the list, or export again"
+        )

@@ -18,6 +18,8 @@ def polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
     The outline is walked in fifths of a pixel. Wherever it crosses the middle of a column, a run begins or ends there,
     so that overlapping parts cancel out (COCO's maskApi.c).
     """
+    if points.ndim == 2 and len(points) < 3:
+        raise ValueError(f"a polygon of {len(points)} points, where 3 is the fewest")
     if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < 1e7).all():
         raise ValueError("a polygon whose points are not pairs of numbers within reach")
     corners = np.trunc(FINE * points + 0.5).astype(np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from twinsight.data.decode import image_size
 from twinsight.data.exports.export import Contents, Export, numbered, once
 from twinsight.data.exports.objects import labels_of, palette, with_background
-from twinsight.data.exports.parsing import counted, parsing
+from twinsight.data.exports.parsing import counted, parsing, refuse_unlisted, same_size
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import Entry
 from twinsight.errors import UserError
@@ -47,7 +47,7 @@ class Supervisely(Export):
         numbered(names, metas[0])
         self.labels = labels_of(list(colors), names)
         left_out = Counter[str]()
-        strange: list[tuple[str, Path]] = []
+        strange: list[tuple[object, object]] = []
         entries: list[Entry] = []
         for file in sorted(metas[0].parent.rglob("*.json")):
             if file.parent.name != "ann":
@@ -63,9 +63,7 @@ class Supervisely(Export):
                         left_out[f"of type {each['geometryType']}"] += 1
                     elif each["classTitle"] not in self.labels:
                         strange.append((each["classTitle"], file))
-        if strange:
-            name, file = strange[0]
-            raise UserError(f"{metas[0]}: lacks class {name}, which {len(strange)} objects have, one in {file}; add it")
+        refuse_unlisted(metas[0], strange)
         once(entries)
         return Contents(entries, names, palette(names, colors), note=counted(left_out))
 
@@ -75,9 +73,7 @@ class Supervisely(Export):
         labels = np.zeros((height, width), np.uint8)
         content = read_json(entry.mask)
         with parsing(entry.mask):
-            size = content["size"]["height"], content["size"]["width"]
-            if size != (height, width):
-                raise ValueError(f"they are for {size[1]} x {size[0]} pixels, the image has {width} x {height}")
+            same_size((content["size"]["height"], content["size"]["width"]), height, width)
             for each in content["objects"]:
                 if each["geometryType"] in DRAWN:
                     labels[pixels(each, height, width)] = self.labels[each["classTitle"]]

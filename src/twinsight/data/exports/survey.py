@@ -41,6 +41,10 @@ class Survey:
         """The files whose names end in one of these, such as ".json", in any case."""
         return [self.root / file for file in self.files if file.lower().endswith(endings)]
 
+    def empty(self, *endings: str) -> Path | None:
+        """The first file whose name ends so and that holds nothing."""
+        return next((file for file in self.ending(*endings) if file.is_file() and not file.stat().st_size), None)
+
     def heads(self, *endings: str) -> dict[Path, str]:
         """The beginnings of the first, middle and last of the files that end in one of these."""
         files = self.ending(*endings)
