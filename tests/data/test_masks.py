@@ -28,6 +28,7 @@ def test_every_reader_gets_back_the_indices_that_were_written(tmp_path, classes,
         assert image.mode == "P"
         np.testing.assert_array_equal(np.asarray(image), labels)
         np.testing.assert_array_equal(np.array(image.getpalette()).reshape(-1, 3)[:classes], palette)
+        assert image.getpalette()[-3:] == [224, 224, 192]  # void, as VOC shows it
     np.testing.assert_array_equal(torchvision_decode(file)[0].numpy(), labels)
 
 

@@ -88,6 +88,30 @@ def test_binary_masks(tmp_path, code, values):
     assert settled.open("train").classes == ("background", "foreground")  # whatever was added since
 
 
+def test_two_named_classes_of_0_and_255(tmp_path):
+    pairs(tmp_path, "images/{}.jpg", "masks/{}.png", lambda labels: labels * np.uint8(255))
+    (tmp_path / "classes.txt").write_text("ground\nroof\n")
+    data = FolderOptions(root=tmp_path, train="all").open("train")
+    assert data.classes == ("ground", "roof")
+    assert data.split_note.endswith("; masks of 0 and 255, read as ground and roof")
+    np.testing.assert_array_equal(data[1].mask, scene(1))
+    save(tmp_path / "masks/3.png", scene(3))  # where 1 is a class, 255 is void
+    data = Folder(tmp_path, "all")
+    assert "read as" not in data.split_note
+    assert set(np.unique(data[1].mask)) == {0, 255}
+
+
+def test_label_images_of_three_equal_channels(tmp_path):
+    pairs(tmp_path, "images/{}.jpg", "masks/{}.tif", lambda labels: np.dstack([2 * labels] * 3))
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
+    data = Folder(tmp_path, "all")
+    assert data.split_note.endswith("; masks of three equal channels, read as gray")
+    np.testing.assert_array_equal(data[1].mask, 2 * scene(1))
+    save(tmp_path / "masks/1.tif", np.dstack([scene(1), scene(1), 2 * scene(1)]))
+    with pytest.raises(UserError, match=r"1\.tif: has 3 channels, not class indices"):
+        data[1]
+
+
 @pytest.mark.parametrize("code", [np.int64, np.uint16, np.int32])
 def test_arrays_and_label_images(tmp_path, code):
     pairs(tmp_path, "images/{}.jpg", "masks/{}.npy", lambda labels: (2 * labels).astype(code))

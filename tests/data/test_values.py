@@ -81,7 +81,7 @@ def test_a_cache_of_other_values_is_refused(tmp_path):
     write(tmp_path, [0, 255], ["a", "b"])
     Cached(Folder(tmp_path, "all"), tmp_path / "cache")
     with pytest.raises(UserError, match="is the cache of other images"):
-        Cached(Folder(tmp_path, "all", values=(0, 255)), tmp_path / "cache")
+        Cached(Folder(tmp_path, "all", values=(255, 0)), tmp_path / "cache")
 
 
 def test_colors_are_those_at_the_classes_values(tmp_path):

@@ -44,10 +44,15 @@ def convert(options: DataConvert) -> None:
 
 
 def open_splits(options: DataConvert) -> dict[str, Dataset]:
-    """train, val and, if there is one, test."""
+    """train, val, which --data.val-fraction 0 may leave empty, and, if there is one, test."""
     train = with_masks(options.data.open("train"))
     data = options.data.settled(train)
-    splits: dict[str, Dataset] = {"train": train, "val": with_masks(data.open("val"))}
+    splits: dict[str, Dataset] = {"train": train}
+    try:
+        splits["val"] = with_masks(data.open("val"))
+    except NoSplitError:
+        if getattr(data, "val_fraction", None) != 0:
+            raise
     if isinstance(train, Folder | Export) and data.val != "test":
         try:
             splits["test"] = replace(data, val="test").open("val")
@@ -80,6 +85,7 @@ def write(form: Form, splits: Mapping[str, Dataset], link: bool) -> dict[str, in
         if sources.setdefault(stem, source) != source:
             raise UserError(f"{source}: would get the name of {sources[stem]}, {name}; rename one of them")
         drawn = type(dataset).image is not Dataset.image  # or read in a way of its own
+        drawn |= source.suffix == ".json"  # which embeds it
         turned = not drawn and is_turned(source)
         form.add(split, name, put_image(sample.image, source, stem, drawn or turned, link), sample.mask)
         upright += turned

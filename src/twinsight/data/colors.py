@@ -9,12 +9,10 @@ import numpy as np
 
 from twinsight.data import tiff
 from twinsight.data.decode import decode_image
+from twinsight.data.masks import OUTLINE
 from twinsight.data.reading import STANDARD, Reading
 from twinsight.data.samples import VOID
 from twinsight.errors import UserError
-
-OUTLINE = (224, 224, 192)
-"""What PASCAL VOC draws around objects: void, unless a class has this color."""
 
 MOST = VOID - 1
 """Classes of a set of colors; the label after the last stands for colors that are none."""
@@ -28,7 +26,8 @@ LOSSLESS = (b"\x89PNG", b"BM", b"GIF8", *tiff.MAGIC)
 class Colors:
     """From colors to labels.
 
-    classes: (classes, 3) uint8 RGB. void: further colors, which count nowhere.
+    classes: (classes, 3) uint8 RGB. void: further colors, which count nowhere, as VOC's outline does unless a class
+    has its color.
     source: what lists them, and `line` how it would list one more, with NAME and the color in it: for errors.
     edges: colors mixed of two neighboring ones are "refuse"d or "void".
 

@@ -1,5 +1,7 @@
 """Decodes image files to uint8 arrays: JPEG with the fastest library, other formats with the most complete."""
 
+import base64
+import json
 import struct
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +27,15 @@ JPEG = b"\xff\xd8\xff"
 Image.MAX_IMAGE_PIXELS = None
 
 
+EMBEDDED = b"{"
+"""How a JSON file begins, in which labelme may embed its image."""
+
+
+def embedded(data: bytes) -> bytes:
+    """The image file within the JSON of labelme, which has it in base64."""
+    return base64.b64decode(json.loads(data)["imageData"])
+
+
 def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
     """(H, W, 3) uint8 RGB, rotated by its EXIF orientation; the first frame of an animation.
 
@@ -36,6 +47,9 @@ def decode_image(path: Path, reading: Reading = STANDARD) -> np.ndarray:
         with open(path, "rb") as file:
             start = file.read(12)
             data = b"" if start.startswith(tiff.MAGIC) else start + file.read()
+        if start.startswith(EMBEDDED):
+            data = embedded(data)
+            start = data[:12]
         if start.startswith(tiff.MAGIC):
             return tiff.decode(path, reading)
         # OpenCV uses libjpeg, as Pillow does, and since 4.11 refuses truncated files.
@@ -97,7 +111,8 @@ def image_size(path: Path, reading: Reading = STANDARD) -> tuple[int, int]:
             with tiff.first_page(path) as page:
                 height, width = tiff.size(page)
         else:
-            with Image.open(path, formats=(*FORMATS, "JPEG")) as image:
+            source = BytesIO(embedded(path.read_bytes())) if start.startswith(EMBEDDED) else path
+            with Image.open(source, formats=(*FORMATS, "JPEG")) as image:
                 reading.check_size(path, image.height, image.width)
                 on_its_side = image.getexif().get(tiff.ORIENTATION, 1) in (5, 6, 7, 8)
                 height, width = image.size if on_its_side else image.size[::-1]

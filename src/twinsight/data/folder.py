@@ -7,16 +7,16 @@ import numpy as np
 
 from twinsight.data.colors import Colors
 from twinsight.data.label_images import masks_beside
-from twinsight.data.masks import is_colored
+from twinsight.data.masks import is_colored, is_gray_picture
 from twinsight.data.pairing import ARRAYS, Paired, pair_up
 from twinsight.data.palettes import class_colors
 from twinsight.data.samples import VOID, Dataset, Entry, voc_palette
 from twinsight.data.search import find_images, no_images
 from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
-from twinsight.data.unnamed import BINARY, binary_values
+from twinsight.data.unnamed import BINARY, binary_values, two_values
 from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
-from twinsight.errors import UserError
+from twinsight.errors import NoSplitError, UserError
 from twinsight.plain import read_lines
 
 VOC_LINE = "in classes.csv, with the lines name,r,g,b and NAME,{color} for every class"
@@ -38,7 +38,8 @@ class Folder(Dataset):
     split: "train", "val", "all", which is both, or "test" where it is stated.
     masks: the folder of masks, single-channel images or (H, W) arrays of class indices with 255 for void.
     classes: the names of the classes, or a file with one per line; by default classes.txt in root or in masks. Masks
-    of 0 and 255, or of 0 and 1, need none: they hold background and foreground.
+    of 0 and 255, or of 0 and 1, need none: they hold background and foreground. Where two classes are named and masks
+    hold 0 and 255 alone, 255 is the second class.
     val_fraction: 0 to 1. group: what keeps images on one side of that split (see `splits.group_of`).
     Masks in color are in VOC's, class 0 in black; other colors need a table (`exports.color_masks`).
     values, void: what masks hold in place of 0, 1, 2, ... and 255 (see `Values`).
@@ -82,7 +83,7 @@ class Folder(Dataset):
             entries = choose(pairs, roles, split)
             self.relatives = [entry.image for entry in pairs]
             if not entries:
-                raise UserError(
+                raise NoSplitError(
                     f"val_fraction {val_fraction}: leaves none of {len(pairs)} pairs for {split}; choose another"
                 )
         else:
@@ -96,6 +97,8 @@ class Folder(Dataset):
         if names is None and values is None and void is None:
             values = binary_values(pairs, root / "classes.txt")
             self.split_note += f"; masks of {values[0]} and {values[1]}, read as {' and '.join(BINARY)}"
+        elif names and len(names) == 2 and values is None and void is None and (values := two_values(pairs)):
+            self.split_note += f"; masks of 0 and 255, read as {' and '.join(names)}"
         if names is None and (values is None or len(values) != 2):
             raise UserError(
                 f"{root / 'classes.txt'}: is missing; write the names of the classes there, one per line, class 0 first"
@@ -107,6 +110,8 @@ class Folder(Dataset):
         elif entries[0].mask is not None and is_colored(entries[0].mask):
             self.colors = Colors(names, voc_palette(len(names)), (), Path("VOC's palette"), VOC_LINE)
             self.split_note += "; masks in VOC's colors"
+        if entries[0].mask is not None and is_gray_picture(entries[0].mask):
+            self.split_note += "; masks of three equal channels, read as gray"
         stored = tuple(range(len(names))) if self.values is None else self.values.values
         super().__init__(entries, names, class_colors(entries[0].mask, stored))
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from twinsight.data.colors import MOST, OUTLINE
+from twinsight.data.colors import MOST
 from twinsight.data.exports.color_tables import VOID_NAMES
 from twinsight.data.exports.export import BACKGROUND
 from twinsight.data.exports.rasters import encode
-from twinsight.data.masks import write_mask
+from twinsight.data.masks import OUTLINE, write_mask
 from twinsight.data.samples import VOID, default_palette
 from twinsight.data.splits import role
 from twinsight.files import write_text
@@ -46,11 +46,8 @@ class Form:
 
     def write_mask(self, file: Path, mask: np.ndarray) -> None:
         self.has_void |= bool((mask == VOID).any())
-        palette = np.zeros((256, 3), np.uint8)
-        palette[: len(self.palette)] = self.palette
-        palette[VOID] = OUTLINE
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_mask(file, mask, palette)
+        write_mask(file, mask, self.palette)
 
 
 class VocForm(Form):

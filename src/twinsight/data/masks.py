@@ -1,5 +1,6 @@
 """Masks in files: read as the values that are stored, written as palette PNGs of 8 bits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,9 @@ from twinsight.data import tiff
 from twinsight.data.decode import FORMATS
 from twinsight.data.reading import STANDARD, Reading, naming
 from twinsight.errors import UserError
+
+OUTLINE = (224, 224, 192)
+"""The color of void: what PASCAL VOC draws around objects."""
 
 LOSSLESS = ("PNG", "BMP", "GIF")
 """Formats beside TIFF that keep every value."""
@@ -83,21 +87,34 @@ def one_channel(picture: np.ndarray) -> np.ndarray | None:
 
 def is_colored(path: Path) -> bool:
     """Whether a file is a picture that `decode_mask` refuses for its colors; False for what cannot be read at all."""
+    return in_channels(path, ("RGB", "RGBA"), colored=True)
+
+
+def is_gray_picture(path: Path) -> bool:
+    """Whether a file is a picture of three equal channels."""
+    return in_channels(path, ("RGB",), colored=False)
+
+
+def in_channels(path: Path, modes: Sequence[str], colored: bool) -> bool:
     try:
-        with Image.open(path, formats=LOSSLESS) as file:
-            return file.mode in ("RGB", "RGBA") and one_channel(np.asarray(file)) is None
+        with Image.open(path, formats=(*LOSSLESS, "TIFF")) as file:
+            return file.mode in modes and (one_channel(np.asarray(file)) is None) == colored
     except (OSError, ValueError, SyntaxError):  # reading the sample will name the broken file
         return False
 
 
 def write_mask(file: Path | BinaryIO, labels: np.ndarray, palette: np.ndarray) -> None:
-    """Write (H, W) uint8 class indices as a PNG, which viewers show in the colors of `palette`, (classes, 3) uint8.
+    """Write (H, W) uint8 class indices as a PNG, which viewers show in the colors of `palette`, (classes, 3) uint8, and
+    255 in VOC's color of void, unless it is a class.
 
     The format is PNG whatever the name of the file.
     """
+    full = np.zeros((256, 3), np.uint8)
+    full[255] = OUTLINE
+    full[: len(palette)] = palette
     image = Image.fromarray(labels, mode="P")
     # Up to 16 colors, Pillow packs several pixels into a byte, which torchvision's decode_image hands out packed;
     # asking it for `bits=8` sets an upper limit only, so the palette has to be full.
-    image.putpalette(palette.tobytes().ljust(3 * 256, b"\0"))
+    image.putpalette(full.tobytes())
     # zlib's best for masks: a third of the time of Pillow's default, files a third larger.
     image.save(file, format="PNG", compress_level=1)

@@ -58,15 +58,14 @@ def decode_labels(path: Path, reading: Reading) -> np.ndarray:
     """(H, W) integers as stored, ignoring any palette."""
     with first_page(path) as page:
         reading.check_size(path, *size(page))
-        if page.samplesperpixel != 1:
-            raise UserError(
-                f"{path}: has {page.samplesperpixel} channels, not class indices; convert it to one channel"
-            )
         if page.compression.name not in LOSSLESS:
             raise UserError(
                 f"{path}: is compressed with {page.compression.name}, which may change class indices; save masks as PNG"
             )
-        labels = stored(page)[..., 0]
+        channels = stored(page)
+    labels = channels[..., 0]
+    if channels.shape[2] not in (1, 3) or (channels != labels[..., None]).any():
+        raise UserError(f"{path}: has {channels.shape[2]} channels, not class indices; convert it to one channel")
     if labels.dtype.kind not in "bui":
         raise UserError(f"{path}: holds {labels.dtype} numbers; save class indices as integers")
     return labels

@@ -1,6 +1,7 @@
 """Masks whose classes nobody named: what they hold, and what to write down. Binary ones need nothing written."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -24,16 +25,38 @@ FEW = 5
 """Fewest masks, and fewest objects in one mask, for telling object numbers from classes."""
 
 
+def two_values(entries: Sequence[Entry]) -> tuple[int, int] | None:
+    """0 and 255 if masks of two named classes hold these and nothing else, which says that 255 is no void."""
+    return (0, VOID) if held_by(readable(looked_at(entries))) == [0, VOID] else None
+
+
+def looked_at(entries: Sequence[Entry]) -> list[Path]:
+    return [entry.mask for entry in evenly(entries, SAMPLE) if entry.mask is not None]
+
+
+def readable(files: Sequence[Path]) -> list[np.ndarray]:
+    """The masks that can be read: a training names the others, and may do without them."""
+    masks: list[np.ndarray] = []
+    for file in files:
+        with suppress(UserError):
+            masks.append(decode_mask(file))
+    return masks
+
+
+def held_by(masks: Sequence[np.ndarray]) -> list[int]:
+    return sorted({int(value) for mask in masks for value in np.flatnonzero(np.bincount(mask.ravel()))})
+
+
 def binary_values(entries: Sequence[Entry], file: Path) -> tuple[int, int]:
     """The values of background and foreground: 0 and 255, or 0 and 1, where masks hold no others but void 255.
 
     file: where names of classes belong. Raises UserError, saying what to write there, for any other masks.
     """
-    files = [entry.mask for entry in evenly(entries, SAMPLE) if entry.mask is not None]
+    files = looked_at(entries)
     if is_colored(files[0]):
         raise uncolored(files, file)
-    masks = [decode_mask(mask) for mask in files]
-    held = sorted({int(value) for mask in masks for value in np.flatnonzero(np.bincount(mask.ravel()))})
+    masks = readable(files) or [decode_mask(files[0])]  # which says why it cannot be read
+    held = held_by(masks)
     if held == [0, VOID]:
         return 0, VOID
     if held in ([0, 1], [0, 1, VOID]):

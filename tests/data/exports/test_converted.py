@@ -1,6 +1,7 @@
 """What `twinsight data convert` writes, read back by us, datumaro 1.13.12, pycocotools 2.0.11 and torchvision."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,9 @@ def labelme(root):
         square = {"label": "cat", "points": [[1, 1], [9 + number, 2], [5, 20]], "shape_type": "polygon"}
         other = {"label": "__ignore__", "points": [[0, 0], [3, 3]], "shape_type": "rectangle"}
         content = {"imagePath": file.name, "imageHeight": 24, "imageWidth": 20, "shapes": [square, other]}
+        if number == 3:
+            content["imageData"] = b64encode(file.read_bytes()).decode()
+            file.unlink()
         file.with_suffix(".json").write_text(json.dumps(content))
     return LabelmeOptions(root=root)
 
@@ -165,6 +169,15 @@ def test_the_command(tmp_path, capfd):
     assert call(capfd, root) == (2, "twinsight: error: OUT: is missing; see --help\n")
     code, said = call(capfd, root, tmp_path / "coco", "--to", "coco")
     assert "void pixels are in no annotation" in said
+
+
+def test_all_of_it_may_be_for_training(tmp_path, capfd):
+    for index in range(4):
+        save(tmp_path / f"from/images/{index}.jpg", np.zeros((6, 9, 3), np.uint8))
+        save(tmp_path / f"from/masks/{index}.png", np.arange(54, dtype=np.uint8).reshape(6, 9) % 2)
+    code, said = call(capfd, tmp_path / "from", tmp_path / "to", "--data.val-fraction", "0")
+    assert (code, said.startswith(f"data convert: 4 train, in {tmp_path / 'to'}")) == (0, True)
+    assert [file.name for file in (tmp_path / "to/ImageSets/Segmentation").iterdir()] == ["train.txt"]
 
 
 def test_a_folder_named_as_the_public_set(tmp_path):

@@ -11,12 +11,14 @@ from twinsight.errors import UserError
 from twinsight.options.detect import detect
 
 
-def test_regions_are_what_the_sdk_makes_of_them(tool, tmp_path):
-    tool("write_label_studio.py", tmp_path)
+@pytest.mark.parametrize("form", ["", "min"])
+def test_regions_are_what_the_sdk_makes_of_them(tool, tmp_path, form):
+    tool("write_label_studio.py", tmp_path, *form.split())
     assert detect(tmp_path) == "label-studio"
     dataset = LabelStudio(tmp_path, split="all")
     assert dataset.classes == ("background", "car", "road", "tree")
     assert len(dataset) == 5
+    assert dataset.split_note.endswith("which images were turned in Label Studio") == (form == "min")
     for entry, (_, mask, _) in zip(dataset.entries, dataset):
         name = entry.image.stem.rpartition("-")[2]
         np.testing.assert_array_equal(mask, np.load(tmp_path / "truth" / f"{name}.npy"), err_msg=name)
@@ -72,3 +74,12 @@ def test_bad_regions_are_named(tmp_path, case):
 def test_tasks_that_nobody_annotated_are_no_background(tmp_path):
     with pytest.raises(UserError, match="holds no annotated tasks"):
         LabelStudio(write(tmp_path, annotations=[{"was_cancelled": True, "result": []}]))
+
+
+def test_json_min_does_not_say_what_lies_on_top(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg")
+    value = {**SQUARE["value"], "original_width": 20, "original_height": 10}
+    record = {"image": "/data/upload/1/a.jpg", "id": 1, "brush": [value], "box": [value], "annotation_id": 3}
+    (tmp_path / "min.json").write_text(json.dumps([record]))
+    with pytest.raises(UserError, match=r"min.json: has regions of brush and box .*; export \"JSON\" instead"):
+        LabelStudio(tmp_path)

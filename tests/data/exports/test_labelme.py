@@ -1,6 +1,7 @@
 """labelme 6.3.1 saves shapes of every kind; what it draws from its own file is what is read, pixel for pixel."""
 
 import json
+from base64 import b64encode
 from collections import Counter
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from twinsight.data.exports.labelme import Labelme
 from twinsight.errors import UserError
+from twinsight.options.exports import LabelmeOptions
 
 
 def test_every_shape_is_drawn_as_labelme_draws_it(tool, tmp_path):
@@ -21,6 +23,15 @@ def test_every_shape_is_drawn_as_labelme_draws_it(tool, tmp_path):
         np.testing.assert_array_equal(mask, np.load(entry.image.with_suffix(".npy")), err_msg=entry.id)
         labels |= set(np.unique(mask).tolist())
     assert labels == {0, 1, 2, 3, 255}
+    before = {entry.id: dataset[index] for index, entry in enumerate(dataset.entries)}
+    embedding = [entry for entry in dataset.entries if json.loads(entry.mask.read_text())["imageData"]]
+    for entry in embedding:
+        entry.image.unlink()
+    dataset = Labelme(tmp_path, split="all")
+    assert (len(embedding), len(dataset)) == (6, 18)
+    for image, mask, id in dataset:
+        np.testing.assert_array_equal(image, before[id].image)
+        np.testing.assert_array_equal(mask, before[id].mask)
 
 
 def annotate(root, *shapes, **changes):
@@ -68,6 +79,23 @@ def test_what_contradicts_itself_is_named(tmp_path):
     ):
         Labelme(tmp_path)
     (tmp_path / "b.json").unlink()
-    annotate(tmp_path, SQUARE, imagePath="gone.png", imageData="AAAA")
+    annotate(tmp_path, SQUARE, imagePath="gone.png")
     with pytest.raises(UserError, match=r"a.json: its image gone.png is not below"):
         Labelme(tmp_path)
+
+
+def test_an_embedded_image_is_read_as_a_file_is(tmp_path):
+    annotate(tmp_path, SQUARE)
+    picture = b64encode((tmp_path / "a.png").read_bytes()).decode()
+    (tmp_path / "a.png").unlink()
+    annotate_alone = json.loads((tmp_path / "a.json").read_text()) | {"imageData": picture}
+    (tmp_path / "a.json").write_text(json.dumps(annotate_alone))
+    dataset = LabelmeOptions(root=tmp_path, train="all").open("train")
+    assert dataset[0].image.shape == (6, 8, 3)
+    dataset.read_as(max_megapixels=4e-5)
+    for read in (dataset.image, dataset.mask):
+        with pytest.raises(UserError, match=r"a\.json: has 4\.8e-05 megapixels"):
+            read(0)
+    (tmp_path / "a.json").write_text(json.dumps(annotate_alone | {"imageData": "AAAA"}))
+    with pytest.raises(UserError, match=r"a\.json: cannot be read as an image"):
+        Labelme(tmp_path, split="all")[0]

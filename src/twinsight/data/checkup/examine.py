@@ -11,7 +11,7 @@ from twinsight.data.checkup.agreement import SIDE
 from twinsight.data.checkup.header import Header, read_header
 from twinsight.data.checkup.likeness import perceptual_hash
 from twinsight.data.checkup.mask_facts import MaskFacts, examine_mask
-from twinsight.data.decode import JPEG, by_opencv, decode_image
+from twinsight.data.decode import EMBEDDED, JPEG, by_opencv, decode_image, embedded
 from twinsight.data.label_images import has_few_colors
 from twinsight.data.reading import Reading, naming
 from twinsight.data.samples import Dataset, Entry
@@ -82,6 +82,7 @@ def examine(dataset: Dataset, index: int) -> Facts | UserError:
 def look(path: Path, reading: Reading) -> Seen:
     """An image file in gray, JPEGs at the fraction of their size that is enough. Raises whatever decoders do."""
     data = path.read_bytes()
+    data = embedded(data) if data.startswith(EMBEDDED) else data
     if not data.startswith(JPEG):
         image = decode_image(path, reading)
         return reduce(image)._replace(header=read_header(path, data), few_colors=has_few_colors(image))

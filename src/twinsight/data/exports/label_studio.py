@@ -26,8 +26,14 @@ UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 """What Label Studio calls a file that was uploaded to it."""
 
 
+BRIEF = re.compile(r'"annotation_id"|"original_width"|"format": "rle"')
+"""What a file in the form of JSON-MIN has, of which one may be far from its beginning."""
+
+
 class LabelStudio(Export):
     """Of each task the last annotation that was not cancelled, later regions over earlier ones; no predictions.
+
+    JSON-MIN is read too, which does not say which images were turned in Label Studio.
 
     Class 0 is background, the pixels of no region. The others are those of a labels.txt, in its order, or else the
     labels that occur, in alphabetical order.
@@ -37,8 +43,8 @@ class LabelStudio(Export):
 
     @classmethod
     def recognizes(cls, survey: Survey) -> bool:
-        heads = survey.heads(".json").values()
-        return any(head.lstrip().startswith("[") and '"annotations"' in head and '"result"' in head for head in heads)
+        heads = [head for head in survey.heads(".json").values() if head.lstrip().startswith("[")]
+        return any(('"annotations"' in head and '"result"' in head) or BRIEF.search(head) for head in heads)
 
     def read(self, root: Path) -> Contents:
         images = Images(root)
@@ -46,11 +52,17 @@ class LabelStudio(Export):
         regions: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         used: dict[str, list[Path]] = {}
         left_out = Counter[str]()
+        notes: dict[str, None] = {}
         for file in sorted(root.rglob("*.json")):
             tasks = load_json(file, MOST)
-            if not isinstance(tasks, list) or not tasks or "annotations" not in tasks[0]:
+            if not isinstance(tasks, list) or not tasks or not isinstance(tasks[0], dict):
+                continue
+            if not {"annotations", "annotation_id"} & tasks[0].keys():
                 continue
             with parsing(file):
+                if "annotation_id" in tasks[0]:
+                    notes["JSON-MIN does not say which images were turned in Label Studio"] = None
+                    tasks = [as_task(each, file) for each in {each["id"]: each for each in reversed(tasks)}.values()]
                 for task in tasks:
                     made = [each for each in task["annotations"] if not each.get("was_cancelled")]
                     if not made:
@@ -71,7 +83,7 @@ class LabelStudio(Export):
         names = classes(root, used)
         labels = labels_of(list(used), names)
         self.regions = {id: [(labels[name], result) for name, result in drawn] for id, drawn in regions.items()}
-        return Contents(entries, names, note=counted(left_out))
+        return Contents(entries, names, note="; ".join(filter(None, (counted(left_out), *notes))))
 
     def decode_mask(self, entry: Entry) -> np.ndarray:
         assert entry.mask is not None
@@ -84,6 +96,26 @@ class LabelStudio(Export):
                     raise ValueError(f"{entry.image.name} was turned or had another size, {size[1]} x {size[0]}")
                 labels[pixels(result["value"], height, width)] = label
         return labels
+
+
+def as_task(record: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """A record of JSON-MIN as the task that it is of: its regions stand below the name of the control that made them.
+
+    There is one for each annotation, the newest first. Raises UserError for regions of two controls, whose order is
+    lost.
+    """
+    lists = {name: value for name, value in record.items() if isinstance(value, list) and name != "annotator"}
+    controls = {name: value for name, value in lists.items() if any("original_width" in each for each in value)}
+    if len(controls) > 1:
+        raise UserError(
+            f"{file}: has regions of {' and '.join(controls)} in one image, and JSON-MIN does not keep which lies on "
+            'top; export "JSON" instead'
+        )
+    result = [
+        {**value, "type": next((key for key in value if key.endswith("labels")), None), "value": value}
+        for value in next(iter(controls.values()), [])
+    ]
+    return {"data": record, "annotations": [{"result": result}]}
 
 
 def find(data: Mapping[str, Any], images: Images, file: Path) -> Path:

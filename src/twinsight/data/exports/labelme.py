@@ -4,7 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,15 @@ class Labelme(Export):
 
     Class 0 is background, the pixels of no shape; later shapes cover earlier ones. The other classes are those of a
     labels.txt, in its order, or else the labels that occur, in alphabetical order. Images without a JSON file are not
-    annotated yet and are left out.
+    annotated yet and are left out. An image that is nowhere is the one that its JSON file embeds (imageData).
     """
 
     title = "labelme annotations"
 
     @classmethod
     def recognizes(cls, survey: Survey) -> bool:
-        return any('"shapes"' in head and '"imagePath"' in head for head in survey.heads(".json").values())
+        heads = survey.heads(".json").values()  # which shapes may fill
+        return any('"shapes"' in head and ('"imagePath"' in head or '"shape_type"' in head) for head in heads)
 
     def read(self, root: Path) -> Contents:
         images = Images(root)
@@ -50,7 +51,9 @@ class Labelme(Export):
             content = load_json(file)
             if isinstance(content, dict) and "shapes" in content and "imagePath" in content:
                 with parsing(file):
-                    image = images.find(content["imagePath"], file)
+                    called = PureWindowsPath(content["imagePath"]).name
+                    alone = called not in images and content.get("imageData")
+                    image = file if alone else images.find(content["imagePath"], file)
                     for shape in content["shapes"]:
                         used.setdefault(str(shape["label"]), []).append(file)
                 entries.append(Entry(images.id(image), image, file))
@@ -59,7 +62,7 @@ class Labelme(Export):
         once(entries)
         names = classes(root, used)
         self.labels = {**numbered(names, root), UNLABELED: 0, IGNORED: VOID}
-        rest = len(images) - len(entries)
+        rest = len(images) - sum(entry.image != entry.mask for entry in entries)
         return Contents(entries, names, note=f"without annotations and left out: {rest}" if rest else "")
 
     def decode_mask(self, entry: Entry) -> np.ndarray:

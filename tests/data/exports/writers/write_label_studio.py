@@ -1,7 +1,8 @@
 """Writes tasks as Label Studio exports them, and the masks that its own converter makes of them: truth/IMAGE.npy.
 
 Brushes are encoded and decoded by label_studio_sdk.converter.brush; polygons go through its COCO export and are drawn
-by pycocotools. write_label_studio.py ROOT
+by pycocotools. With a second argument the SDK writes the tasks anew as JSON-MIN.
+write_label_studio.py ROOT [min]
 """
 
 import without  # noqa: F401, I001 (stands in for NLTK before the SDK asks for it)
@@ -44,9 +45,9 @@ for number, (width, height) in enumerate([(37, 23), (64, 48), (5, 61), (101, 7),
         root / "images" / (name if number % 2 else f"street {number}.png")  # as uploaded, or as Label Studio has it
     )
     made = [
-        {"id": 1, "was_cancelled": False, "result": []},
-        {"id": 2, "was_cancelled": False, "result": results},
-        {"id": 3, "was_cancelled": True, "result": []},
+        {"id": 1, "was_cancelled": False, "result": results[::-1], "created_at": "2026-01-01T10:00:00Z"},
+        {"id": 2, "was_cancelled": False, "result": results, "created_at": "2026-01-02T10:00:00Z"},
+        {"id": 3, "was_cancelled": True, "result": [], "created_at": "2026-01-03T10:00:00Z"},
     ]
     path = "/data/upload/1/" + name.replace(" ", "%20")
     tasks.append({"id": number, "data": {"image": path}, "annotations": made, "predictions": [{"result": []}]})
@@ -77,3 +78,7 @@ for task in tasks:
             inside = rle.decode(rle.merge(rle.frPyObjects(polygons.pop(0), height, width))) == 1
         labels[inside] = sorted(LABELS).index(value[result["type"]][0]) + 1
     np.save(root / "truth" / f"street {task['id']}.npy", labels)
+if sys.argv[2:]:
+    converter = Converter(CONFIG, str(root), download_resources=False)
+    converter.convert_to_json_min(str(root / "project-1.json"), str(root), is_dir=False)
+    (root / "project-1.json").unlink()
