@@ -24,7 +24,7 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Predict, Segment
 from twinsight.options.config import dump
 from twinsight.options.heads import LinearOptions
-from twinsight.segmentation.model import save_classes
+from twinsight.segmentation.classes import save_classes
 
 CLASSES = 21
 HEIGHT, WIDTH = 375, 500

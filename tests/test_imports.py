@@ -49,7 +49,8 @@ MAY_IMPORT = {
 LIGHT = [
     *(ROOT / f"{name}.py" for name in (
         "cli", "dispatch", "ours", "outputs", "console", "errors", "files", "plain", "environment",
-        "assemble/checks", "assemble/looks", "commands/pretrain", "commands/segment",
+        "assemble/checks", "assemble/looks", "assemble/looked", "assemble/measured", "assemble/networks",
+        *(f"commands/{name}" for name in ("evaluate", "look", "predict", "pretrain", "segment", "weights")),
     )),
     *(file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))),
 ]  # fmt: skip

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from begun import begun
 
+from twinsight.assemble import looking, predicting
+from twinsight.assemble import open as opening
 from twinsight.commands import data, evaluate, look, report
 from twinsight.errors import UserError
+from twinsight.judging import judges
 from twinsight.options.commands import COMMANDS, DataMake, DataShow, Evaluate, Pretrain, Report
 from twinsight.outputs import check_file, check_folder
 
@@ -56,13 +59,14 @@ def no_work(monkeypatch) -> None:
         raise AssertionError("began to work")
 
     for module, name in (
-        (evaluate, "judge"),
-        (evaluate, "load_segmenter"),
+        (judges, "judge"),
+        (predicting, "load_segmenter"),
+        (opening, "open_model"),
+        (looking, "open_model"),
         (data, "contact_sheet"),
         (report, "report_run"),
     ):
         monkeypatch.setattr(module, name, work)
-    monkeypatch.setattr(look, "open_model", work)
 
 
 def test_each_command_looks_first(tmp_path, run, no_work):

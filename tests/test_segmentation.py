@@ -10,7 +10,8 @@ from twinsight.errors import UserError
 from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.fcn import Fcn
 from twinsight.heads.linear import Linear
-from twinsight.segmentation.model import SegmentationModel, load_classes, save_classes
+from twinsight.segmentation.classes import load_classes, save_classes
+from twinsight.segmentation.model import SegmentationModel
 
 
 @torch.no_grad()

@@ -12,10 +12,6 @@ from twinsight.options.overview import below, overview
 from twinsight.options.parse import parse, take_flag
 from twinsight.ours import whereabouts
 
-LOADS = {"demo": "PyTorch and Lightning"} | dict.fromkeys(("evaluate", "predict", "look", "weights"), "PyTorch")
-"""Slow imports of each command; the others start at once, and trainings run their checks first."""
-
-
 HELP = ("-h", "--help", "--help-all", "help")
 
 
@@ -47,10 +43,10 @@ def dispatch(argv: list[str]) -> int:
         raise UserError(f"twinsight {command}: no such command; {said}")
     options = parse(COMMANDS[command], command, argv, *inherited(command, argv))
     module, _, function = command.partition(" ")
-    if module in LOADS:
-        from twinsight.console import tell  # imports rich, which --help does not need
+    if module == "demo":  # which checks little before it loads them
+        from twinsight.console import loading  # imports rich, which --help does not need
 
-        tell(f"loading {LOADS[module]}")
+        loading("PyTorch and Lightning")
     name = f"{function}_data" if module == "data" else "run"
     getattr(import_module(f"twinsight.commands.{module}"), name)(options)
     return 0

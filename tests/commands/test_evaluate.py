@@ -9,6 +9,7 @@ import torch
 from conftest import DATA, segment_options, trained
 from PIL import Image
 
+from twinsight.assemble import predicting
 from twinsight.assemble.open import load_segmenter
 from twinsight.cli import main
 from twinsight.commands import evaluate, predict
@@ -66,7 +67,7 @@ def test_the_data_are_looked_at_before_the_model_is_loaded(segmenter_run, tmp_pa
     write(tmp_path / "shapes", DATA.open("train"), DATA.open("val"))
     for file in (tmp_path / "shapes/SegmentationClass").iterdir():
         Image.fromarray(np.full((32, 32), 255, np.uint8)).save(file)
-    monkeypatch.setattr(evaluate, "load_segmenter", None)
+    monkeypatch.setattr(predicting, "load_segmenter", None)
     with pytest.raises(UserError, match="is all void, as all 4 masks of val"):
         evaluate.run(options(segmenter_run, data=FolderOptions(root=tmp_path / "shapes")))
 

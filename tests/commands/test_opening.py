@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from twinsight.assemble.data import evenly
+from twinsight.assemble.images import evenly
 from twinsight.assemble.open import load_segmenter
 from twinsight.assemble.opening import data_set, network, splits, weights_of
 from twinsight.cli import main

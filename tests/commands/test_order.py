@@ -26,6 +26,7 @@ from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, 
 from twinsight.options.public import VocOptions
 from twinsight.plain import read_yaml
 from twinsight.runs.directory import Run
+from twinsight.segmentation.classes import save_classes
 
 
 def pretrain_options(run: Path | None, **changes) -> Pretrain:
@@ -156,15 +157,19 @@ def test_data_that_must_be_downloaded_come_last(tmp_path, building, monkeypatch)
 
 REFUSED_AT_THE_DOOR = """
 import contextlib, io, json, sys
+import twinsight
 from twinsight.cli import main
 
 for line in sys.stdin:
-    said = io.StringIO()
+    said, code = io.StringIO(), 0
     with contextlib.redirect_stderr(said):
         try:
-            main(line.split())
+            eval(line) if line.startswith("twinsight.") else main(line.split())
         except SystemExit as end:
             code = end.code
+        except twinsight.UserError as error:
+            code = 2
+            print(error, file=sys.stderr)
     print(json.dumps([code, said.getvalue(), "torch" in sys.modules]))
 """
 REFUSALS = {
@@ -191,6 +196,39 @@ REFUSALS = {
     "segment --loss foo": "'foo' is not a loss",
     "segment --loss dice --label-smoothing 0.1": "--label-smoothing: only cross-entropy uses it",
     "segment --head fusion-gate --compile": "--compile: cannot be combined with --head fusion-gate",
+    "predict nowhere photos": "nowhere: not a run directory",
+    "predict run photos": "run: is a run of `twinsight pretrain`, which has no head",
+    "predict begun photos": "model.safetensors: is missing; finish the training",
+    "predict street nowhere": "nowhere: no such file or folder",
+    "predict street empty": "empty: holds no image",
+    "predict street photos --out street/config.yaml": "street/config.yaml: is a file, not a folder",
+    "predict street photos --out done": "done/0.png: exists; choose another --out or give --overwrite",
+    "look attention photos": "--weights: none given",
+    "look attention photos --weights nowhere": "--weights nowhere: not a run directory, a file or a timm model",
+    "look attention photos --weights empty": "empty: holds no weights",
+    "look attention photos --weights random:photos": "a weights file has no untrained version",
+    "look attention nowhere --weights resnet18": "nowhere: no such file or folder",
+    "look attention --data nowhere --weights resnet18": "--data nowhere: unknown, and there is no such folder",
+    "look attention photos --weights resnet18 --out done": "done/attention-maps.png: exists",
+    "look filters photos --weights resnet18": "images: this probe looks at the network alone",
+    "look curves --weights empty": "--weights empty: no run that has logged anything",
+    "evaluate nowhere": "nowhere: not a run directory",
+    "evaluate run pairs": "run: is a backbone without a segmentation head",
+    "evaluate begun pairs": "model.safetensors: is missing; finish the training",
+    "evaluate street pairs": "--data: its classes (sky, road, ...) are not those that street was trained on",
+    "evaluate street photos": "photos: has no masks",
+    "evaluate street pairs --json photos": "--json photos: is a folder",
+    "evaluate resnet18 pairs --probe foo": "--probe foo: does not score a backbone",
+    "evaluate nowhere pairs --probe patches": "--weights nowhere: not a run directory",
+    "evaluate resnet18 photos --probe patches": "photos: has no masks",
+    "weights nowhere.pt": "nowhere.pt: no such file, run directory or official weights",
+    "weights empty": "empty: holds no weights",
+    "weights street --backbone resnet51": "--backbone resnet51: timm has no such model",
+    "twinsight.load('nowhere')": "source='nowhere': not a run directory",
+    "twinsight.pretrain('nowhere')": "data='nowhere': unknown",
+    "twinsight.evaluate('nowhere', 'pairs')": "nowhere: not a run directory",
+    "twinsight.evaluate('street', 'pairs')": "data: its classes (sky, road, ...) are not those that street",
+    "twinsight.evaluate('resnet18', 'photos', probe='patches')": "photos: has no masks",
 }
 
 
@@ -206,6 +244,13 @@ def test_refusals_without_pytorch(tmp_path):
         for i in range(8):
             write_noise(tmp_path / folder / f"{i}.png", i, top=2 if folder.endswith("masks") else 256)
     (tmp_path / "pairs" / "classes.txt").write_text("sky\nroad\n")
+    for name in ("begun", "street"):
+        begun(tmp_path / name, "segment")
+    save_classes(tmp_path / "street/classes.json", ("road", "sky"), np.zeros((2, 3), np.uint8))
+    (tmp_path / "street/model.safetensors").touch()
+    (tmp_path / "done").mkdir()
+    for name in ("0.png", "attention-maps.png"):
+        (tmp_path / "done" / name).touch()
     lines = "\n".join(REFUSALS)
     done = subprocess.run(
         [sys.executable, "-c", REFUSED_AT_THE_DOOR], input=lines, capture_output=True, text=True, cwd=tmp_path

@@ -14,8 +14,9 @@ from twinsight.assemble.open import load_segmenter
 from twinsight.commands import predict
 from twinsight.errors import Remark, UserError
 from twinsight.options.commands import Predict
+from twinsight.segmentation.classes import load_classes
 from twinsight.segmentation.inference import Inference
-from twinsight.segmentation.model import SegmentationModel, load_classes
+from twinsight.segmentation.model import SegmentationModel
 
 
 @pytest.fixture

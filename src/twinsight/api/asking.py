@@ -10,8 +10,9 @@ from twinsight.api.inputs import shrink, take
 from twinsight.api.model import Model
 from twinsight.api.models import loaded
 from twinsight.assemble.data import Seen, sample
-from twinsight.commands.look import ask as ask_all
-from twinsight.commands.look import curves
+from twinsight.assemble.looked import read_curves
+from twinsight.assemble.looking import ask as ask_all
+from twinsight.assemble.looking import compare
 from twinsight.errors import UserError
 from twinsight.options.data import DATA
 from twinsight.probes.finding import Finding
@@ -26,8 +27,8 @@ def ask(probe: str, asked: Any, models: Any, images: Any) -> Finding | Findings:
     if not sources:
         raise UserError("models: none given; give a model, a list of them or a mapping")
     if probe == "curves":
-        (finding,) = curves(replace(asked, weights=tuple(map(os.fspath, sources))))[1].values()
-        return finding
+        runs = tuple(map(os.fspath, sources))
+        return compare(replace(asked, weights=runs), read_curves(runs))[1][""]
     opened = [loaded(source) for source in sources]
     names = list(named) or [model.name for model in opened]
     subjects = [replace(model.opened, name=name) for model, name in zip(opened, names)]

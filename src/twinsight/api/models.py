@@ -1,15 +1,22 @@
 """Networks from Python: opened, and measured."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from twinsight.api.calls import public, takes
 from twinsight.api.keywords import EvaluateKeywords
 from twinsight.api.kinds import Data, Source
+from twinsight.assemble.measured import classes_of, measured_on, no_segmenter
+from twinsight.assemble.networks import RANDOM, check_model
 from twinsight.errors import UserError
+from twinsight.judging.request import judged_on
 from twinsight.options.commands import Evaluate
+from twinsight.options.config import read
 from twinsight.options.parse import from_keywords
+from twinsight.options.ranges import check_ranges
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +54,8 @@ def load(
     """
     if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
         raise UserError(f"source: {type(source).__name__} is no model; give a run, a weights file or a model's name")
+    spec = os.fspath(source)
+    check_model(spec)
     import torch
 
     from twinsight.api.model import Model
@@ -56,7 +65,6 @@ def load(
     computing = device_named(device)
     given = None if backbone is None else TimmOptions(name=backbone)
     with torch.random.fork_rng(devices=[]):  # an untrained network is drawn from a seed of its own
-        spec = os.fspath(source)
         return Model(open_model(spec, given, checkpoint, computing.torch), computing, spec)
 
 
@@ -100,34 +108,58 @@ def evaluate(
         >>> sorted(scores)[:2]
         ['frequency_weighted_iou', 'mean_accuracy']
     """
-    opened = loaded(model)
-    given = dict(options) | {"run": opened.spec}
+    spec = os.fspath(model) if isinstance(model, str | os.PathLike) else loaded(model).spec
+    given = dict(options) | {"run": spec}
     if data is not None:
-        given["data"] = measured_on(data)
-    elif opened.opened.options is not None:
-        given["data"] = opened.opened.options.data
+        given["data"] = options_of(data)
+    elif (trained_on := data_of(model)) is not None:
+        given["data"] = trained_on
     elif options.get("probe") is None:
         raise UserError("data: none given; name a folder of images with masks, or 'shapes' to try things on")
     asked: Evaluate = from_keywords(Evaluate, "evaluate", given)
-    from twinsight.api.evaluation import Evaluation
-    from twinsight.commands.evaluate import evaluate as scores_of
-    from twinsight.commands.evaluate import no_segmenter, prepare
-    from twinsight.judging.judges import judge
-
+    check_ranges(asked)
     if asked.probe is not None:
-        return judge(asked, opened.opened).numbers
-    if not opened.classes:
-        raise no_segmenter(opened.name)
-    predictor = opened.predictor(asked)
-    task = prepare(asked, opened.classes, predictor.device, predictor.precision)
-    return Evaluation(scores_of(asked, predictor, task), opened.classes, task.measured)
+        judged = judged_on(asked)
+        opened = loaded(model)
+        from twinsight.judging.judges import judge
+
+        return judge(asked, opened.opened, *judged).numbers
+    dataset = measured_on(asked, classes_in(model, asked.checkpoint))
+    opened = loaded(model)
+    from twinsight.api.evaluation import Evaluation
+    from twinsight.assemble.evaluating import evaluate
+
+    scores, measured = evaluate(asked, opened.predictor(asked), dataset)
+    return Evaluation(scores, dataset.classes, measured)
 
 
-def measured_on(data: Data) -> Any:
+def options_of(data: Data) -> Any:
     """Data as the options take it; of a `Dataset`, the split that it is."""
-    from twinsight.api.dataset import Dataset
+    if isinstance(data, str | os.PathLike | Mapping):
+        return data
+    return replace(data.options, val=data.split)
 
-    return replace(data.options, val=data.split) if isinstance(data, Dataset) else data
+
+def data_of(model: Source) -> Any:
+    """The data that a model was trained on, as options; None if unknown."""
+    if isinstance(model, str | os.PathLike):
+        config = directory(model) / "config.yaml"
+        return read(config)["data"] if config.is_file() else None
+    return None if model.opened.options is None else model.opened.options.data
+
+
+def classes_in(model: Source, checkpoint: str) -> tuple[str, ...]:
+    """The classes of a segmenter. Raises UserError for a backbone."""
+    if isinstance(model, str | os.PathLike):
+        return classes_of(directory(model), checkpoint)
+    if not model.classes:
+        raise no_segmenter(model.name)
+    return model.classes
+
+
+def directory(source: "str | os.PathLike[str]") -> Path:
+    """Of a run, trained or untrained."""
+    return Path(os.fspath(source).removeprefix(RANDOM))
 
 
 def loaded(source: Source) -> "Model":

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from twinsight.backbones.official import PROJECTS
-from twinsight.backbones.timm_names import may_be_model, unknown_model
+from twinsight.backbones.sources import file_and_entry, file_in, no_weights
+from twinsight.backbones.timm_names import may_be_model, models_like, unknown_model
 from twinsight.errors import UserError
 from twinsight.options.choose import suggest
+
+RANDOM = "random:"
+"""Prefix of a run or a name for the same network, untrained."""
 
 
 def check_backbone(name: str) -> None:
@@ -16,7 +20,7 @@ def check_backbone(name: str) -> None:
 
 def check_weights(source: Path) -> None:
     """Raises UserError for what is no file, no run directory and no official name."""
-    if exists(source) or is_official(str(source)):
+    if file_and_entry(source)[0].exists() or is_official(str(source)):
         return
     if source.suffix or source.is_absolute():
         raise UserError(f"--weights {source}: no such file or run directory; check the path")
@@ -26,9 +30,36 @@ def check_weights(source: Path) -> None:
     )
 
 
-def exists(source: Path) -> bool:
-    """Whether there is such a file or folder; FILE:ENTRY names a network in a file."""
-    return source.exists() or source.with_name(source.name.rpartition(":")[0] or source.name).exists()
+def check_source(source: Path) -> None:
+    """Raises UserError for what holds no weights: no file, no folder with a weights file, no official name."""
+    file, _ = file_and_entry(source)
+    if file.is_dir():
+        file_in(file)
+    elif not file.exists() and not is_official(str(source)):
+        raise no_weights(source)
+
+
+def check_model(spec: str) -> None:
+    """Raises UserError for what is no run, no weights file, no official name and no timm model; see `open_model`."""
+    name = spec.removeprefix(RANDOM)
+    if not name:
+        raise UserError(f"--weights '{spec}': names no model; give a run directory, a weights file or a timm model")
+    source = Path(name)
+    if (source / "config.yaml").is_file():
+        return
+    if source.exists() and spec != name:
+        raise UserError(
+            f"--weights {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
+        )
+    if file_and_entry(source)[0].exists():
+        check_source(source)
+    elif not is_official(name) and source.name != "vit-pytorch" and not may_be_model(name):
+        raise no_model(spec)
+
+
+def no_model(spec: str) -> UserError:
+    hint = models_like(Path(spec.removeprefix(RANDOM)).name) or "check the path or name"
+    return UserError(f"--weights {spec}: not a run directory, a file or a timm model; {hint}")
 
 
 def is_official(name: str) -> bool:

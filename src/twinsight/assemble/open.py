@@ -1,6 +1,5 @@
 """Models for the probes, opened by their name on the command line."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import torch
 from torch import nn
 
 from twinsight.assemble.checks import refuse_recording
+from twinsight.assemble.networks import RANDOM, check_model, no_model
+from twinsight.assemble.trained import incomplete, read_trained
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.checkpoint import load_whole, read_tensors
 from twinsight.backbones.demands import described
@@ -16,8 +17,8 @@ from twinsight.backbones.hub import official
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.light_timm import timm
 from twinsight.backbones.likely import likely
-from twinsight.backbones.timm_names import models_like
-from twinsight.backbones.weights import file_and_entry, load_backbone, read_weights
+from twinsight.backbones.sources import file_and_entry
+from twinsight.backbones.weights import load_backbone, read_weights
 from twinsight.console import tell
 from twinsight.device import Device
 from twinsight.errors import UserError
@@ -28,13 +29,10 @@ from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.config import read
 from twinsight.options.heads import FcnOptions
 from twinsight.options.parse import parse
-from twinsight.ours import whereabouts
 from twinsight.probes.probe import Subject
-from twinsight.segmentation.model import SegmentationModel, load_classes
+from twinsight.segmentation.classes import load_classes
+from twinsight.segmentation.model import SegmentationModel
 from twinsight.training.blocks import checkpoint_blocks
-
-RANDOM = "random:"
-"""Prefix of a run or a name for the same network, untrained."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,12 @@ def open_model(
     backbone_options: for a weights file without a description; None: recognized by the shapes of its tensors. Raises
     UserError for anything else.
     """
+    check_model(spec)
     untrained = spec.startswith(RANDOM)
-    if not spec.removeprefix(RANDOM):
-        raise UserError(f"--weights '{spec}': names no model; give a run directory, a weights file or a timm model")
     source = Path(spec.removeprefix(RANDOM))
     name = f"{source.name}, untrained" if untrained else source.name
     if (source / "config.yaml").is_file():
         return open_run(source, name, untrained, checkpoint, device, subject)
-    if source.exists() and untrained:
-        raise UserError(
-            f"--weights {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
-        )
     if file_and_entry(source)[0].exists():
         return as_backbone(name, open_file(source, backbone_options), device)
     if str(source) in official():
@@ -94,8 +87,7 @@ def open_model(
             )
         torch.manual_seed(0)
         return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
-    hint = models_like(source.name) or "check the path or name"
-    raise UserError(f"--weights {spec}: not a run directory, a file or a timm model; {hint}")
+    raise no_model(spec)
 
 
 def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:
@@ -171,32 +163,11 @@ def load_weights(backbone: Backbone, weights: Path) -> None:
         tell(remark)
 
 
-def trained_with(run: Path) -> Segment:
-    """The options of a `twinsight segment` run. Raises UserError for a directory that is none."""
-    if not (run / "config.yaml").is_file():
-        raise UserError(
-            f"{run}: not a run directory (no config.yaml); name a run of `twinsight segment`{whereabouts(run)}"
-        )
-    tree = read(run / "config.yaml")
-    if "head" not in tree:
-        raise UserError(
-            f"{run}: is a run of `twinsight pretrain`, which has no head to predict masks with; train one with: "
-            f"twinsight segment --weights {shlex.quote(str(run))} --data NAME"
-        )
-    return parse(Segment, "segment", [], tree, run / "config.yaml")
-
-
 def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[SegmentationModel, Segment]:
     """The model of a `twinsight segment` run, ready to predict, and the options it was trained with."""
-    options = trained_with(run)
-    file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
-    there = intact(file) if checkpoint == "best" else file.is_file()
-    if not there:
-        raise UserError(
-            f"{file}: is {'damaged' if file.exists() else 'missing'}; finish the training or write it again with: "
-            f"twinsight segment --resume {shlex.quote(str(run))}"
-        )
-    classes, _ = load_classes(run / "classes.json")
+    options, file, classes, _ = read_trained(run, checkpoint)
+    if checkpoint == "best" and not intact(file):
+        raise incomplete(run, file)
     model = make_model(replace(options, checkpointing=False, compile=False), len(classes), empty=True)
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from twinsight.assemble.open import RANDOM
+from twinsight.assemble.networks import RANDOM
 from twinsight.console import tell
 from twinsight.data.samples import Dataset
 from twinsight.device import Device

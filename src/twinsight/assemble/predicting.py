@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from twinsight.assemble.data import make_inference
+from twinsight.assemble.open import load_segmenter, segmenting_precision
 from twinsight.data.masks import write_mask
 from twinsight.device import Device
 from twinsight.files import whole
+from twinsight.options.commands import Evaluate, Predict
 from twinsight.probes.draw import overlay
 from twinsight.segmentation.inference import Inference, at_once
 from twinsight.segmentation.metrics import best_class
@@ -25,6 +28,14 @@ class Predictor:
     inference: Inference
     device: Device
     precision: str
+
+    @classmethod
+    def open(cls, options: Predict | Evaluate) -> "Predictor":
+        """The segmenter of the run that the options name."""
+        device = Device(options.accelerator)
+        model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
+        precision = segmenting_precision(options.precision, trained, device)
+        return cls(model, make_inference(options), device, precision)
 
     def masks(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) images, uint8 or float in [0, 1] -> (B, H, W) uint8 classes, on the device."""

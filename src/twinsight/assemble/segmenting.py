@@ -29,9 +29,10 @@ from twinsight.data.whole import whole_images
 from twinsight.errors import UserError
 from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
+from twinsight.segmentation.classes import save_classes
 from twinsight.segmentation.inference import Inference, at_once
 from twinsight.segmentation.losses import SegmentationLoss
-from twinsight.segmentation.model import SegmentationModel, save_classes
+from twinsight.segmentation.model import SegmentationModel
 from twinsight.segmentation.tables import print_scores
 from twinsight.segmentation.terms import parse
 from twinsight.training.class_scores import ClassScores

@@ -12,11 +12,9 @@ from twinsight.backbones.integrity import save_tensors
 from twinsight.backbones.layouts import Content, read_layout
 from twinsight.backbones.likely import likely
 from twinsight.backbones.matching import Match, match
+from twinsight.backbones.sources import file_and_entry, file_in, no_weights
 from twinsight.errors import UserError
 from twinsight.files import write_text
-
-# Files that may hold a backbone, preferred first: of a pretraining, a segmenter, an unfinished run, Hugging Face.
-RUN_FILES = ("backbone.safetensors", "model.safetensors", "checkpoints/last.ckpt", "pytorch_model.bin")
 
 
 class Weights(NamedTuple):
@@ -83,32 +81,18 @@ def read_weights(source: Path) -> Weights:
     """The network in a file, a run directory or the file of an official name."""
     file, entry = file_and_entry(source)
     if file.is_dir():
-        folder = file
-        file = next((folder / name for name in RUN_FILES if (folder / name).exists()), None)
-        if file is None:
-            raise UserError(f"{folder}: holds no weights; name a run, or a folder with {' or '.join(RUN_FILES)}")
+        file = file_in(file)
     known = None
     if not file.exists():
         known = official().get(str(source))
         if known is None:
-            raise UserError(
-                f"{source}: no such file, run directory or official weights; check the path, or choose a name that "
-                "`twinsight weights` lists"
-            )
+            raise no_weights(source)
         file = fetch(str(source))
     content = read_content(file, entry)
     about = read_about(file)
     content = content._replace(ours=content.ours or bool(about))
     asked = Demands(IMAGENET) if known else demands(file, content, about)
     return Weights(content, asked, known.backbone if known else about.get("backbone"))
-
-
-def file_and_entry(source: Path) -> tuple[Path, str | None]:
-    """FILE:ENTRY split, if FILE exists; any other source unchanged."""
-    name, _, entry = source.name.rpartition(":")
-    if name and not source.exists() and source.with_name(name).is_file():
-        return source.with_name(name), entry
-    return source, None
 
 
 def read_content(file: Path, entry: str | None) -> Content:

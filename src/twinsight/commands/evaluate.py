@@ -1,132 +1,63 @@
 """twinsight evaluate: a trained segmenter measured on a data set, or a backbone judged without one."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from twinsight.assemble.data import make_inference
-from twinsight.assemble.datasets import with_masks
-from twinsight.assemble.open import load_segmenter, segmenting_precision, trained_with
-from twinsight.assemble.opening import announce, computing, data_set, images, place
-from twinsight.assemble.predicting import Predictor
-from twinsight.console import tell, tracked
-from twinsight.data.glance import glance
-from twinsight.data.loader import Pairs
-from twinsight.data.pipes import spare_shared_memory
-from twinsight.data.samples import Dataset
-from twinsight.data.whole import whole_images
+from twinsight.assemble.measured import classes_of, measured_on
+from twinsight.assemble.networks import check_backbone, check_device, check_model
+from twinsight.console import loading
 from twinsight.data.workers import choose_workers
-from twinsight.device import Device
-from twinsight.errors import UserError
 from twinsight.files import without_nan, write_text
-from twinsight.judging.judges import judge
+from twinsight.judging.request import judged_on
 from twinsight.options.commands import Evaluate
-from twinsight.options.config import read
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_file
-from twinsight.report import evaluations
-from twinsight.report.runs import report_run
-from twinsight.segmentation.metrics import ConfusionMatrix, Scores
-from twinsight.segmentation.model import load_classes
-from twinsight.segmentation.tables import print_scores
+
+if TYPE_CHECKING:
+    from twinsight.segmentation.metrics import Scores
 
 
-def run(options: Evaluate) -> Scores | dict[str, Any]:
+def run(options: Evaluate) -> "Scores | dict[str, Any]":
     """The segmenter's scores; with --probe the numbers of each judge, by its name."""
     check_ranges(options)
+    choose_workers(options.workers)
     if options.json is not None:
         check_file("json", options.json, options, options.overwrite)
-    if options.probe is not None:
-        judged = judge(options)
-        save(options.json, {"measured": judged.measured} | judged.numbers)
-        return judged.numbers
-    config = options.run / "config.yaml"
-    if config.is_file() and "head" not in read(config):
-        raise no_segmenter(options.run)
-    device = Device(options.accelerator)
-    inference = make_inference(options)
-    trained = trained_with(options.run)
-    classes, _ = load_classes(options.run / "classes.json")
-    precision = segmenting_precision(options.precision, trained, device)
-    task = prepare(options, classes, device, precision)
-    model, _ = load_segmenter(options.run, options.checkpoint, device.torch)
-    scores = evaluate(options, Predictor(model, inference, device, precision), task)
+    return measure(options) if options.probe is None else judge(options)
+
+
+def measure(options: Evaluate) -> "Scores":
+    classes = classes_of(options.run, options.checkpoint)
+    dataset = measured_on(options, classes)
+    check_device(options.accelerator)
+    loading("PyTorch")
+    from twinsight.assemble.evaluating import evaluate
+    from twinsight.assemble.predicting import Predictor
+    from twinsight.segmentation.tables import print_scores
+
+    scores, measured = evaluate(options, Predictor.open(options), dataset)
     numbers = scores.scalars() | {"means_over": scores.occurring, "classes": scores.table(classes)}
-    save(options.json, {"measured": task.measured} | numbers)
+    save(options.json, {"measured": measured} | numbers)
     print_scores(scores, classes)  # last: a closed pipe loses nothing
     return scores
 
 
-def no_segmenter(source: object) -> UserError:
-    return UserError(
-        f"{source}: is a backbone without a segmentation head; judge it with --probe patches,linear (or attention; "
-        "on a class-folder knn,linear)"
-    )
+def judge(options: Evaluate) -> dict[str, Any]:
+    check_backbone(options.backbone.name)
+    check_model(str(options.run))
+    data = judged_on(options)
+    check_device(options.accelerator)
+    loading("PyTorch")
+    from twinsight.assemble.open import open_model
+    from twinsight.device import Device
+    from twinsight.judging.judges import judge
 
-
-class Task(NamedTuple):
-    """measured: what is measured on what and how, as it is kept beside the scores."""
-
-    dataset: Dataset
-    measured: dict[str, Any]
-
-
-def prepare(options: Evaluate, classes: tuple[str, ...], device: Device, precision: str) -> Task:
-    """The data, looked at before a model is loaded. Raises UserError for data that a model of `classes` cannot be
-    measured on.
-    """
-    dataset = with_masks(options.data.open("val"))
-    if dataset.classes != classes:
-        raise UserError(
-            f"--data: its classes ({', '.join(dataset.classes[:4])}, ...) are not those that {options.run} was trained "
-            f"on ({', '.join(classes[:4])}, ...); evaluate on data with the same classes in the same order"
-        )
-    announce(
-        "evaluate",
-        f"{options.run}, {options.checkpoint} checkpoint",
-        data_set(options.data, f"{options.data.val}: {images(len(dataset))}", dataset),
-        computing(device, precision, trained=options.precision is None),
-    )
-    glance(None, dataset)
-    inference = make_inference(options)
-    measured = {
-        "checkpoint": options.checkpoint,
-        "data": place(options.data, dataset),
-        "split": options.data.val,
-        "images": len(dataset),
-        "precision": device.precision(precision),
-        **{
-            field.name: str(getattr(inference, field.name))
-            for field in fields(inference)
-            if getattr(inference, field.name) != field.default
-        },
-    }
-    return Task(dataset, measured)
-
-
-def evaluate(options: Evaluate, predictor: Predictor, task: Task) -> Scores:
-    """The scores of what `predictor` predicts, kept in the run."""
-    workers = choose_workers(options.workers, gpu=predictor.device.cuda)
-    scores = measure(predictor, task.dataset, len(task.dataset.classes), workers)
-    try:
-        evaluations.keep(options.run, task.measured, scores.scalars())
-        report_run(options.run)
-    except OSError as error:
-        tell(f"evaluate: {options.run} cannot be written ({error.strerror}), so these scores are not kept in it")
-    return scores
-
-
-def measure(predictor: Predictor, dataset: Dataset, classes: int, workers: int) -> Scores:
-    """Every pixel of a data set, by its class and the predicted one."""
-    confusion = ConfusionMatrix(classes)
-    loader = whole_images(Pairs(dataset), predictor.at_once, workers)
-    if remark := spare_shared_memory(loader):
-        tell(remark)
-    for batch in tracked(loader, "evaluating", len(loader)):
-        assert batch.masks is not None
-        confusion.update(predictor.masks(batch.images), batch.masks.to(predictor.device.torch))
-    return confusion.compute()
+    device = Device(options.accelerator).torch
+    opened = open_model(str(options.run), options.backbone, options.checkpoint, device, "backbone")
+    judged = judge(options, opened, *data)
+    save(options.json, {"measured": judged.measured} | judged.numbers)
+    return judged.numbers
 
 
 def save(file: Path | None, numbers: dict[str, Any]) -> None:

@@ -1,105 +1,28 @@
 """twinsight predict: images -> masks, and masks over the images."""
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from twinsight.assemble.data import find, make_inference
-from twinsight.assemble.open import load_segmenter, segmenting_precision
-from twinsight.assemble.opening import announce, computing
-from twinsight.assemble.opening import images as counted
-from twinsight.assemble.predicting import Predictor, write_prediction
-from twinsight.console import tell, tracked
-from twinsight.data.decode import decode_image
-from twinsight.data.depth import decide
-from twinsight.data.reading import Reading
-from twinsight.data.whole import WAITING, batches
-from twinsight.device import Device
+from twinsight.assemble.images import find
+from twinsight.assemble.networks import check_device
+from twinsight.assemble.trained import read_trained
+from twinsight.console import loading
 from twinsight.errors import UserError
 from twinsight.options.commands import Predict
 from twinsight.options.ranges import check_ranges
 from twinsight.outputs import check_folder
-from twinsight.segmentation.model import load_classes
-from twinsight.segmentation.streaming import ahead, threads
-
-AHEAD = 8
-"""Images that are read ahead, and those that wait to be written."""
-
-
-class Picture(NamedTuple):
-    """An image that has been read: its name, the pixels (H, W, 3) uint8."""
-
-    name: str
-    pixels: np.ndarray
 
 
 def run(options: Predict) -> None:
     check_ranges(options)
-    device = Device(options.accelerator)
-    inference = make_inference(options)
     check_folder("out", options.out, options)
+    trained = read_trained(options.run, options.checkpoint)
     images = find(options.images, but=options.out)
     check_targets(options, images)
-    model, trained = load_segmenter(options.run, options.checkpoint, device.torch)
-    precision = segmenting_precision(options.precision, trained, device)
-    announce(
-        "predict",
-        f"{options.run}, {options.checkpoint} checkpoint",
-        counted(len(images)),
-        computing(device, precision, trained=options.precision is None),
-        f"to {options.out}",
-    )
-    _, palette = load_classes(options.run / "classes.json")
-    predictor = Predictor(model, inference, device, precision)
-    known = {name: getattr(options, name) or getattr(trained.data, name, None) for name in ("bits", "max_megapixels")}
-    reading = decide(list(images.values()), **known)
-    broken: list[str] = []
+    check_device(options.accelerator)
+    loading("PyTorch")
+    from twinsight.assemble.predictions import predict
 
-    def segmented(batch: list[Picture]) -> Tensor:
-        return predictor.masks(torch.from_numpy(np.stack([picture.pixels for picture in batch])).permute(0, 3, 1, 2))
-
-    def write(predicted: tuple[Picture, Tensor]) -> None:
-        (name, pixels), classes = predicted
-        mask = classes.cpu().numpy()  # here, so that a GPU is not waited for before it has its next batch
-        write_prediction(options.out, name, mask, palette, pixels if options.overlay else None, options.opacity)
-
-    def pictures() -> Iterator[Picture]:
-        for found in ahead(pool, partial(read, reading), images.items(), AHEAD):
-            if isinstance(found, Picture):
-                yield found
-            else:
-                broken.append(str(found))
-
-    def predicted() -> Iterator[tuple[Picture, Tensor]]:
-        for batch in batches(pictures(), lambda picture: picture.pixels.shape, size, WAITING):
-            yield from zip(batch, segmented(batch))
-
-    def size(picture: Picture) -> int:
-        return options.batch_size or predictor.at_once(picture.pixels[..., 0].size)
-
-    with threads() as pool:
-        written = ahead(pool, write, predicted(), AHEAD)
-        for _ in tracked(written, "predicting", len(images)):
-            pass
-    tell(f"predict: {len(images) - len(broken)} of {len(images)} images, in {options.out}")
-    for sentence in broken:
-        tell(sentence)
-    if broken:
-        raise UserError(f"{len(broken)} of {counted(len(images))} cannot be read, as named above; the others are done")
-
-
-def read(reading: Reading, item: tuple[str, Path]) -> Picture | UserError:
-    """What is wrong with a broken image is given back, for the others to be done first."""
-    name, file = item
-    try:
-        return Picture(name, decode_image(file, reading))
-    except UserError as error:
-        return error
+    predict(options, trained, images)
 
 
 def check_targets(options: Predict, images: dict[str, Path]) -> None:

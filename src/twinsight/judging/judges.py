@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from twinsight.assemble.data import make_inference
-from twinsight.assemble.datasets import with_masks
-from twinsight.assemble.open import Opened, open_model
+from twinsight.assemble.open import Opened
 from twinsight.assemble.opening import announce, data_set, place, splits, weights_of
 from twinsight.backbones.backbone import Backbone
 from twinsight.console import tracked
@@ -18,10 +16,8 @@ from twinsight.data.class_folder import ClassFolder
 from twinsight.data.loader import Pairs, eval_loader
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
-from twinsight.device import Device
-from twinsight.errors import UserError
+from twinsight.judging.request import judges_of
 from twinsight.judging.tables import by_class, classified, explain, percent, segmented, table
-from twinsight.options.choose import suggest
 from twinsight.options.commands import Evaluate
 from twinsight.probes.attention.scores import AttentionScores, Protocol, untrained_like
 from twinsight.probes.embeddings.knn import KS, knn_predictions
@@ -30,7 +26,6 @@ from twinsight.probes.embeddings.neighbors import embed
 from twinsight.probes.images import mask_to_tensor, to_tensor
 from twinsight.probes.patches.linear import patch_linear
 from twinsight.probes.patches.neighbors import patch_knn
-from twinsight.segmentation.inference import Inference
 
 MEMORY = 100_000
 """Maximum training patches to compare with or learn from, drawn at random."""
@@ -46,31 +41,8 @@ class Judged(NamedTuple):
     measured: Numbers
 
 
-def judge(options: Evaluate, opened: Opened | None = None) -> Judged:
-    """What each judge that --probe names found. Raises UserError for names that do not suit the data, before any.
-
-    opened: the model, if already open.
-    """
-    if options.precision is not None:
-        raise UserError("--precision: cannot be combined with --probe, which computes in float32; leave it out")
-    if make_inference(options) != Inference():
-        raise UserError("--probe: uses whole images; leave out --window, --overlap, --scales and --flip")
-    names = (options.probe or "").split(",")
-    unknown = next((name for name in names if name not in {*ON_MASKS, *ON_CLASSES}), None)
-    if unknown is not None:
-        raise UserError(f"--probe {unknown}: does not score a backbone; {suggest(unknown, [*ON_MASKS, 'knn'])}")
-    train = options.data.open("train")
-    val = options.data.settled(train).open("val")
-    judges = ON_CLASSES if isinstance(val, ClassFolder) else ON_MASKS
-    for name in names:
-        if name not in judges:
-            wants = "--data class-folder" if name in ON_CLASSES else "data with masks"
-            raise UserError(f"--probe {name}: requires {wants}; for this data give {' or '.join(judges)}")
-    if judges is ON_MASKS:
-        with_masks(val)
-    if opened is None:
-        device = Device(options.accelerator).torch
-        opened = open_model(str(options.run), options.backbone, options.checkpoint, device, "backbone")
+def judge(options: Evaluate, opened: Opened, train: Dataset, val: Dataset) -> Judged:
+    """What each judge that --probe names found. train, val: as `judged_on` returns them."""
     model: Any = opened.subjects["backbone"]
     announce(
         "evaluate", f"backbone of {weights_of(str(options.run))}", data_set(options.data, splits(train, val), train),
@@ -84,7 +56,8 @@ def judge(options: Evaluate, opened: Opened | None = None) -> Judged:
         "val": {"split": options.data.val, "images": len(val)},
         "precision": "fp32",
     }
-    return Judged({name: judges[name](bench) for name in dict.fromkeys(names)}, measured)
+    judges = ON_CLASSES if isinstance(val, ClassFolder) else ON_MASKS
+    return Judged({name: judges[name](bench) for name in dict.fromkeys(judges_of(options))}, measured)
 
 
 class Bench:

@@ -1,20 +1,15 @@
 """A backbone and a head as a segmenter, independent of training."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.files import write_text
 from twinsight.heads.head import Head, check_head, reads_attention
-from twinsight.plain import read_json
 
 
 class SegmentationModel(nn.Module):
@@ -77,21 +72,3 @@ class SegmentationModel(nn.Module):
             logits.append(large[..., :height, :width])
             first = last
         return logits
-
-
-def save_classes(file: Path, classes: tuple[str, ...], palette: np.ndarray) -> None:
-    """Save names and colors of the logits' channels next to the weights."""
-    write_text(file, json.dumps({"classes": classes, "palette": palette.tolist()}, indent=1) + "\n")
-
-
-def load_classes(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and colors (classes, 3) of the logits' channels. Raises UserError for a damaged file."""
-    content = read_json(file, ("classes", "palette"))
-    try:
-        classes = tuple(map(str, content["classes"]))
-        palette = np.array(content["palette"], np.uint8).reshape(-1, 3)
-        if not 0 < len(classes) <= len(palette):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{file}: does not list classes with a color for each; restore the file") from error
-    return classes, palette
