@@ -1,4 +1,4 @@
-"""COCO's JSON by datumaro 1.13.12 and by hand, against what went in and what pycocotools 2.0.11 draws."""
+"""COCO's JSON by datumaro 1.13.12, supervision 0.31.2 and by hand, against what went in or pycocotools 2.0.11 draws."""
 
 import json
 
@@ -11,30 +11,41 @@ from twinsight.errors import UserError
 from twinsight.options.detect import detect
 
 
-def compare(dataset, truth, prefix=""):
-    for entry, (_, mask, _) in zip(dataset.entries, dataset):
-        np.testing.assert_array_equal(mask, np.load(truth / f"{prefix}{entry.image.stem}.npy"), err_msg=entry.id)
+def pairs(truth, *datasets, prefix=""):
+    for dataset in datasets:
+        for entry, (_, mask, _) in zip(dataset.entries, dataset):
+            yield mask, np.load(truth / f"{prefix}{entry.image.stem}.npy")
 
 
-@pytest.mark.parametrize("kind", ["instances", "panoptic"])
-def test_masks_that_datumaro_exports_come_back(tool, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["instances", "stuff", "panoptic"])
+def test_masks_that_datumaro_exports_come_back(tool, compare, tmp_path, kind):
     root = tmp_path / "export"
     tool("write_coco.py", root, kind)
     assert detect(root) == "coco"
     train, val = (Coco(root, split=split) for split in ("train", "val"))
     assert train.classes == (("road", "car", "tree") if kind == "panoptic" else ("background", "road", "car", "tree"))
     assert (len(train), len(val)) == (6 - (kind == "panoptic"), 2)  # datumaro writes no PNG for an image of nothing
-    compare(train, root / "truth")
-    compare(val, root / "truth")
+    compare(f"COCO {kind}", "datumaro 1.13.12", pairs(root / "truth", train, val))
 
 
-def test_regions_are_drawn_as_pycocotools_draws_them(tool, tmp_path):
+def test_regions_are_drawn_as_pycocotools_draws_them(tool, compare, by_hand, tmp_path):
     tool("write_coco.py", tmp_path, "overlapping")
     for overlaps in ("area", "order"):
         dataset = Coco(tmp_path, split="all", overlaps=overlaps)
         assert len(dataset) == 8
         assert dataset.classes == ("background", "car", "tree", "road")
-        compare(dataset, tmp_path / "truth", f"{overlaps}-")
+        drawn = f"{by_hand}, drawn by pycocotools 2.0.11"
+        compare(f"COCO, overlaps by {overlaps}", drawn, pairs(tmp_path / "truth", dataset, prefix=f"{overlaps}-"))
+
+
+def test_what_supervision_writes(tool, compare, tmp_path):
+    """Its polygons miss a row and a column: pycocotools draws what counts."""
+    tool("write_coco.py", tmp_path, "supervision")
+    assert detect(tmp_path) == "coco"
+    dataset = Coco(tmp_path, split="all")
+    assert dataset.classes == ("background", "road", "car", "tree")
+    drawn = "supervision 0.31.2, drawn by pycocotools 2.0.11"
+    compare("COCO", drawn, pairs(tmp_path / "truth", dataset, prefix="area-"))
 
 
 CATEGORIES = ({"id": 1, "name": "cat"},)

@@ -51,15 +51,14 @@ def export(root, table="labelmap.txt", images="JPEGImages/{}.jpg", masks="Segmen
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_table(tmp_path, table):
+def test_every_table(compare, by_hand, tmp_path, table):
     root = export(tmp_path, table)
     assert detect(root) == "color-masks"
     data = ColorMasks(root, "all")
     assert data.classes == NAMES
     np.testing.assert_array_equal(data.palette, COLORS)
-    for index, (_, mask, name) in enumerate(data):
-        assert name == "abc"[index]
-        np.testing.assert_array_equal(mask, scene(index))
+    assert [entry.id for entry in data.entries] == [*"abc"]
+    compare(f"color masks, `{table}`", by_hand, ((mask, scene(index)) for index, (_, mask, _) in enumerate(data)))
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +82,18 @@ def datumaro(tool, tmp_path_factory):
         ("camvid-void", ""),
     ],
 )
-def test_what_datumaro_writes(datumaro, form, note):
+def test_what_datumaro_writes(datumaro, compare, form, note):
     assert detect(datumaro / form) == "color-masks"
     data = ColorMasks(datumaro / form, "all")
     assert data.classes == ("background", "road", "car", "tree")
     assert data.split_note.startswith("4 train, 2 val")
     assert note in data.split_note
-    for _, mask, name in data:
-        truth = np.load(datumaro / "truth" / f"{name.split('/')[-1]}.npy")
-        if form.endswith("void"):
+    truths = [np.load(datumaro / "truth" / f"{name.split('/')[-1]}.npy") for _, _, name in data]
+    if form.endswith("void"):
+        for truth in truths:
             truth[0] = 255
-        np.testing.assert_array_equal(mask, truth, err_msg=name)
+    pairs = ((mask, truth) for (_, mask, _), truth in zip(data, truths))
+    compare(f"color masks, {'VOC' if form.startswith('voc') else 'CamVid'}", "datumaro 1.13.12", pairs)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("splits", [("train", "valid", "test"), ("",)])
-def test_roboflow(tmp_path, splits):
+def test_roboflow(compare, by_hand, tmp_path, splits):
     for split in splits:
         for index in range(3):
             save(tmp_path / split / f"a{index}_jpg.rf.0c{index}.jpg", np.zeros((12, 16, 3), np.uint8))
@@ -248,10 +248,9 @@ def test_roboflow(tmp_path, splits):
     data = Roboflow(tmp_path, "all")
     assert data.classes == NAMES
     assert data.split_note.startswith("3 train, 3 val, 3 test" if splits[0] else "")
-    assert len(data) == 6 if splits[0] else 3
-    for image, mask, name in data:
-        assert image.shape == (12, 16, 3)
-        np.testing.assert_array_equal(mask, scene(int(name.split("/")[-1][1])))
+    assert len(data) == (6 if splits[0] else 3)
+    layout = f"Roboflow masks, {'by split' if splits[0] else 'in one folder'}"
+    compare(layout, by_hand, ((mask, scene(int(name.split("/")[-1][1]))) for _, mask, name in data))
 
 
 def test_vocs_colors_stand_for_those_that_datumaro_leaves_out(tmp_path):

@@ -49,7 +49,7 @@ def write(root, *objects, datasets=("train", "val"), size=(9, 12)):
 
 
 @pytest.mark.parametrize("palette", [True, False])
-def test_a_project(tmp_path, palette):
+def test_a_project(compare, by_hand, tmp_path, palette):
     inside = np.random.default_rng(0).random((4, 5)) < 0.5
     ring = figure("polygon", [[0, 4], [4, 4], [4, 8], [0, 8]], [[[1, 5], [3, 5], [3, 7], [1, 7]]])
     box = figure("rectangle", [[10, 7], [11, 8]], label="dog")
@@ -64,7 +64,7 @@ def test_a_project(tmp_path, palette):
     expected[5:8, 1:4] = 0  # the hole's own outline belongs to it
     expected[1:5, 6:11][inside] = 2
     expected[7:9, 10:12] = 2
-    np.testing.assert_array_equal(dataset.mask(0), expected)
+    compare("Supervisely", by_hand, [(dataset.mask(0), expected)])
 
 
 BAD = {

@@ -133,15 +133,18 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_splits_and_labels(tmp_path, name):
+def test_splits_and_labels(compare, by_hand, tmp_path, name):
     counts, labels = LAYOUTS[name](tmp_path)
+    truth = np.resize(np.array(labels, np.uint8), (3, 5))
+    pairs = []
     for split, count in counts.items():
         dataset = DATA[name](root=tmp_path, train=split).open("train")
         assert len(dataset) == count
         assert dataset.palette.shape == (len(dataset.classes), 3)
-        sample = dataset[0]
-        assert sample.image.shape == (3, 5, 3)
-        np.testing.assert_array_equal(sample.mask, np.resize(np.array(labels, np.uint8), (3, 5)))
+        assert dataset[0].image.shape == (3, 5, 3)
+        if split != "all" or len(counts) == 1:
+            pairs += [(sample.mask, truth) for sample in ([dataset[0]] if name == "sbd" else dataset)]
+    compare(f"`{name}`", by_hand, pairs)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -193,6 +196,17 @@ def test_counts_of_classes():
     assert sorted(pascal_context.CLASSES.values()) == list(pascal_context.CLASSES.values())
     assert len(cityscapes.CLASSES) == 19
     assert len(loveda.CLASSES) == 7
+
+
+def test_cityscapes_are_numbered_as_its_scripts_number_them(tool, tmp_path):
+    """cityscapesScripts 2.3.0; the test data have no license plates, its label -1."""
+    tool("write_cityscapes.py", tmp_path / "labels.json")
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    counted = [label for label in labels if label["trainId"] not in (-1, VOID)]
+    expected = {label["name"]: (label["id"], tuple(label["color"])) for label in counted}
+    assert list(cityscapes.CLASSES.items()) == list(expected.items())
+    assert [label["trainId"] for label in counted] == list(range(19))
+    assert {label["id"] for label in labels} - {-1} == set(cityscapes.VOID)
 
 
 def test_towns_only(tmp_path):

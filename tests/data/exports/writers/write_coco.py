@@ -1,6 +1,7 @@
-"""Writes COCO's JSON by datumaro or by hand, and the masks that it means: truth/IMAGE.npy.
+"""Writes COCO's JSON by datumaro, supervision or by hand, and the masks that it means: truth/IMAGE.npy.
 
-write_coco.py ROOT instances|panoptic|overlapping
+What supervision writes, and what we write, is drawn by pycocotools.
+write_coco.py ROOT instances|stuff|panoptic|supervision|overlapping
 """
 
 import json
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import supervision
 from datumaro.components.annotation import Mask
 from datumaro.components.dataset import Dataset
 from datumaro.components.dataset_base import DatasetItem
@@ -68,16 +70,44 @@ def by_hand(root):
     categories = [{"id": id, "name": name, "supercategory": "thing"} for id, name in zip([90, 0, 7], NAMES)]
     content = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
     (root / "result.json").write_text(json.dumps(content))
-    coco, label_of = COCO(str(root / "result.json")), {0: 1, 7: 2, 90: 3}
-    for image in images:
+    draw(root, {0: 1, 7: 2, 90: 3})
+
+
+def by_supervision(root):
+    """Rectangles become polygons, masks with holes runs."""
+    rng = np.random.default_rng(5)
+    pictures, found = [], {}
+    for number, (width, height) in enumerate(SIZES):
+        pictures.append(str(root / f"{number}.png"))
+        Pillow.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(pictures[-1])
+        labels = blobs(rng, width, height)
+        labels[height // 4 : height // 2, width // 4 : width // 2] = 0
+        masks, classes = (
+            [labels == k + 1 for k in range(3) if (labels == k + 1).any()],
+            np.unique(labels[labels > 0]) - 1,
+        )
+        box = np.zeros((height, width), bool)
+        box[height // 4 : height // 2, width // 4 : width // 2] = True
+        if box.any():
+            masks, classes = [*masks, box], np.append(classes, 1)
+        masks = np.array(masks).reshape(-1, height, width)
+        found[pictures[-1]] = supervision.Detections(supervision.mask_to_xyxy(masks), masks, class_id=classes)
+    supervision.DetectionDataset(NAMES, pictures, found).as_coco(annotations_path=str(root / "result.json"))
+    draw(root, {1: 1, 2: 2, 3: 3})
+
+
+def draw(root, label_of):
+    coco = COCO(str(root / "result.json"))
+    for image in coco.imgs.values():
         for order in ("order", "area"):
-            drawn = [(coco.annToMask(each), label_of[each["category_id"]]) for each in coco.imgToAnns[image["id"]]]
+            shapes = [each for each in coco.imgToAnns[image["id"]] if each["segmentation"]]
+            drawn = [(coco.annToMask(each), label_of[each["category_id"]]) for each in shapes]
             if order == "area":
                 drawn.sort(key=lambda each: each[0].sum(dtype=int), reverse=True)
             labels = np.zeros((image["height"], image["width"]), int)
             for mask, label in drawn:
                 labels[mask == 1] = label
-            save(root, f"{order}-{image['id']}", labels)
+            save(root, f"{order}-{Path(image['file_name']).stem}", labels)
 
 
 def save(root, name, labels):
@@ -87,4 +117,7 @@ def save(root, name, labels):
 
 root = Path(sys.argv[1])
 root.mkdir(parents=True, exist_ok=True)
-by_hand(root) if sys.argv[2] == "overlapping" else by_datumaro(root, sys.argv[2])
+if sys.argv[2] in ("overlapping", "supervision"):
+    (by_hand if sys.argv[2] == "overlapping" else by_supervision)(root)
+else:
+    by_datumaro(root, sys.argv[2])
