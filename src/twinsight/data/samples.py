@@ -140,7 +140,7 @@ def enough_images(images: int, batch_size: int) -> None:
     if images < batch_size:
         raise UserError(
             f"--batch-size {batch_size}: exceeds the number of images per process ({images}); "
-            "give a smaller batch or more images"
+            f"give --batch-size {images} or less, or more images"
         )
 
 
