@@ -83,4 +83,6 @@ def test_check_of_images_without_masks(tmp_path, capfd):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (40, 30)).save(tmp_path / "photos/a.png")
     assert call(f"data check --data folder --data.root {tmp_path}/photos") == 0
-    assert "1 samples" in capfd.readouterr().out
+    output = capfd.readouterr()
+    assert "1 sample read" in output.out
+    assert output.err.startswith(f"data check: data images in {tmp_path}/photos, 1 image without masks\n")

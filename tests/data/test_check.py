@@ -98,8 +98,8 @@ def test_images_without_masks(tmp_path):
         "height: 5 to 5 pixels, median 5",
         "width: 7 to 7 pixels, median 7",
         "pixels: 1 RGB",
-        f"check: {tmp_path}/a.jpg: is blank or of one color (1 of 1 images of train); remove it",
-        "usable: 1 samples read; it can be trained on; look at the findings first",
+        f"check: {tmp_path}/a.jpg: is blank or of one color (1 of 1 image of train); remove it",
+        "usable: 1 sample read; it can be trained on; look at the findings first",
     ]
 
 

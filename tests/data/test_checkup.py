@@ -143,4 +143,4 @@ def test_a_fixed_camera_is_one_finding(planted):
     val = check(Folder(planted, "val"), split="val")
     (finding,) = shared_findings(check(Folder(planted)).facts, val.facts)
     assert finding.count == COUNT
-    assert f"{COUNT} of {COUNT} images of val are images of train too" in finding.text
+    assert f"is in train too, as {image(planted, 0)} ({COUNT} of {COUNT} images of val)" in finding.text

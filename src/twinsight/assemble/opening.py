@@ -1,14 +1,16 @@
 """The first line of each command: data, weights, precision and output."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinsight.assemble.networks import RANDOM
 from twinsight.console import tell
 from twinsight.data.samples import Dataset
-from twinsight.device import Device
 from twinsight.options.build import called
 from twinsight.options.data import ShapesOptions
+
+if TYPE_CHECKING:  # PyTorch takes seconds to load, and `data check` needs none
+    from twinsight.device import Device
 
 
 def announce(command: str, *facts: str) -> None:
@@ -64,6 +66,6 @@ def weights_of(spec: str) -> str:
     return f"{name} with RANDOM weights" if spec != name else name
 
 
-def computing(device: Device, precision: str, trained: bool = False) -> str:
+def computing(device: "Device", precision: str, trained: bool = False) -> str:
     """trained: whether the precision is that of the training because none was requested."""
     return f"{device.precision(precision)}{', as in the training,' if trained else ''} on {device.torch.type}"

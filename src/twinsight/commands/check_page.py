@@ -12,6 +12,7 @@ from twinsight.data.check import VERDICTS, Checkup, verdict
 from twinsight.data.checkup.findings import Finding
 from twinsight.data.checkup.tables import CLASS_COLUMNS, class_rows, images
 from twinsight.data.samples import VOID, Dataset, Entry
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 from twinsight.report.page import Gallery, Picture, Section, Table, write_page
 
@@ -29,9 +30,9 @@ def write_check_page(file: Path, name: str, checkups: Mapping[str, Checkup], sha
     datasets = {split: checkup.facts.dataset for split, checkup in checkups.items()}
     with TemporaryDirectory() as folder:
         sections = [Section("Findings", "" if found else "None.", [findings_table(found)] if found else [])]
-        for number, (split, finding) in enumerate(found):
+        for place, (split, finding) in enumerate(found):
             searched = list(datasets.values()) if split == "both" else [datasets[split]]
-            pictures = list(thumbnails(finding, searched, Path(folder, str(number))))
+            pictures = list(thumbnails(finding, searched, Path(folder, str(place))))
             where = "" if split == "both" else f" in {split}"
             heading = f"{finding.kind[0].upper()}{finding.kind[1:]}: {finding.count}{where}"
             text = f"{finding.text}." if not finding.more else f"{finding.text}. The first: {finding.more[0]}."
@@ -50,7 +51,8 @@ def findings_table(found: Sequence[tuple[str, Finding]]) -> Table:
 
 
 def split_section(split: str, checkup: Checkup) -> Section:
-    text = f"{checkup.verdict.capitalize()}. {len(checkup.facts.kept)} samples read; {'; '.join(images(checkup))}."
+    read = number(len(checkup.facts.kept), "sample")
+    text = f"{checkup.verdict.capitalize()}. {read} read; {'; '.join(images(checkup))}."
     rows = [tuple(cell.replace(",", "").rstrip("%") for cell in row) for row in class_rows(checkup)]
     header = [{"share": "share (%)"}.get(name, name) for name in CLASS_COLUMNS]
     table = Table(header, rows, "Regions are connected by the sides of their pixels, and measured in pixels.")
@@ -59,13 +61,13 @@ def split_section(split: str, checkup: Checkup) -> Section:
 
 def thumbnails(finding: Finding, datasets: Sequence[Dataset], stem: Path) -> Iterator[Picture]:
     """The first of a finding's samples that can be read, each with its mask laid over it."""
-    for number, entry in enumerate(finding.entries[:SHOWN]):
+    for place, entry in enumerate(finding.entries[:SHOWN]):
         dataset = next((each for each in datasets if entry in each.entries), datasets[0])
         try:
             pixels = thumbnail(dataset, entry)
         except UserError:
             continue
-        file = stem.with_name(f"{stem.name}-{number}.jpg")
+        file = stem.with_name(f"{stem.name}-{place}.jpg")
         Image.fromarray(pixels).save(file, quality=85)
         yield Picture(file, f"{entry.id}, {finding.kind}", title=entry.id)
 

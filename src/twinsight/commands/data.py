@@ -8,6 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from twinsight.assemble.explain import explain, in_lines
+from twinsight.assemble.opening import announce, data_set, splits
 from twinsight.commands.check_files import write_json
 from twinsight.commands.check_page import write_check_page
 from twinsight.commands.convert import convert
@@ -18,6 +19,7 @@ from twinsight.data.checkup.tables import lines_of, render
 from twinsight.data.class_folder import ClassFolder
 from twinsight.data.samples import Dataset
 from twinsight.data.shapes import write
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 from twinsight.options.build import called
 from twinsight.options.commands import DataCheck, DataConvert, DataDetect, DataList, DataMake, DataShow
@@ -57,17 +59,18 @@ def check_data(options: DataCheck) -> None:
     for output, file in (("html", options.html), ("json", options.json)):
         if file is not None:
             check_file(output, file, options, options.overwrite)
+    datasets = open_splits(options)
+    first = next(iter(datasets.values()))
+    counts = number(len(first), "image") if options.split else splits(*datasets.values())
+    announce("data check", data_set(options.data, counts, first))
     checkups: dict[str, Checkup] = {}
-    for split in ("train", "val") if options.split is None else (options.split,):
-        dataset = options.data.open(split)
+    for split, dataset in datasets.items():
         checkups[split] = read(dataset, split)
-        console.print(f"[bold]{called(options.data)}, {split}[/bold]")
+        console.print(f"[bold]{split}[/bold]")
         console.print(render(checkups[split]))
         if isinstance(dataset, ClassFolder):
             counts = np.bincount(dataset.labels, minlength=len(dataset.names))
-            console.print(f"{len(counts)} classes, of {counts.min()} to {counts.max()} images")
-        elif options.split is None and not dataset.classes:
-            break  # images without masks have nothing to validate on
+            console.print(f"{number(len(counts), 'class')}, of {counts.min()} to {number(counts.max(), 'image')}")
     shared = shared_findings(*(each.facts for each in checkups.values())) if len(checkups) == 2 else []
     for line in (line for finding in shared for line in lines_of(finding)):
         console.print(line)
@@ -81,6 +84,16 @@ def check_data(options: DataCheck) -> None:
         raise UserError(f"--data {options.data.name}: is unsound ({grave}, named above); correct it before you train")
 
 
+def open_splits(options: DataCheck) -> dict[str, Dataset]:
+    """The splits to check; train alone of images without masks, which have nothing to validate on."""
+    if options.split is not None:
+        return {options.split: options.data.open(options.split)}
+    train = options.data.open("train")
+    if not train.classes and not isinstance(train, ClassFolder):
+        return {"train": train}
+    return {"train": train, "val": options.data.settled(train).open("val")}
+
+
 def read(dataset: Dataset, split: str) -> Checkup:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
         task = progress.add_task(f"reading {split}", total=len(dataset))
@@ -92,10 +105,11 @@ def show_data(options: DataShow) -> None:
     check_file("out", options.out, options, options.overwrite)
     check_format(options.out)
     dataset = options.data.open(options.split)
+    announce("data show", data_set(options.data, f"{options.split}: {number(len(dataset), 'image')}", dataset))
     chosen = np.random.default_rng(options.seed).permutation(len(dataset))[: options.count]
     samples = [dataset[int(index)] for index in sorted(chosen)]
     contact_sheet(samples, dataset.classes, dataset.palette).save(options.out)
-    tell(f"data show: {len(samples)} of {len(dataset)} images, in {options.out}")
+    tell(f"data show: {len(samples)} of {number(len(dataset), 'image')}, in {options.out}")
 
 
 def convert_data(options: DataConvert) -> None:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from twinsight.data.decode import image_size
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.tolerance import limit, too_many
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 from twinsight.files import whole, write_text
 from twinsight.plain import read_text
@@ -116,7 +117,7 @@ class Cached(Dataset):
             file = entry.mask if same else entry.image
             raise UserError(
                 f"{file}: has changed since the cache {self.folder} was made (files changed for {len(changed)} of "
-                f"{len(self)} images); remove the cache to have it rebuilt"
+                f"{number(len(self), 'image')}); remove the cache to have it rebuilt"
             )
         return sizes
 

@@ -11,6 +11,7 @@ from twinsight.data.checkup.findings import Finding, header_findings, image_find
 from twinsight.data.checkup.mask_findings import mask_findings
 from twinsight.data.samples import Dataset
 from twinsight.data.tolerated import limit
+from twinsight.data.wording import number
 
 VERDICTS = {
     "sound": "train on it",
@@ -64,7 +65,9 @@ def unreadable(facts: Collection) -> Iterator[Finding]:
     if facts.broken:
         entries, sentences = zip(*facts.broken)
         weight = "unsound" if len(entries) > limit(len(facts.dataset), facts.dataset.tolerate) else "check"
-        text = f"{len(entries)} of {facts.total} samples of {facts.split} cannot be read; repair or remove them"
+        text = (
+            f"{len(entries)} of {number(facts.total, 'sample')} of {facts.split} cannot be read; repair or remove them"
+        )
         yield Finding("broken", weight, text, len(entries), entries, sentences)
     ids = Counter(entry.id for entry in facts.dataset.entries)
     several = [entry for entry in facts.dataset.entries if ids[entry.id] > 1]

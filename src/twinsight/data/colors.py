@@ -12,6 +12,7 @@ from twinsight.data.decode import decode_image
 from twinsight.data.masks import OUTLINE
 from twinsight.data.reading import STANDARD, Reading
 from twinsight.data.samples import VOID
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 MOST = VOID - 1
@@ -92,21 +93,21 @@ class Colors:
         if other.sum() <= 0.02 * unknown.sum():
             count = len(np.unique(pack(image)[unknown]))
             return UserError(
-                f"{path}: {unknown.sum():,} pixels along edges have mixed colors, {count} in all, as smoothing or "
-                "resizing leaves them; export the masks again without (nearest neighbor), or count these pixels as "
-                "void by --data.edges void"
+                f"{path}: has {number(unknown.sum(), 'pixel')} of mixed colors along edges, {count} colors in all, as "
+                "smoothing or resizing leaves them; export the masks again without (nearest neighbor), or count these "
+                "pixels as void by --data.edges void"
             )
         colors, counts = np.unique(image[other], axis=0, return_counts=True)
         color, pixels = words(colors[counts.argmax()]), counts.max()
         if pixels < other.sum() / 10:  # thin objects smoothed, where no color of a class is left; not a missing class
             return UserError(
-                f"{path}: {other.sum():,} pixels have mixed colors, {len(colors)} in all, none of them common, as "
-                "smoothing, resizing or JPEG leaves them; export the masks again without (nearest neighbor)"
+                f"{path}: has {number(other.sum(), 'pixel')} of mixed colors, {len(colors)} in all, none of them "
+                "common, as smoothing, resizing or JPEG leaves them; export the masks again without (nearest neighbor)"
             )
         more = f", and of {len(colors) - 1} more" if len(colors) > 1 else ""
         return UserError(
-            f"{path}: holds {pixels:,} pixels of the color {color}{more}, which {self.source} gives to no class; add "
-            f"the class ({self.line.format(color=color)}), or correct the mask"
+            f"{path}: holds {number(pixels, 'pixel')} of the color {color}{more}, which {self.source} gives to no "
+            f"class; add the class ({self.line.format(color=color)}), or correct the mask"
         )
 
 

@@ -16,6 +16,7 @@ from twinsight.data.splits import ROLES, choose, counts, divide, role, stated
 from twinsight.data.unnamed import BINARY, binary_values, two_values
 from twinsight.data.values import Values
 from twinsight.data.voc import is_layout, read_layout, split_file
+from twinsight.data.wording import number
 from twinsight.errors import NoSplitError, UserError
 from twinsight.plain import read_lines
 
@@ -130,9 +131,9 @@ def unlabeled(root: Path, found: list[Path], split: str) -> tuple[list[Entry], s
     if not entries:
         raise no_images(root)
     roles = stated({entry.id: entry.image for entry in entries})
-    note = f"{len(entries)} images without masks" if roles is None else f"{counts(roles)}, as the folders say"
+    note = f"{number(len(entries), 'image')} without masks" if roles is None else f"{counts(roles)}, as the folders say"
     if masks:
-        note += f"; left out: {len(masks)} masks beside their images, such as {min(masks).name}"
+        note += f"; left out: {number(len(masks), 'mask')} beside images, such as {min(masks).name}"
     chosen = choose(entries, roles or ["train"] * len(entries), split)
     if not chosen:
         raise UserError(f"{root}: has no masks, so there is nothing to validate on; give a folder of masks")
@@ -156,8 +157,8 @@ def pair(paired: Paired, root: Path, masks: Path) -> list[Entry]:
         alone = sorted(found.keys() - others.keys())
         if alone:
             raise UserError(
-                f"{found[alone[0]]}: has no {lacks} of the same name in {other}, as {len(alone)} of "
-                f"{len(found)} {kind}s; add what is missing, or move them away"
+                f"{found[alone[0]]}: has no {lacks} of the same name in {other} ({len(alone)} of "
+                f"{number(len(found), kind)}); add what is missing, or move them away"
             )
     return [Entry(name, image, labels[name]) for name, image in images.items()]
 

@@ -21,6 +21,7 @@ from twinsight.data.samples import Dataset, Entry
 from twinsight.data.shapes import Shapes
 from twinsight.data.tally import Tally
 from twinsight.data.tolerated import limit, too_many
+from twinsight.data.wording import number
 from twinsight.errors import Remark, UserError
 
 MASKS, SAMPLES = 200, 200
@@ -53,16 +54,13 @@ def glance_at_images(dataset: Dataset) -> None:
         return
     below = [entry for entry in dataset.entries if in_mask_folder(entry.id)]
     if below:
-        remark([f"{below[0].image}: lies in a folder of masks by its name, as {number(below, dataset)} do; {LEAVE}"])
+        share = f"{len(below)} of {number(len(dataset), 'image')}"
+        remark([f"{below[0].image}: lies in a folder of masks by its name ({share}); {LEAVE}"])
         return
     weigh(look_closely(dataset, "train"), dataset)
 
 
 LEAVE = "if they are masks, move them out of --data.root"
-
-
-def number(entries: Sequence[Entry], dataset: Dataset) -> str:
-    return f"{len(entries)} of {len(dataset)} images"
 
 
 def look_at_masks(dataset: Dataset) -> Tally:
@@ -118,7 +116,7 @@ def compare(train: Sequence[Entry], val: Sequence[Entry]) -> list[str]:
     found = overlap(train, val)
     if found.identical:
         raise UserError(
-            f"{found.same[0][1]}: is in train and in val, as all {len(val)} images of both; choose another --data.val, "
+            f"{found.same[0][1]}: is in train and in val, as is every image of both; choose another --data.val, "
             "since scores on what was trained on say nothing"
         )
     return sentences(found)
@@ -127,12 +125,12 @@ def compare(train: Sequence[Entry], val: Sequence[Entry]) -> list[str]:
 def sentences(found: Overlap) -> list[str]:
     said: list[str] = []
     for pairs, what in (
-        (found.same, "are images of train too"),
-        (found.alike, "show what the image of the same name in train shows"),
-        (found.namesakes, "have the name of another image in train"),
+        (found.same, "is in train too, as"),
+        (found.alike, "shows what the image of the same name in train shows,"),
+        (found.namesakes, "has the name of another image in train,"),
     ):
         if pairs:
-            said.append(f"{len(pairs)} of {found.val} images of val {what}, such as {pairs[0][1]} ({pairs[0][0]})")
+            said.append(f"{pairs[0][1]}: {what} {pairs[0][0]} ({len(pairs)} of {number(found.val, 'image')} of val)")
     return said
 
 

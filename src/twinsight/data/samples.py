@@ -12,6 +12,7 @@ from twinsight.data.decode import decode_image
 from twinsight.data.depth import decide
 from twinsight.data.masks import decode_mask
 from twinsight.data.reading import STANDARD, Reading
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 VOID = 255
@@ -124,7 +125,7 @@ class Dataset:
         if (mask + np.uint8(1)).max() > len(self.classes):
             wrong = np.setdiff1d(mask, np.append(np.arange(len(self.classes)), VOID))
             raise UserError(
-                f"{entry.mask}: holds class id {wrong[0]}, but the data set has {len(self.classes)} classes "
+                f"{entry.mask}: holds class id {wrong[0]}, but the data set has {number(len(self.classes), 'class')} "
                 f"(0 to {len(self.classes) - 1}, and {VOID} for void); {self.remedy}"
             )
         return mask

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from twinsight.data.samples import Entry
+from twinsight.data.wording import number
 from twinsight.errors import NoSplitError, UserError
 
 ROLES = {
@@ -63,7 +64,7 @@ def divide(
         return roles, f"{counts(roles)}, as {stating} say"
     whole = roles or ["train"] * len(entries)
     roles = ["val" if each == "train" and position(name) < val_fraction else each for name, each in zip(groups, whole)]
-    of = "names" if group is None else f"{len(set(groups))} groups"
+    of = "names" if group is None else number(len(set(groups)), "group")
     test = f", test as {stating} say" if "test" in roles else ""
     return roles, f"{counts(roles)} ({100 * val_fraction:g} % of train held out by a hash of {of}{test})"
 

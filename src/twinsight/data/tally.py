@@ -9,6 +9,7 @@ from twinsight.data.folder import Folder
 from twinsight.data.palettes import Palettes
 from twinsight.data.samples import VOID, Dataset
 from twinsight.data.values import words
+from twinsight.data.wording import number
 
 
 class Tally:
@@ -48,7 +49,9 @@ class Tally:
 
     @property
     def looked_at(self) -> str:
-        return f"all {self.total} masks" if self.looked == self.total else f"{self.looked} of {self.total} masks"
+        if self.looked < self.total:
+            return f"{self.looked} of {self.total} masks"
+        return "the only mask" if self.total == 1 else f"all {number(self.total, 'mask')}"
 
     def unsound(self, split: str, alone: bool = True) -> list[str]:
         """A sentence for each reason why these masks cannot be learned from or scored on.
@@ -64,15 +67,15 @@ class Tally:
         if self.own:
             count = len(self.own)
             found.append(
-                f"{self.own[0]}: is both image and mask, as are {count} of {self.looked} masks; give other masks"
+                f"{self.own[0]}: is both image and mask ({count} of {number(self.looked, 'mask')}); give other masks"
             )
         if len(classes) == 1:
             found.append(f"--data: has only one class, {classes[0]}; name the background as a class too")
         elif beyond:
             found.append(
-                f"{self.first[beyond[0]]}: holds {beyond[0]}, but the data set has {len(classes)} classes (0 to "
-                f"{len(classes) - 1}, and {VOID} for void), and {self.looked_at} of {split} hold {words(held)}; "
-                f"{advice(held, len(classes)) if plain else 'correct the masks or the list of classes'}"
+                f"{self.first[beyond[0]]}: holds {beyond[0]}, but the data set has {number(len(classes), 'class')} "
+                f"(0 to {len(classes) - 1}, and {VOID} for void); the values in {self.looked_at} of {split}: "
+                f"{words(held)}; {advice(held, len(classes)) if plain else 'correct the masks or the list of classes'}"
             )
         elif self.void and not labels:
             found.append(f"{self.void[0]}: is all void, {whole}; label some pixels, or correct --data.void")
@@ -96,9 +99,11 @@ class Tally:
         absent = [name for label, name in enumerate(classes) if not self.pixels[label]]
         found: list[str] = []
         if split == "train" and absent and self.looked:
-            found.append(f"{self.looked_at} of train hold no pixel of {listed(absent)}, which cannot be learned")
+            found.append(f"in {self.looked_at} of train there is no pixel of {listed(absent)}, which cannot be learned")
         elif len(labels) == 1:
-            found.append(f"{self.looked_at} of {split} hold only class {classes[labels[0]]}, so scores cover no other")
+            found.append(
+                f"in {self.looked_at} of {split} there is only class {classes[labels[0]]}, so scores cover no other"
+            )
         return found
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from twinsight.data.tolerated import limit, too_many
+from twinsight.data.wording import number
 from twinsight.errors import Remark, UserError
 
 T = TypeVar("T")
@@ -48,4 +49,4 @@ class Tolerance:
                 if met > self.limit:
                     raise too_many(error, met, self.limit) from error
                 warnings.warn(f"left out ({met} of at most {self.limit}): {error}", Remark, stacklevel=1)
-        raise UserError(f"--data.tolerate: none of the {count} images can be read; check the path and the files")
+        raise UserError(f"--data.tolerate: none of {number(count, 'image')} can be read; check the path and the files")

@@ -13,6 +13,7 @@ from twinsight.data.depth import evenly
 from twinsight.data.masks import decode_mask, is_colored
 from twinsight.data.samples import VOID, Entry
 from twinsight.data.values import words
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 BINARY = ("background", "foreground")
@@ -69,11 +70,10 @@ def binary_values(entries: Sequence[Entry], file: Path) -> tuple[int, int]:
             "save masks of classes instead (all objects of one kind: mask > 0, as 0 and 1), or give --data.root the "
             "folder of images to go without"
         )
-    lines = "1 line" if len(counted) == 1 else f"{len(counted)} lines"
     values = "" if counted == [*range(len(counted))] else f", and give --data.values {words(counted)}"
     raise UserError(
-        f"{file}: is missing; write the names of the classes there, {lines} for the values {words(counted)} in this "
-        f"order, which {looked} hold{values}"
+        f"{file}: is missing; write the names of the classes there, {number(len(counted), 'line')} for the "
+        f"values {words(counted)} in this order, which {looked} hold{values}"
     )
 
 

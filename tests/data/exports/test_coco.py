@@ -80,16 +80,16 @@ def test_roboflow_states_splits_and_a_group_of_all_classes(tmp_path):
 BAD = {
     "a missing category": (
         [one(), one(category_id=7)],
-        "does not list 7, which 1 annotations use, one of them in a; add it",
+        "does not list 7, used by 1 annotation, such as in a; add it",
     ),
     "boxes alone": ([one(segmentation=[])], "holds no masks, only boxes or points"),
     "no list": ({"a": 1}, "annotations that cannot be read"),
-    "text": ([one(segmentation=[["x"] * 6])], "1 segmentations that cannot be read, one of them in annotation 1 of a"),
+    "text": ([one(segmentation=[["x"] * 6])], "cannot be read in 1 segmentation, such as in annotation 1 of a"),
     "a word": (
         [one(), one(segmentation="abc")],
         "annotation 1 of a \\('a' in place of a polygon, which is a list of x",
     ),
-    "an odd count": ([one(segmentation=[[1] * 7])] * 2, "2 segmentations .* \\(a polygon of 7 numbers, which is not a"),
+    "an odd count": ([one(segmentation=[[1] * 7])] * 2, "in 2 segmentations, .* \\(a polygon of 7 numbers, which is"),
     "no polygon": ([one(segmentation=[1, 1, 4, 1, 4, 3])], "\\(1 in place of a polygon"),
 }
 
@@ -107,7 +107,7 @@ def test_short_polygons_are_counted_as_such(tmp_path):
         tmp_path, [one(), one(segmentation=[[1, 1, 4, 3], *SQUARE]), one(segmentation=[[1, 1]]), one(segmentation=[])]
     )
     note = Coco(tmp_path, split="all").split_note
-    assert note.endswith("left out: 2 polygons of fewer than 3 points, 1 annotations without a mask")
+    assert note.endswith("left out: 2 polygons of fewer than 3 points, 1 annotation without a mask")
 
 
 @pytest.mark.parametrize("sized", ["the image", "the runs"])

@@ -119,7 +119,7 @@ def test_cvat_without_and_with_splits(tmp_path):
     data = ColorMasks(root)
     assert data.title == "color masks with labelmap.txt"
     assert "20 % of train held out by a hash of names" in data.split_note
-    assert data.split_note.endswith("; left out: 1 images without masks or in no list")
+    assert data.split_note.endswith("; left out: 1 image without masks or in no list")
     (lists / "default.txt").rename(lists / "train.txt")
     (lists / "val.txt").write_text("h\n")
     assert [entry.id for entry in ColorMasks(root, "val").entries] == ["h"]
@@ -179,7 +179,7 @@ def test_many_mixed_colors_are_no_missing_class(tmp_path):
     drawn = COLORS[np.random.default_rng(0).integers(0, 3, (60, 80))]
     save(root / "JPEGImages/a.jpg", drawn)
     save(root / "SegmentationClass/a.png", cv2.GaussianBlur(drawn, (5, 5), 1))
-    with pytest.raises(UserError, match=r"a\.png: [\d,]+ pixels have mixed colors, .* in all, none of them common"):
+    with pytest.raises(UserError, match=r"a\.png: has [\d,]+ pixels of mixed colors, .* in all, none of them common"):
         ColorMasks(root, "all", edges="void")[0]
 
 
@@ -199,7 +199,7 @@ def test_smoothed_edges_are_told_apart_and_may_be_void(tmp_path):
     smooth = cv2.blur(large, (3, 3))
     save(root / "JPEGImages/a.jpg", large)
     save(root / "SegmentationClass/a.png", smooth)
-    with pytest.raises(UserError, match=r"a\.png: [\d,]+ pixels along edges have mixed colors.*--data\.edges void"):
+    with pytest.raises(UserError, match=r"a\.png: has [\d,]+ pixels of mixed colors along edges.*--data\.edges void"):
         ColorMasks(root, "all")[0]
     mask = ColorMasks(root, "all", edges="void")[0].mask
     labels = cv2.resize(scene(), (160, 120), interpolation=cv2.INTER_NEAREST)
@@ -228,7 +228,7 @@ def test_a_table_that_contradicts_itself(tmp_path, table, text, sentence):
 def test_what_is_missing_is_named(tmp_path):
     root = export(tmp_path)
     (root / "JPEGImages/b.jpg").unlink()
-    with pytest.raises(UserError, match=r"b\.png: has no image of its name .*, as 1 of 3 masks.*CVAT: Save images"):
+    with pytest.raises(UserError, match=r"b\.png: has no image of its name .* \(1 of 3 masks.*CVAT: Save images"):
         ColorMasks(root)
     (root / "SegmentationClass/b.png").unlink()
     (root / "SegmentationClass/a.png").rename(root / "SegmentationClass/a.jpg")

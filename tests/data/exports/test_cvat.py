@@ -46,7 +46,7 @@ def test_what_cvat_adds(tmp_path):
     dataset = Cvat(write(tmp_path, shapes), split="all")
     assert dataset.classes == ("background", "car")
     assert dataset.palette.tolist() == [[0x20, 0x80, 0xFF], [255, 0, 0x80]]
-    assert dataset.split_note.endswith("left out: 1 of kind polyline, 1 of kind points")
+    assert dataset.split_note.endswith("left out: 1 shape of kind polyline, 1 shape of kind points")
     expected = np.zeros((12, 20), np.uint8)
     expected[2:5, 4:7] = [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
     expected[2:4, 4:6] = 0
@@ -63,7 +63,7 @@ def test_an_ellipse_covers_what_its_equation_says(tmp_path):
 
 
 BAD = {
-    "another label": ('<box label="dog" xtl="1" ytl="1" xbr="2" ybr="2"/>' * 2, "does not list dog, which 2 annot"),
+    "another label": ('<box label="dog" xtl="1" ytl="1" xbr="2" ybr="2"/>' * 2, "does not list dog, used by 2 annot"),
     "a short run": ('<mask label="car" rle="1, 2" left="0" top="0" width="3" height="3"/>', "runs of 3 pixels"),
     "beyond": ('<mask label="car" rle="9" left="18" top="0" width="3" height="3"/>', "beyond the image's 20 x 12"),
     "no points": ('<polygon label="car"/>', "it lacks 'points'"),

@@ -45,7 +45,7 @@ def test_rectangles_ellipses_and_what_covers_nothing(tmp_path):
     quarter = region("rectangle", x=60, y=0, width=10, height=20, rotation=90, labels=["cat"])
     dataset = LabelStudio(write(tmp_path, SQUARE, ellipse, point, quarter), split="all")
     assert dataset.classes == ("background", "cat", "dog")
-    assert dataset.split_note.endswith("left out: 1 of type keypointlabels")
+    assert dataset.split_note.endswith("left out: 1 result of type keypointlabels")
     mask = dataset.mask(0)
     expected = np.zeros((10, 20), np.uint8)
     expected[2:7, 2:10] = 1  # from 10 to 50 % of 20 pixels, from 20 to 70 % of 10

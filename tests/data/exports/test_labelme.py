@@ -62,9 +62,7 @@ def test_what_contradicts_itself_is_named(tmp_path):
         Labelme(tmp_path, split="all").mask(0)
     annotate(tmp_path, SQUARE, SQUARE)
     (tmp_path / "labels.txt").write_text("dog\n")
-    with pytest.raises(
-        UserError, match=r"labels.txt: does not list cat, which 2 annotations use, one of them in .*a.json"
-    ):
+    with pytest.raises(UserError, match=r"labels.txt: does not list cat, used by 2 annotations, such as in .*a.json"):
         Labelme(tmp_path)
     (tmp_path / "labels.txt").unlink()
     (tmp_path / "b.json").write_text((tmp_path / "a.json").read_text())

@@ -58,7 +58,7 @@ def test_a_project(compare, by_hand, tmp_path, palette):
     dataset = Supervisely(root, split="val")
     assert dataset.classes == ("background", "cat", "dog")
     assert dataset.palette.tolist() == [[0, 0, 0], [255, 128, 0], [0, 128, 255]]
-    assert dataset.split_note == "1 train, 1 val, as the folders say; left out: 2 of type line"
+    assert dataset.split_note == "1 train, 1 val, as the folders say; left out: 2 objects of type line"
     expected = np.zeros((9, 12), np.uint8)
     expected[4:9, 0:5] = 1
     expected[5:8, 1:4] = 0  # the hole's own outline belongs to it
@@ -68,7 +68,7 @@ def test_a_project(compare, by_hand, tmp_path, palette):
 
 
 BAD = {
-    "another class": ((figure("polygon", [[0, 0]] * 3, label="cow"),), {}, "does not list cow, which 1 annotations"),
+    "another class": ((figure("polygon", [[0, 0]] * 3, label="cow"),), {}, "does not list cow, used by 1 annotation,"),
     "another size": ((), {"size": (9, 11)}, "for 11 x 9 pixels, the image has 12 x 9"),
     "no points": (({"classTitle": "cat", "geometryType": "polygon"},), {}, "it lacks 'points'"),
     "infinite": ((figure("polygon", [[1e999, 0]] * 3),), {}, "points that are no numbers"),

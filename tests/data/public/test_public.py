@@ -185,7 +185,7 @@ def test_what_is_no_number_is_named(tmp_path):
 def test_a_mask_that_is_missing_is_named(tmp_path):
     lay_cityscapes(tmp_path)
     (tmp_path / "gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png").unlink()
-    with pytest.raises(UserError, match=r"ulm_000000_000019_leftImg8bit.png: has no mask, as 1 files"):
+    with pytest.raises(UserError, match=r"ulm_000000_000019_leftImg8bit.png: has no mask \(1 file without\)"):
         DATA["cityscapes"](root=tmp_path).open("train")
 
 

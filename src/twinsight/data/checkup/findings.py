@@ -7,6 +7,7 @@ from typing import Literal
 from twinsight.data.checkup.collection import Collection, Kept
 from twinsight.data.checkup.examine import FLAT
 from twinsight.data.samples import Entry
+from twinsight.data.wording import number
 
 Weight = Literal["unsound", "check", "note"]
 
@@ -33,7 +34,7 @@ def about(
 ) -> Finding:
     """A finding on samples; masks: whether it is their masks rather than their images."""
     example = found[0].example if masks else found[0].entry.image
-    share = f"{len(found)} of {of.total} {'masks' if masks else 'images'} of {of.split}{of.part}"
+    share = f"{len(found)} of {number(of.total, 'mask' if masks else 'image')} of {of.split}{of.part}"
     return Finding(kind, weight, f"{example}: {what} ({share}); {advice}", len(found), [each.entry for each in found])
 
 

@@ -10,6 +10,7 @@ from twinsight.data.checkup.findings import Finding
 from twinsight.data.checkup.likeness import closest, nearly_same
 from twinsight.data.decode import decode_image
 from twinsight.data.depth import evenly
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 LOOKED_AT = 400
@@ -37,13 +38,13 @@ def shared_findings(train: Collection, val: Collection) -> list[Finding]:
     some = "" if about == len(near) else "about "
     found: list[Finding] = []
     for pairs, count, kind, what, advice in (
-        (same, f"{len(same)}", "in both splits", "are images of train too", "remove them from one"),
-        (near, f"{some}{about}", "nearly in both splits", "are nearly the same as one of train", ADVICE),
+        (same, f"{len(same)}", "in both splits", "is in train too, as", "remove it from one"),
+        (near, f"{some}{about}", "nearly in both splits", "is nearly the same as, in train,", ADVICE),
     ):
         if pairs:
             one, other = pairs[0]
-            example = f"{other.entry.image} ({one.entry.image})"
-            text = f"{count} of {val.total} images of val {what}, such as {example}; {advice}"
+            share = f"{count} of {number(val.total, 'image')} of val"
+            text = f"{other.entry.image}: {what} {one.entry.image} ({share}); {advice}"
             weight = "unsound" if pairs is same else "check"
             entries = [each.entry for pair in pairs for each in reversed(pair)]
             found.append(Finding(kind, weight, text, len(same) if pairs is same else about, entries))

@@ -10,6 +10,7 @@ from rich.table import Table
 from twinsight.data.check import VERDICTS, Checkup
 from twinsight.data.checkup.findings import Finding
 from twinsight.data.samples import VOID
+from twinsight.data.wording import number
 
 COLORS = {"unsound": "red", "check": "yellow", "note": "blue", "sound": "green", "usable": "yellow"}
 NAMED = 10
@@ -22,7 +23,7 @@ def render(checkup: Checkup) -> Group:
     for finding in checkup.findings:
         lines += lines_of(finding)
     word = checkup.verdict
-    read = f"{len(checkup.facts.kept)} samples read"
+    read = f"{number(len(checkup.facts.kept), 'sample')} read"
     lines.append(f"[{COLORS[word]}]{word}[/]: {read}; {VERDICTS[word]}")
     classes = checkup.facts.dataset.classes
     return Group(*([classes_table(checkup)] if classes else []), *lines)

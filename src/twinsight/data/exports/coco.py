@@ -17,13 +17,14 @@ from twinsight.data.exports.rasters import by_column, polygon, unpack
 from twinsight.data.exports.survey import Survey
 from twinsight.data.reading import naming
 from twinsight.data.samples import VOID, Entry
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 Overlaps = Literal["area", "order"]
 Kind = Literal["instances", "stuff", "panoptic"]
 
-UNDRAWN, ORPHANS = "annotations without a mask", "annotations of images that are not listed"
-UNSEGMENTED, SHORT = "images without a panoptic PNG", "polygons of fewer than 3 points"
+UNDRAWN, ORPHANS = "annotation without a mask", "annotation of images that are not listed"
+UNSEGMENTED, SHORT = "image without a panoptic PNG", "polygon of fewer than 3 points"
 """What is left out, and counted."""
 
 
@@ -140,7 +141,7 @@ class Coco(Export):
         refuse_unlisted(file.file, strange)
         if broken:
             raise UserError(
-                f"{file.file}: holds {len(broken)} segmentations that cannot be read, one of them in {broken[0]}; "
+                f"{file.file}: cannot be read in {number(len(broken), 'segmentation')}, such as in {broken[0]}; "
                 "correct or remove them"
             )
 

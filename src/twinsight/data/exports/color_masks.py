@@ -16,6 +16,7 @@ from twinsight.data.pairing import ARRAYS, Paired, key, pair_up
 from twinsight.data.samples import VOID, Entry
 from twinsight.data.search import find_images
 from twinsight.data.splits import ROLES
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 from twinsight.plain import read_lines
 
@@ -49,7 +50,7 @@ class ColorMasks(Export):
         entries = annotated(root, paired)
         entries, roles, listed = by_lists(root, entries)
         rest = len(paired.images) - len(entries)
-        notes = [table.note, f"left out: {rest} images {listed}" if rest else ""]
+        notes = [table.note, f"left out: {number(rest, 'image')} {listed}" if rest else ""]
         self.title = table.kind.title
         self.colors = Colors(table.names, table.colors, table.void, table.file, table.kind.line, self.edges)
         self.indexed = is_indexed(entries[0].mask, table)
@@ -82,8 +83,9 @@ def annotated(root: Path, paired: Paired) -> list[Entry]:
     alone = sorted(paired.masks.keys() - paired.images.keys())
     if alone:
         raise UserError(
-            f"{paired.masks[alone[0]]}: has no image of its name below {root}, as {len(alone)} of {len(paired.masks)} "
-            "masks; put the images into a folder called images, or export again with images (CVAT: Save images)"
+            f"{paired.masks[alone[0]]}: has no image of its name below {root} ({len(alone)} of "
+            f"{number(len(paired.masks), 'mask')}); put the images into a folder called "
+            "images, or export again with images (CVAT: Save images)"
         )
     return [Entry(name, image, paired.masks[name]) for name, image in paired.images.items() if name in paired.masks]
 

@@ -68,7 +68,7 @@ class Cvat(Export):
                     drawn = self.shapes[id] = []
                     for shape in sorted(image, key=lambda shape: int(shape.get("z_order", 0))):
                         if shape.tag not in DRAWN or shape.get("outside") == "1":
-                            left_out[f"of kind {shape.tag}"] += 1
+                            left_out[f"shape of kind {shape.tag}"] += 1
                         elif (name := shape.attrib["label"]) not in labels:
                             strange.append((name, found))
                         else:

@@ -66,7 +66,7 @@ class LabelStudio(Export):
                 for task in tasks:
                     made = [each for each in task["annotations"] if not each.get("was_cancelled")]
                     if not made:
-                        left_out["tasks without annotations"] += 1
+                        left_out["task without annotations"] += 1
                         continue
                     image = find(task["data"], images, file)
                     entries.append(Entry(images.id(image), image, file))
@@ -76,7 +76,7 @@ class LabelStudio(Export):
                             drawn.append((name, packed(result)))
                             used.setdefault(name, []).append(file)
                         else:
-                            left_out[f"of type {result.get('type')}"] += 1
+                            left_out[f"result of type {result.get('type')}"] += 1
         once(entries)
         if not entries:
             raise UserError(f'{root}: holds no annotated tasks of Label Studio; export them as "JSON"')

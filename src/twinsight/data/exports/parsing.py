@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 
@@ -21,8 +22,9 @@ def parsing(file: Path) -> Generator[None]:
 
 
 def counted(left_out: Mapping[str, int]) -> str:
-    """What was left out, in words: {"polylines": 3} -> "left out: 3 polylines"; "" for nothing."""
-    words = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+    """What was left out: {"shape of kind points": 3} -> "left out: 3 shapes of kind points"; "" for nothing."""
+    parts = [(count, *what.partition(" ")) for what, count in left_out.items() if count]
+    words = ", ".join(number(count, noun) + space + which for count, noun, space, which in parts)
     return f"left out: {words}" if words else ""
 
 
@@ -37,6 +39,6 @@ def refuse_unlisted(source: Path, used: Sequence[tuple[object, object]]) -> None
     if used:
         names = ", ".join(sorted({str(name) for name, _ in used}))
         raise UserError(
-            f"{source}: does not list {names}, which {len(used)} annotations use, one of them in {used[0][1]}; "
+            f"{source}: does not list {names}, used by {number(len(used), 'annotation')}, such as in {used[0][1]}; "
             "add it to the list, or export again"
         )

@@ -60,7 +60,7 @@ class Supervisely(Export):
             with parsing(file):
                 for each in content["objects"]:
                     if each["geometryType"] not in DRAWN:
-                        left_out[f"of type {each['geometryType']}"] += 1
+                        left_out[f"object of type {each['geometryType']}"] += 1
                     elif each["classTitle"] not in self.labels:
                         strange.append((each["classTitle"], file))
         refuse_unlisted(metas[0], strange)

@@ -9,6 +9,7 @@ import numpy as np
 from twinsight.data.exports.survey import Survey
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.search import find_images
+from twinsight.data.wording import number
 from twinsight.errors import UserError
 
 
@@ -71,7 +72,9 @@ def matched(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path) 
     alone = sorted(images.keys() ^ masks.keys())
     if alone:
         path, lacks = (images[alone[0]], "mask") if alone[0] in images else (masks[alone[0]], "image")
-        raise UserError(f"{path}: has no {lacks}, as {len(alone)} files; unpack the archives of the data set again")
+        raise UserError(
+            f"{path}: has no {lacks} ({number(len(alone), 'file')} without); unpack the archives of the data set again"
+        )
     return [Entry(name, image, masks[name]) for name, image in sorted(images.items())]
 
 
