@@ -76,7 +76,7 @@ def write(form: Form, splits: Mapping[str, Dataset], link: bool) -> dict[str, in
             broken[split] += 1
             allowed = limit(len(dataset), dataset.tolerate)
             if broken[split] > allowed:
-                raise too_many(error, broken[split], allowed) from error
+                raise too_many(error, broken[split], allowed, broken[split] + counts[split]) from error
             tell(f"left out: {error}")
             continue
         assert sample.mask is not None

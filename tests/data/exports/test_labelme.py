@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from twinsight.data.checkup.mask_facts import is_own_mask
 from twinsight.data.exports.labelme import Labelme
 from twinsight.errors import UserError
 from twinsight.options.exports import LabelmeOptions
@@ -88,6 +89,7 @@ def test_an_embedded_image_is_read_as_a_file_is(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(annotate_alone))
     dataset = LabelmeOptions(root=tmp_path, train="all").open("train")
     assert dataset[0].image.shape == (6, 8, 3)
+    assert is_own_mask(dataset.entries[0]) is False
     dataset.read_as(max_megapixels=4e-5)
     for read in (dataset.image, dataset.mask):
         with pytest.raises(UserError, match=r"a\.json: has 4\.8e-05 megapixels"):

@@ -55,4 +55,6 @@ def examine_mask(entry: Entry, gray: np.ndarray, mask: np.ndarray) -> MaskFacts:
 
 def is_own_mask(entry: Entry) -> bool:
     """Whether image and mask are one file, or equal ones."""
-    return entry.mask is not None and entry.image.is_file() and filecmp.cmp(entry.image, entry.mask, shallow=False)
+    if entry.mask is None or entry.image.suffix == ".json":  # labelme's, with the image in it
+        return False
+    return entry.image.is_file() and filecmp.cmp(entry.image, entry.mask, shallow=False)
