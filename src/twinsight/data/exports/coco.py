@@ -122,22 +122,23 @@ class Coco(Export):
             category, shape = annotation["category_id"], annotation.get("segmentation")
             if category not in labels:
                 strange.append((category, id))
-            elif isinstance(shape, dict):
-                counts = shape["counts"]
-                packed = counts if isinstance(counts, str) else np.array(counts, np.uint32)
-                regions(self.drawn[id]).append(Region(labels[category], packed))
-                self.sizes[id] |= {tuple(shape["size"])} if "size" in shape else set()
-            elif not shape:
+                continue
+            if not shape:
                 left_out[UNDRAWN] += 1
-            else:
-                try:
-                    parts = [outline(part) for part in shape]
-                except (TypeError, ValueError) as error:
-                    broken.append(f"annotation {annotation.get('id')} of {id} ({error})")
+                continue
+            try:
+                drawn = runs_of(shape) if isinstance(shape, dict) else [outline(part) for part in shape]
+            except (LookupError, TypeError, ValueError, OverflowError) as error:
+                broken.append(f"annotation {annotation.get('id')} of {id} ({error})")
+                continue
+            if isinstance(shape, dict) and "size" in shape:
+                self.sizes[id].add(tuple(shape["size"]))
+            if isinstance(drawn, list):
+                left_out[SHORT] += sum(len(part) < 3 for part in drawn)
+                drawn = [part for part in drawn if len(part) >= 3]
+                if not drawn:
                     continue
-                left_out[SHORT] += sum(len(part) < 3 for part in parts)
-                if parts := [part for part in parts if len(part) >= 3]:
-                    regions(self.drawn[id]).append(Region(labels[category], parts))
+            regions(self.drawn[id]).append(Region(labels[category], drawn))
         refuse_unlisted(file.file, strange)
         if broken:
             raise UserError(
@@ -161,6 +162,12 @@ class Coco(Export):
         for label, mask in masks:
             labels[mask] = label
         return labels
+
+
+def runs_of(shape: Mapping[str, Any]) -> np.ndarray | str:
+    """The lengths of runs, packed or not."""
+    counts = shape["counts"]
+    return counts if isinstance(counts, str) else np.array(counts, np.uint32)
 
 
 def outline(part: Any) -> np.ndarray:
