@@ -9,8 +9,9 @@ that of `--epochs` passes over all images, so that few masks do not also mean li
 are seen twenty times as often.
 
 Every cell is a run of its own in OUT. Called again, the script trains only what is missing, also for further seeds,
-fractions and weights. It writes OUT/scores.csv, OUT/table.md (mean and 95 % t-interval over the seeds), OUT/curve.svg
-and OUT/curve.png. At 100 %, seeds share their images: there the interval is that of the training alone.
+fractions and weights. It writes OUT/scores.csv, OUT/curve.svg, OUT/curve.png, and OUT/table.md: the mean over the
+seeds with its 95 % t-interval, and how far the first weights are ahead of the others, seed by seed. At 100 %, seeds
+share their images: there the interval is that of the training alone.
 """
 
 import argparse
@@ -53,13 +54,13 @@ def cells(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     pretrained = [weights for weights in args.weights if weights != RANDOM]
     if pretrained and "backbone" not in recipe:
         recipe["backbone"] = twinsight.Run(pretrained[0]).options["backbone"]  # for random weights too
+    shares = {len(twinsight.Dataset.open(data | {"fraction": share})): share for share in sorted(args.fractions)}
+    if (least := min(shares)) < batch:
+        raise twinsight.UserError(f"--fractions {shares[least]:.3g}: is {least} images, fewer than a batch of {batch}")
     total = args.epochs * (len(twinsight.Dataset.open(data)) // batch)
     for seed in args.seeds:
-        for share in sorted(args.fractions):
+        for images, share in shares.items():
             part = data | {"fraction": share, "fraction_seed": seed}
-            images = len(twinsight.Dataset.open(part))
-            if images < batch:
-                raise twinsight.UserError(f"--fractions {share:.3g}: is {images} images, fewer than a batch of {batch}")
             epochs = max(1, round(total / (images // batch)))
             options = recipe | {"epochs": epochs, "val_every": epochs, "warmup_epochs": epochs / 10, "seed": seed}
             for name, weights in zip(names, args.weights):
@@ -84,7 +85,7 @@ def trained(data: Mapping[str, Any], options: Mapping[str, Any], folder: Path) -
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its 95 % t-interval; NaN for one value."""
     n = len(values)
-    return np.mean(values), stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5 if n > 1 else np.nan
+    return float(np.mean(values)), stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5 if n > 1 else np.nan
 
 
 def collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, list[float]]]:
@@ -96,26 +97,31 @@ def collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, list[float
 
 
 def table(scores: Mapping[str, Mapping[int, Sequence[float]]]) -> str:
-    counts = next(iter(scores.values()))
-    lines = [["images", *scores], ["---:"] * (1 + len(scores))]
-    for images in counts:
-        found = [interval(scores[name][images]) for name in scores]
+    """In Markdown: means with intervals, and how far the first weights are ahead, seed by seed."""
+    first, *others = scores
+    lines = [["images", *scores, *(f"{first} - {other}" for other in others)]]
+    lines.append(["---:"] * len(lines[0]))
+    for images, values in scores[first].items():
+        gains = [np.subtract(values, scores[other][images]).tolist() for other in others]
+        found = [interval(column) for column in [*(scores[name][images] for name in scores), *gains]]
         lines.append(
-            [str(images)] + [f"{mean:.1f}" + (f" ± {half:.1f}" if np.isfinite(half) else "") for mean, half in found]
+            [str(images), *(f"{mean:.1f}" + f" ± {half:.1f}" * bool(np.isfinite(half)) for mean, half in found)]
         )
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def curve(scores: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
-    """A line per weights through the means, with intervals, and a dot per seed; images on a logarithmic axis."""
+    """A line per weights through the means, with intervals, and a ring per seed; images on a logarithmic axis."""
     figure = Figure(figsize=(4.8, 3.2), layout="constrained")
     axis = figure.subplots()
     for place, (name, by_images) in enumerate(scores.items()):
-        images = np.array(list(by_images)) * 1.02 ** (2 * place - len(scores) + 1)  # apart, so that bars do not overlap
+        images = np.array(list(by_images)) * 1.06 ** (place - (len(scores) - 1) / 2)  # side by side
         means, halves = np.array([interval(values) for values in by_images.values()]).T
-        line = axis.errorbar(images, means, halves, marker="o", markersize=4, capsize=2, linewidth=1.5, label=name)[0]
+        color = f"C{place}"
+        axis.plot(images, means, color=color, marker="os^D"[place % 4], markersize=4, linewidth=1.5, label=name)
+        axis.errorbar(images, means, halves, color=color, fmt="none", elinewidth=0.8, capsize=2, alpha=0.6)
         for x, values in zip(images, by_images.values()):
-            axis.plot([x] * len(values), values, ".", color=line.get_color(), alpha=0.4, markersize=4)
+            axis.plot([x * 1.03] * len(values), values, "o", color=color, markerfacecolor="none", markersize=3)
     counts = list(next(iter(scores.values())))
     axis.set(xscale="log", xlabel="training images with masks", ylabel="mean IoU in percent")
     axis.set_xticks(counts, [str(count) for count in counts])
