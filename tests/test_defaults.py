@@ -34,7 +34,7 @@ BUILT: dict[str, Any] = {
 }
 
 GIVEN = {"backbone", "dims", "strides", "num_classes", "split", "mean", "std", "positions", "options", "shared"}
-"""Parameters that are no options: what a thing is built on, and what is known only of weights."""
+"""Parameters that are not options: what a thing is built on, and what is known only of weights."""
 
 NO_OPTION = {
     "PairOptions": {"fill"},  # the gray around a crop, ImageNet's mean

@@ -141,9 +141,9 @@ def test_large_images_are_shrunk(vit):
         (lambda _, segmenter: segmenter.predict(photo(8, 8), overlap=2), "^overlap=2.*: must be"),
         (lambda _, segmenter: segmenter.predict(photo(8, 8), windw=2), "windw.*did you mean window"),
         (lambda *_: twinsight.load("no/such"), "^source='no/such': not a run directory, a file"),
-        (lambda *_: twinsight.load(None), "^source: NoneType is no model"),
+        (lambda *_: twinsight.load(None), "^source: NoneType is not a model"),
         (lambda *_: twinsight.load("random:test_vit", device="gpu"), "^device='?gpu'?: this machine has none"),
-        (lambda *_: twinsight.load("random:test_vit", device="quantum"), "^device='?quantum'?: is no device"),
+        (lambda *_: twinsight.load("random:test_vit", device="quantum"), "^device='?quantum'?: is not a device"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(vit, segmenter, call, sentence):

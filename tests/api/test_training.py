@@ -29,7 +29,7 @@ def test_a_run_says_what_came_of_it(pretrained, segmented):
 
 
 def test_what_is_no_run_is_refused(folder):
-    with pytest.raises(twinsight.UserError, match="is no run directory"):
+    with pytest.raises(twinsight.UserError, match="is not a run directory"):
         twinsight.Run(folder)
 
 
@@ -45,7 +45,7 @@ def test_what_is_no_run_is_refused(folder):
         ({"dry_run": True}, "^dry_run: is for the command line only"),
         ({"data": None}, "^data: none given"),
         ({"data": "no/such"}, "no/such"),
-        ({"data": []}, "^data: list is no data set"),
+        ({"data": []}, "^data: list is not a data set"),
     ],
 )
 def test_bad_input_is_refused_in_python_s_words(folder, options, sentence):

@@ -91,7 +91,7 @@ ASKS_CLASSES = {"embedding": "knn", "neighbors": "agreement"}
 
 @pytest.mark.parametrize("probe", ASKS_CLASSES)
 def test_folders_are_classes_only_of_a_class_folder(photos, tmp_path, capsys, probe):
-    """Folders by year or by camera are no classes: agreement with them would be measured of nothing."""
+    """Folders by year or by camera are not classes: agreement with them would be measured of nothing."""
     asked = [
         probe,
         "--weights",

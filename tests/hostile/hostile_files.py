@@ -71,7 +71,7 @@ HEADER = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 WEIGHTS: dict[str, Content] = {
     "w.safetensors": b"",
-    "x.safetensors": b"text that is no file of weights",
+    "x.safetensors": b"text that is not a file of weights",
     "huge.safetensors": struct.pack("<Q", 1 << 60) + b"{}",
     "list.safetensors": struct.pack("<Q", 2) + b"[]",
     "cut.safetensors": struct.pack("<Q", len(HEADER)) + HEADER,

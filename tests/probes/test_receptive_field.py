@@ -293,7 +293,7 @@ def test_shapes_of_small_maps(field, center, radius50, radius95, entropy, asymme
 
 
 class Wide(nn.Module):
-    """Has a layer that is no map, one that is not run and one that the image does not reach."""
+    """Has a layer that is not a map, one that is not run and one that the image does not reach."""
 
     def __init__(self):
         super().__init__()

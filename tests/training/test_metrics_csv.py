@@ -36,7 +36,7 @@ def test_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
 )  # fmt: skip
 def test_junk_is_named_with_its_line(tmp_path, content, line):
     (tmp_path / "metrics.csv").write_bytes(content)
-    with pytest.raises(UserError, match=rf"metrics\.csv: line {line} is no row of numbers with a step; remove it"):
+    with pytest.raises(UserError, match=rf"metrics\.csv: line {line} is not a row of numbers with a step; remove it"):
         read_rows(tmp_path / "metrics.csv")
 
 

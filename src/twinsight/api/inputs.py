@@ -57,7 +57,7 @@ class Given:
         return self.names is None
 
     def read(self, index: int, item: Any) -> Tensor:
-        """(3, H, W), uint8 or float32 in [0, 1]. Raises UserError, naming the image, for what is no image."""
+        """(3, H, W), uint8 or float32 in [0, 1]. Raises UserError, naming the image, for what is not an image."""
         return to_pixels(item, self.reading, f"image {index}")
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -70,7 +70,7 @@ def take(images: Any, bits: int | None = None, max_megapixels: float | None = No
     """What there is to read, found out without reading it.
 
     bits: how many of their bits 16-bit images fill; None: for files of a list or a folder by the largest value of a
-    sample of them, else such images are refused. Raises UserError for what is no image, nor images.
+    sample of them, else such images are refused. Raises UserError for what is not an image, nor images.
     """
     limit = Shallow().max_megapixels if max_megapixels is None else max_megapixels
     one_by_one = Shallow(bits, limit)
@@ -93,8 +93,8 @@ def take(images: Any, bits: int | None = None, max_megapixels: float | None = No
         return Given(images, None, one_by_one)
     if isinstance(images, Mapping | bytes) or not isinstance(images, Iterable):
         raise UserError(
-            f"images: {type(images).__name__} is no image; give a path, a Pillow image, an array (H, W, 3), a tensor "
-            "(3, H, W), or a list or an iterator of these"
+            f"images: {type(images).__name__} is not an image; give a path, a Pillow image, an array (H, W, 3), a "
+            "tensor (3, H, W), or a list or an iterator of these"
         )
     return numbered(list(images), one_by_one)
 
@@ -138,7 +138,9 @@ def to_pixels(item: Any, reading: Reading, where: str) -> Tensor:
         return from_tensor(item.detach(), reading, where)
     if isinstance(item, np.ndarray):
         return from_array(item, reading, where)
-    raise UserError(f"{where}: {type(item).__name__} is no image; give a path, a Pillow image, an array or a tensor")
+    raise UserError(
+        f"{where}: {type(item).__name__} is not an image; give a path, a Pillow image, an array or a tensor"
+    )
 
 
 def from_tensor(image: Tensor, reading: Reading, where: str) -> Tensor:
@@ -147,7 +149,7 @@ def from_tensor(image: Tensor, reading: Reading, where: str) -> Tensor:
         image = image[None]
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
         hint = "; its channels come last: give image.permute(2, 0, 1)" if channels_at(shape, -1) else ""
-        raise UserError(f"{where}: a tensor of shape {shape} is no image; one is (3, H, W) or (1, H, W){hint}")
+        raise UserError(f"{where}: a tensor of shape {shape} is not an image; give (3, H, W) or (1, H, W){hint}")
     if image.dtype == torch.uint16:
         image = torch.from_numpy(reading.eight_bits(Path(where), image.cpu().numpy()))
     return checked(image, shape, where, "a tensor")
@@ -159,7 +161,9 @@ def from_array(image: np.ndarray, reading: Reading, where: str) -> Tensor:
         image = image[..., None]
     if image.ndim != 3 or (shape[-1] not in (1, 3, 4) and len(shape) == 3):
         hint = "; its channels come first: give image.transpose(1, 2, 0)" if channels_at(shape, 0) else ""
-        raise UserError(f"{where}: an array of shape {shape} is no image; one is (H, W, 3), (H, W, 1) or (H, W){hint}")
+        raise UserError(
+            f"{where}: an array of shape {shape} is not an image; give (H, W, 3), (H, W, 1) or (H, W){hint}"
+        )
     if image.dtype == np.uint16:
         image = reading.eight_bits(Path(where), image)
     if image.dtype.kind not in "fu" or image.dtype.itemsize > 8:
@@ -185,7 +189,7 @@ def checked(image: Tensor, shape: tuple[int, ...], where: str, what: str) -> Ten
     low, high = image.aminmax()
     if not (low >= 0 and high <= 1):  # NaN is neither
         if image.isnan().any():
-            raise UserError(f"{where}: holds values that are no numbers (NaN); replace them")
+            raise UserError(f"{where}: contains NaN; replace it")
         hint = "divide them by 255" if low >= 0 and high <= 255 else "give pixels as they are, not normalized"
         raise UserError(f"{where}: floats must lie in [0, 1], and these in [{low:.4g}, {high:.4g}]; {hint}")
     return image
@@ -193,7 +197,7 @@ def checked(image: Tensor, shape: tuple[int, ...], where: str, what: str) -> Ten
 
 def wrong_type(where: str, what: str, dtype: object) -> UserError:
     name = str(dtype).removeprefix("torch.")
-    return UserError(f"{where}: {what} of {name} is no image; give uint8, uint16, or floats in [0, 1]")
+    return UserError(f"{where}: {what} of {name} is not an image; give uint8, uint16, or floats in [0, 1]")
 
 
 def shrink(image: Tensor, size: int | None) -> Tensor:

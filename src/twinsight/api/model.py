@@ -109,7 +109,7 @@ class Model:
 
         Returns:
             (N, C, h, w) float32 on the CPU; for an iterator, an iterator of (C, h, w). A ViT's have passed its final
-            norm. Sides that are no multiple of the patch size are padded on the right and below.
+            norm. Sides that are not multiples of the patch size are padded on the right and below.
 
         Example:
             >>> model.features(np.zeros((64, 96, 3), np.uint8)).shape
@@ -204,7 +204,7 @@ class Model:
             iterator.
 
         Raises:
-            UserError: for a network that is no segmenter, and for what is no image.
+            UserError: for a network that is not a segmenter, and for what is not an image.
 
         Example:
             >>> segmenter = twinsight.load(folder / "segmenter", device="cpu")

@@ -53,7 +53,7 @@ def load(
         torch.Size([1, 96])
     """
     if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
-        raise UserError(f"source: {type(source).__name__} is no model; give a run, a weights file or a model's name")
+        raise UserError(f"source: {type(source).__name__} is not a model; give a run, a weights file or a model's name")
     spec = os.fspath(source)
     check_model(spec)
     import torch
@@ -79,7 +79,7 @@ def device_named(device: "str | torch.device") -> "Device":
     try:
         wanted = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise UserError(f"--accelerator {device}: is no device; give auto, cpu, cuda, cuda:1 or mps") from error
+        raise UserError(f"--accelerator {device}: is not a device; give auto, cpu, cuda, cuda:1 or mps") from error
     computing = Device({"cuda": "gpu"}.get(wanted.type, wanted.type))
     computing.torch = wanted
     return computing

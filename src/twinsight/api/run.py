@@ -33,7 +33,7 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = as_path("folder", folder)
         if not (self.folder / "config.yaml").is_file():
-            raise UserError(f"{folder}: is no run directory (no config.yaml){whereabouts(self.folder)}")
+            raise UserError(f"{folder}: is not a run directory (no config.yaml){whereabouts(self.folder)}")
 
     def __fspath__(self) -> str:
         return str(self.folder)

@@ -107,7 +107,7 @@ def options_of(data: Data, command: str) -> Any:
 
     if not isinstance(data, Dataset):  # pyright: ignore[reportUnnecessaryIsInstance] (callers may not check types)
         raise UserError(
-            f"data: {type(data).__name__} is no data set; give a folder, a data set's name or file, or a Dataset"
+            f"data: {type(data).__name__} is not a data set; give a folder, a data set's name or file, or a Dataset"
         )
     if command == "pretrain":
         return replace(data.options, train=data.split)

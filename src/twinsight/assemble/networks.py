@@ -19,7 +19,7 @@ def check_backbone(name: str) -> None:
 
 
 def check_weights(source: Path) -> None:
-    """Raises UserError for what is no file, no run directory and no official name."""
+    """Raises UserError for what is neither a file, a run directory nor an official name."""
     if file_and_entry(source)[0].exists() or is_official(str(source)):
         return
     if source.suffix or source.is_absolute():
@@ -31,7 +31,7 @@ def check_weights(source: Path) -> None:
 
 
 def check_source(source: Path) -> None:
-    """Raises UserError for what holds no weights: no file, no folder with a weights file, no official name."""
+    """Raises UserError for what is neither a weights file, a folder with one, nor an official name."""
     file, _ = file_and_entry(source)
     if file.is_dir():
         file_in(file)
@@ -40,7 +40,7 @@ def check_source(source: Path) -> None:
 
 
 def check_model(spec: str) -> None:
-    """Raises UserError for what is no run, no weights file, no official name and no timm model; see `open_model`."""
+    """Raises UserError for what is neither a run, a weights file, an official name nor a timm model."""
     name = spec.removeprefix(RANDOM)
     if not name:
         raise UserError(f"--weights '{spec}': names no model; give a run directory, a weights file or a timm model")

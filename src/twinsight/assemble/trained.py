@@ -24,7 +24,7 @@ class Trained(NamedTuple):
 
 
 def read_trained(run: Path, checkpoint: str) -> Trained:
-    """Raises UserError for a directory that is no such run, or has no such checkpoint."""
+    """Raises UserError for a directory that is not such a run, or has no such checkpoint."""
     options = trained_with(run)
     file = run / "model.safetensors" if checkpoint == "best" else run / "checkpoints" / "last.ckpt"
     if not file.is_file():

@@ -89,7 +89,7 @@ class Colors:
     def strange(self, image: np.ndarray, unknown: np.ndarray, mixed: np.ndarray, path: Path) -> UserError:
         """What to say of colors that no class has: of a class that is missing, or of smoothed edges."""
         other = unknown & ~mixed
-        # A smoothed corner, where three colors meet, is no mixture of two; a class has more than a few such pixels.
+        # A smoothed corner, where three colors meet, is not a mixture of two; a class has more than a few such pixels.
         if other.sum() <= 0.02 * unknown.sum():
             count = len(np.unique(pack(image)[unknown]))
             return UserError(
@@ -133,7 +133,7 @@ def with_losses(path: Path) -> None:
     except OSError:
         return
     if not start.startswith(LOSSLESS):
-        raise UserError(f"{path}: is no PNG, BMP, GIF or TIFF, and other formats change colors; save masks as PNG")
+        raise UserError(f"{path}: is not a PNG, BMP, GIF or TIFF, and other formats change colors; save masks as PNG")
 
 
 def words(color: Sequence[int] | np.ndarray) -> str:

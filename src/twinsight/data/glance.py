@@ -103,7 +103,7 @@ def weigh(found: Sequence[Finding], dataset: Dataset) -> None:
 
 
 def count(dataset: Dataset, entry: Entry) -> np.ndarray | None:
-    """(256,) pixels of each label, also of those that are no class; None for a mask that cannot be read."""
+    """(256,) pixels of each label, also of those that are not a class; None for a mask that cannot be read."""
     try:
         labels = np.zeros(0, np.uint8) if entry.mask is None else dataset.decode_mask(entry)
     except UserError:

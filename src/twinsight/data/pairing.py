@@ -22,7 +22,7 @@ MASK_FOLDER, IMAGE_FOLDER = (
 """masks, train_labels, trainannot, masks_val; images, train_images, JPEGImages."""
 
 OBJECTS = "segmentationobject"
-"""VOC's folder of instances, which are no classes."""
+"""VOC's folder of instances, which are not classes."""
 
 ARRAYS = frozenset({".npy"})
 """What holds masks beside images."""

@@ -22,7 +22,7 @@ def find_images(folder: Path, also: frozenset[str] = frozenset()) -> list[Path]:
 
     also: extensions of other files to find.
 
-    Run directories below it are skipped too, since their figures are no photographs; a remark says how many. A link
+    Run directories below it are skipped too, since their figures are not photographs; a remark says how many. A link
     back to a folder that it lies in is not followed, and only regular files count: a pipe would block whoever opens it.
     Another remark counts the images of formats that are not read. Raises UserError, naming the folder, if one cannot be
     read.

@@ -55,7 +55,7 @@ def divide(
     stating: what gave the ids the splits that they begin with, in words.
     """
     if not 0 <= val_fraction <= 1:
-        raise UserError(f"val_fraction {val_fraction}: is no fraction; choose one from 0 to 1")
+        raise UserError(f"val_fraction {val_fraction}: is not a fraction; give one from 0 to 1")
     groups = [entry.id for entry in entries] if group is None else [group_of(entry, group) for entry in entries]
     roles = stated({entry.id: entry.image for entry in entries})
     if roles is not None and "val" in roles:

@@ -27,7 +27,7 @@ FEW = 5
 
 
 def two_values(entries: Sequence[Entry]) -> tuple[int, int] | None:
-    """0 and 255 if masks of two named classes hold these and nothing else, which says that 255 is no void."""
+    """0 and 255 if masks of two named classes hold these and nothing else, which says that 255 is not void."""
     return (0, VOID) if held_by(readable(looked_at(entries))) == [0, VOID] else None
 
 
@@ -66,7 +66,7 @@ def binary_values(entries: Sequence[Entry], file: Path) -> tuple[int, int]:
     looked = f"the {len(files)} of {len(entries)} masks looked at" if len(files) < len(entries) else "its masks"
     if numbered_objects(masks):
         raise UserError(
-            f"{files[0]}: numbers its objects from 1 to {masks[0].max()}, as {looked} do, so values are no classes; "
+            f"{files[0]}: numbers its objects from 1 to {masks[0].max()}, as {looked} do, so values are not classes; "
             "save masks of classes instead (all objects of one kind: mask > 0, as 0 and 1), or give --data.root the "
             "folder of images to go without"
         )

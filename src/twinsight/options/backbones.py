@@ -60,4 +60,4 @@ class VitPytorchOptions(Buildable):
 Backbone = TimmOptions | VitPytorchOptions
 
 BACKBONES = table(Backbone)
-"""Those that are no model of timm."""
+"""Those that are not models of timm."""

@@ -21,7 +21,7 @@ SPLITS = Path("ImageSets", "Segmentation")
 def detect(folder: Path, flag: str = "--data") -> str:
     """The name of the data set in a folder.
 
-    Raises UserError if it is no folder, if two readings are possible, or for images alone with an empty file of
+    Raises UserError if it is not a folder, if two readings are possible, or for images alone with an empty file of
     annotations, whose tool nothing tells.
     """
     if not folder.is_dir():

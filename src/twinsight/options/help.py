@@ -43,7 +43,8 @@ def page(
     shown = [each for each in options if everything or is_shown(each, options, named)]
     shown.sort(key=lambda each: HEADINGS.index(each.group) if each.group in HEADINGS else len(HEADINGS))
     about, *examples = (cls.__doc__ or "").split("\n", 1)
-    parts = [usage(cls, command, options), paragraph(about), indent(dedent("".join(examples)).strip(), "  ")]
+    lines = [continued(line) for line in dedent("".join(examples)).strip().splitlines()]
+    parts = [usage(cls, command, options), paragraph(about), indent("\n".join(lines), "  ")]
     for group, members in groupby(shown, lambda each: each.group):
         parts.append(section(group, [entry(each, everything) for each in members]))
     parts.append(section("More", list(more(cls, len(options) - len(shown)))))
@@ -126,7 +127,7 @@ def section(heading: str, entries: Sequence[tuple[str, str]], column: int | None
     for name, text in entries:
         first, *rest = wrap(text, width() - column - 2, break_on_hyphens=False) or [""]
         if len(name) > column - 2:
-            lines.append(f"  {bold(name)}")
+            lines.append(indent(bold(continued(name)), "  "))
             rest = [first, *rest]
         else:
             lines.append(f"  {bold(name)}{' ' * (column - len(name))}{first}".rstrip())
@@ -136,6 +137,13 @@ def section(heading: str, entries: Sequence[tuple[str, str]], column: int | None
 
 def paragraph(text: str) -> str:
     return "\n".join(wrap(text, width()))
+
+
+def continued(command: str) -> str:
+    """A command in as many lines as it takes, which a shell reads as one; an option keeps its value beside it."""
+    together = re.sub(r"(--\S+) ", rf"\1{NO_BREAK}", command)
+    lines = wrap(together, width() - 4, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(lines).replace(NO_BREAK, " ")
 
 
 def width() -> int:

@@ -43,7 +43,7 @@ MORE = {
 def overview() -> str:
     """All commands by purpose."""
     steps = section("First steps", list(FIRST_STEPS.items()), 48 if width() >= 80 else 4)
-    parts = ["twinsight: see what self-supervision sees", steps]
+    parts = [paragraph("twinsight: see what self-supervision sees"), steps]
     for heading, names in GROUPS.items():
         parts.append(section(heading, [(name, ABOUT.get(name) or first_line(COMMANDS[name])) for name in names], WIDTH))
     return "\n\n".join([*parts, section("More", list(MORE.items()), WIDTH)])

@@ -161,6 +161,8 @@ def make(cls: Any, values: Tree, chosen: Mapping[str, Any], prefix: str = "") ->
             made[field.name] = make(section, values.get(field.name, {}), {}, f"{prefix}{field.name}.")
         elif field.name not in made and field.default is MISSING and field.default_factory is MISSING:
             name = f"{prefix}{field.name}"
+            if prefix:
+                raise UserError(f"{flag(name)}: is missing; --{prefix[:-1]} {getattr(cls, 'name', '')} requires it")
             raise UserError(
                 f"{name.upper() if POSITIONAL in notes(field.type) else flag(name)}: is missing; see --help"
             )

@@ -10,7 +10,7 @@ from twinsight.plain import read_text
 
 
 def read_rows(file: Path) -> list[dict[str, float]]:
-    """One dictionary per row, empty cells left out. Raises UserError for what is no table of numbers by step."""
+    """One dictionary per row, empty cells left out. Raises UserError for what is not a table of numbers by step."""
     reader = csv.DictReader(StringIO(read_text(file)))
     rows: list[dict[str, float]] = []
     try:
@@ -19,5 +19,5 @@ def read_rows(file: Path) -> list[dict[str, float]]:
             if not math.isfinite(rows[-1]["step"]):
                 raise ValueError
     except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UserError(f"{file}: line {reader.line_num} is no row of numbers with a step; remove it") from error
+        raise UserError(f"{file}: line {reader.line_num} is not a row of numbers with a step; remove it") from error
     return rows

@@ -212,7 +212,7 @@ def test_smoothed_edges_are_told_apart_and_may_be_void(tmp_path):
     [
         ("labelmap.txt", "# label:color_rgb:parts:actions\n", "names no class; write one per line, as NAME:128,0,0::"),
         ("labelmap.txt", "a:0,0,0::\nb:0,0,0::\n", "gives a and b one color, 0,0,0"),
-        ("labelmap.txt", "a:0,0,0::\nb:0,0,999::\n", "0,0,999 is no color"),
+        ("labelmap.txt", "a:0,0,0::\nb:0,0,999::\n", "0,0,999 is not a color"),
         ("labelmap.txt", "a:0,0,0::\nb:::\n", "gives b no color, but others one"),
         ("labelmap.txt", "a:0,0,0::\na:0,0,9::\n", "names 2 classes, 1 of them different"),
         ("classes.csv", "name,r,g,b\nroad,1,2\n", "has the line road,1,2, not name,r,g,b"),
@@ -233,7 +233,7 @@ def test_what_is_missing_is_named(tmp_path):
     (root / "SegmentationClass/b.png").unlink()
     (root / "SegmentationClass/a.png").rename(root / "SegmentationClass/a.jpg")
     save(root / "SegmentationClass/a.jpg", COLORS[scene()])
-    with pytest.raises(UserError, match=r"a\.jpg: is no PNG, BMP, GIF or TIFF"):
+    with pytest.raises(UserError, match=r"a\.jpg: is not a PNG, BMP, GIF or TIFF"):
         ColorMasks(root, "all")[0]
 
 

@@ -68,7 +68,7 @@ BAD = {
     "beyond": ('<mask label="car" rle="9" left="18" top="0" width="3" height="3"/>', "beyond the image's 20 x 12"),
     "no points": ('<polygon label="car"/>', "it lacks 'points'"),
     "no numbers": ('<polygon label="car" points="a,b"/>', "cannot be read"),
-    "no XML": ("<box", "is no valid XML"),
+    "no XML": ("<box", "is not valid XML"),
     "a line": ('<polygon label="car" points="1,1;5,5"/>', "a polygon of 2 points, where 3 is the fewest"),
 }  # fmt: skip
 

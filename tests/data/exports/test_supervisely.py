@@ -71,7 +71,7 @@ BAD = {
     "another class": ((figure("polygon", [[0, 0]] * 3, label="cow"),), {}, "does not list cow, used by 1 annotation,"),
     "another size": ((), {"size": (9, 11)}, "for 11 x 9 pixels, the image has 12 x 9"),
     "no points": (({"classTitle": "cat", "geometryType": "polygon"},), {}, "it lacks 'points'"),
-    "infinite": ((figure("polygon", [[1e999, 0]] * 3),), {}, "points that are no numbers"),
+    "infinite": ((figure("polygon", [[1e999, 0]] * 3),), {}, "points that are not numbers"),
     "plain": (({**bitmap(np.ones((2, 2)), 0, 0), "bitmap": {"data": "AAAA", "origin": [0, 0]}},), {}, "not deflated"),
 }  # fmt: skip
 

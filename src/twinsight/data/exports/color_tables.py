@@ -76,7 +76,9 @@ def classes_json(file: Path) -> list[Row]:
         found = json.loads(read_text(file))
         return [(str(each["name"]), color(file, [each[channel] for channel in "rgb"])) for each in found]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f'{file}: is no list of {{"name": ..., "r": ..., "g": ..., "b": ...}}; correct it') from error
+        raise UserError(
+            f'{file}: is not a list of {{"name": ..., "r": ..., "g": ..., "b": ...}}; correct it'
+        ) from error
 
 
 def dataset_meta(file: Path) -> list[Row]:
@@ -94,7 +96,7 @@ def color(file: Path, channels: Sequence[object]) -> tuple[int, int, int]:
             return r, g, b
     except ValueError:
         pass
-    raise UserError(f"{file}: {','.join(map(str, channels))} is no color; write three numbers from 0 to 255")
+    raise UserError(f"{file}: {','.join(map(str, channels))} is not a color; write three numbers from 0 to 255")
 
 
 CVAT = Kind("color masks with labelmap.txt", "NAME:{color}::", label_map)

@@ -98,7 +98,7 @@ def parse(file: Path) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise UserError(f"{file}: is no valid XML ({error}); export it anew") from error
+        raise UserError(f"{file}: is not valid XML ({error}); export it anew") from error
 
 
 def pixels(kind: str, values: Mapping[str, str], height: int, width: int) -> np.ndarray:

@@ -91,7 +91,7 @@ def paint(mask: Image.Image, shape: Mapping[str, Any], label: int) -> None:
     kind, draw = shape.get("shape_type") or "polygon", ImageDraw.Draw(mask)
     points = [(float(x), float(y)) for x, y in shape["points"]]
     if len(points) < LEAST.get(kind, 1) or not np.isfinite(points).all():
-        raise ValueError(f"a {kind} of {len(points)} points, or of points that are no numbers")
+        raise ValueError(f"a {kind} of {len(points)} points, or of points that are not numbers")
     if kind in ("polygon", "oriented_rectangle"):
         draw.polygon(points, fill=label, outline=label)
     elif kind == "rectangle":

@@ -77,12 +77,12 @@ def unpack(text: str) -> np.ndarray:
     from the fourth run on the difference to the length two before."""
     letters = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
     if not len(letters) or (letters < 0).any() or (letters > 63).any() or letters[-1] & 32:
-        raise ValueError("runs that are no COCO string")
+        raise ValueError("runs that are not a COCO string")
     ends = np.flatnonzero(letters & 32 == 0)
     starts = np.append(0, ends[:-1] + 1)
     places = np.arange(len(letters)) - np.repeat(starts, ends - starts + 1)
     if places.max() > 11:
-        raise ValueError("runs that are no COCO string")
+        raise ValueError("runs that are not a COCO string")
     values = np.add.reduceat((letters & 31) << 5 * places, starts)
     negative = letters[ends] & 16 != 0
     values -= np.where(negative, np.int64(1) << 5 * (ends - starts + 1), 0)

@@ -63,7 +63,7 @@ class Roboflow(Export):
 
 
 def read_table(file: Path) -> dict[int, str]:
-    """The class of each value. Raises UserError for a line that is no value and name, or a value that stands twice."""
+    """The class of each value. Raises UserError for other lines, and for a value that occurs twice."""
     found: dict[int, str] = {}
     rows = list(csv.reader(io.StringIO(read_text(file)), skipinitialspace=True))
     for row in rows[1:]:
@@ -71,7 +71,9 @@ def read_table(file: Path) -> dict[int, str]:
         if not row:
             continue
         if not value.isdecimal() or int(value) > 255 or int(value) in found:
-            raise UserError(f"{file}: has the line {','.join(row)}, which is no new value and class; export again")
+            raise UserError(
+                f"{file}: has the line {','.join(row)}, which is not a new value with its class; export again"
+            )
         found[int(value)] = row[1].strip()
     if not found:
         raise UserError(f"{file}: lists no class; export again")

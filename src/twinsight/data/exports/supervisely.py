@@ -101,7 +101,7 @@ def corners(points: Any) -> np.ndarray:
     """(n, 2) int32 x, y."""
     array = np.array(points, float).reshape(-1, 2)
     if not (np.abs(array) < 1 << 24).all():
-        raise ValueError("points that are no numbers within reach")
+        raise ValueError("points that are not numbers within reach")
     return array.astype(np.int32)
 
 
@@ -114,5 +114,5 @@ def bitmap(data: str) -> np.ndarray:
         raise ValueError(f"a bitmap that is not deflated: {error}") from error
     pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or (pixels.ndim == 3 and pixels.shape[2] != 4):
-        raise ValueError("a bitmap that is no PNG of one channel or with alpha")
+        raise ValueError("a bitmap that is not a PNG of one channel or with alpha")
     return (pixels[..., 3] if pixels.ndim == 3 else pixels) > 0

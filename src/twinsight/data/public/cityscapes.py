@@ -21,7 +21,7 @@ CLASSES = {
 NUMBERS, COLORS = zip(*CLASSES.values())
 
 VOID = range(34)
-"""All numbers: those that are no class's count nowhere."""
+"""All numbers: those of no class count nowhere."""
 
 
 class Cityscapes(Published):

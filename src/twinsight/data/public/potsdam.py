@@ -42,7 +42,7 @@ class Potsdam(Dataset):
 
     root: the folder that holds the unpacked 2_Ortho_RGB and 5_Labels_all. split: "train", "val", or "all" for both.
 
-    Raises UserError for a color that is no class's, which some tiles of the first release hold.
+    Raises UserError for a color of no class, which some tiles of the first release hold.
     """
 
     title = "ISPRS Potsdam"
