@@ -153,7 +153,7 @@ def test_one_id_for_two_categories_is_refused(tmp_path):
 @pytest.mark.parametrize("counts", ["~~", "", [1, 2], [-5, 53], "0" * 40])
 def test_runs_that_do_not_fill_the_image_are_named(tmp_path, counts):
     write(tmp_path, [one(segmentation={"size": [6, 8], "counts": counts})])
-    with pytest.raises(UserError, match=r"_annotations.coco.json: holds (annotations|1 segmentations) that cannot"):
+    with pytest.raises(UserError, match=r"_annotations.coco.json: .*cannot be read"):
         Coco(tmp_path, split="all").mask(0)
 
 

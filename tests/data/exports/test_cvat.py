@@ -96,6 +96,12 @@ def test_another_size_or_an_image_twice_is_refused(tmp_path):
     file.write_text(text.replace('width="20"', 'width="21"'))
     with pytest.raises(UserError, match=r"annotations\.xml: .*they are for 21 x 12 pixels, the image has 20 x 12"):
         Cvat(tmp_path, split="all").mask(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    Image.new("RGB", (20, 12)).save(tmp_path / "a.jpg", exif=exif)
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"for 20 x 12 pixels, the image has 12 x 20, perhaps as EXIF turns it"):
+        Cvat(tmp_path, split="all").mask(0)
     image = text[text.index("<image") : text.index("</annotations>")]
     file.write_text(text.replace(image, 2 * image))
     with pytest.raises(UserError, match=r"annotations\.xml: lists .*a\.jpg twice; remove one of the two"):

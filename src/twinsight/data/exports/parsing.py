@@ -30,8 +30,10 @@ def counted(left_out: Mapping[str, int]) -> str:
 
 def same_size(stated: tuple[Any, Any], height: int, width: int) -> None:
     """Raises ValueError if annotations state another height and width, upright, than their image has."""
-    if tuple(map(int, stated)) != (height, width):
-        raise ValueError(f"they are for {stated[1]} x {stated[0]} pixels, the image has {width} x {height}")
+    size = tuple(map(int, stated))
+    if size != (height, width):
+        turned = ", perhaps as EXIF turns it" if size == (width, height) else ""
+        raise ValueError(f"they are for {stated[1]} x {stated[0]} pixels, the image has {width} x {height}{turned}")
 
 
 def refuse_unlisted(source: Path, used: Sequence[tuple[object, object]]) -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import supervision
 from datumaro.components.annotation import Mask
 from datumaro.components.dataset import Dataset
 from datumaro.components.dataset_base import DatasetItem
@@ -75,6 +74,8 @@ def by_hand(root):
 
 def by_supervision(root):
     """Rectangles become polygons, masks with holes runs."""
+    import supervision  # takes seconds
+
     rng = np.random.default_rng(5)
     pictures, found = [], {}
     for number, (width, height) in enumerate(SIZES):
