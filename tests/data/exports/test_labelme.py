@@ -44,7 +44,7 @@ BAD = {
     "a video's track": ({"label": "cat", "points": [[1, 1]], "shape_type": "points"}, "of type points"),
     "two points": ({"label": "cat", "points": [[1, 1], [2, 2]], "shape_type": "polygon"}, "a polygon of 2 points"),
     "no points": ({"label": "cat", "shape_type": "polygon"}, "it lacks 'points'"),
-    "infinite": ({"label": "cat", "points": [[1e999, 1]] * 3, "shape_type": "polygon"}, "no numbers"),
+    "infinite": ({"label": "cat", "points": [[1e999, 1]] * 3, "shape_type": "polygon"}, "not numbers"),
     "no PNG": ({"label": "cat", "points": [[0, 0], [1, 1]], "shape_type": "mask", "mask": "AAAA"}, "cannot be read"),
 }
 
