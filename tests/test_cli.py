@@ -88,6 +88,18 @@ def test_overview_of_what_is_below(capfd, argv):
         ("segment --epochs", "--epochs: needs a value, a whole number"),
         ("segment --epochs ten", "--epochs ten: must be a whole number"),
         ("pretrain shapes street", "street: one word too many; see --help"),
+        (
+            "pretrain --log mlflow",
+            "--log mlflow: must be a list, each one of tensorboard, wandb; there is no folder mlflow",
+        ),
+        (
+            "segment --head deeplabv3 --head.rates 1e3",
+            "--head.rates 1e3: must be a list, each a whole number or none; there is no folder 1e3",
+        ),
+        (
+            "pretrain --method.local-scale 1 0.1",
+            "--method.local-scale: no such option; did you mean --method.views.local-scale?",
+        ),
         ("pretrain --data voc photos", "photos: names the data, and so does --data voc; leave one of them out"),
         (
             "segment street --data coco --data.root street",

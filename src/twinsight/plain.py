@@ -116,7 +116,7 @@ class Plain(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: Any) -> int:
         if not re.fullmatch(r"[-+]?(0|[1-9]\d{0,99})", node.value):
-            raise problem(node, f"{node.value[:40]} is not a decimal integer, so write it in decimal digits")
+            raise problem(node, f"{node.value[:40]} is not a whole number of up to 100 decimal digits, so write one")
         return int(node.value)
 
 

@@ -43,7 +43,7 @@ MASKS: dict[str, Content] = {
     "truncated": cut(60),
     "a folder": folder,
     "missing": None,
-    "RGB": image("RGB"),
+    "RGB": image("RGB", value=(1, 2, 3)),
     "RGBA": image("RGBA"),
     "gray and alpha": image("LA"),
     "another size": image("L", (32, 31)),

@@ -11,13 +11,13 @@ COMMAND_LINES = [
     ("look atention", "atention: no such command"),
     ("--epochs 3", "--epochs: no such command"),
     ("pretrain extra", "extra"),
-    ("predict", "run"),
-    ("predict run", "images"),
-    ("report", "run"),
-    ("data make", "shapes|kind"),
+    ("predict", "RUN"),
+    ("predict run", "IMAGES"),
+    ("report", "RUNS"),
+    ("data make", "KIND"),
     ("data make circles folder", "circles|shapes"),
-    ("data make shapes", "PATH"),
-    ("evaluate", "run"),
+    ("data make shapes", "FOLDER"),
+    ("evaluate", "RUN"),
     ("weights a b", "b"),
     ("data list extra", "extra"),
     ("segment --epohcs 3", "--epochs"),
@@ -25,7 +25,7 @@ COMMAND_LINES = [
     ("segment --head setr-pub", "--head setr-pub: unknown; did you mean setr-pup"),
     ("segment --head ''", "--head"),
     ("pretrain --method dion", "--method dion: unknown; did you mean dino"),
-    ("pretrain --data shape", "--data shape: unknown; did you mean shapes"),
+    ("pretrain --data shape", "--data shape: unknown, and there is no such folder; did you mean shapes"),
     ("pretrain --config", "--config: needs a value"),
     ("pretrain --resume", "--resume"),
     ("pretrain --resume none", "--resume none: no run there"),
@@ -176,7 +176,9 @@ def out_of_range() -> Iterator[Case]:
                 given = value if pattern is ... else " ".join(value if part is ... else str(part) for part in pattern)
                 argv = [command, NEEDED.get(command, ""), choice, f"{flag}={given}" if pattern is ... else ""]
                 argv += [] if pattern is ... else [flag, given]
-                yield Case("ranges", " ".join(filter(None, argv)), flag)
+                # what follows a list may be an image, too, and is looked for
+                instead = "|no such file|none given" if command.startswith(("look", "predict")) else ""
+                yield Case("ranges", " ".join(filter(None, argv)), f"{flag}{instead}")
 
 
 OPTIONS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from twinsight.errors import UserError
-from twinsight.options.commands import COMMANDS, Predict, Segment
+from twinsight.options.commands import COMMANDS, Predict, Pretrain, Segment
 from twinsight.options.look import Look
 from twinsight.options.parse import parse
 
@@ -119,3 +119,10 @@ def test_what_is_missing_is_named():
     with pytest.raises(UserError, match=r"^b: one word too many"):
         parse(COMMANDS["data make"], "data make", ["shapes", "a", "b"])
     assert parse(Look, "look", []).images == ()
+
+
+def test_a_folder_after_a_list_is_the_data(tmp_path):
+    options = parse(Pretrain, "pretrain", ["--log", "tensorboard", str(tmp_path)])
+    assert (options.log, options.data.root) == (("tensorboard",), tmp_path)
+    options = parse(Pretrain, "pretrain", ["--log", "tensorboard", "shapes"])
+    assert options.data.name == "shapes"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from twinsight.errors import UserError
@@ -9,6 +10,7 @@ from twinsight.options.describe import Option
 from twinsight.options.marks import bare
 from twinsight.options.values import count_words, in_words, understand
 
+HELP = ("-h", "--help", "--help-all")
 NUMBER = re.compile(r"-\.?\d.*|-inf|-nan", re.IGNORECASE)
 
 
@@ -58,25 +60,39 @@ def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> i
     """Where the word stands that is the data, if there is one more than the command's own: `pretrain photos`, and
     before or after those as its options are: `evaluate RUN photos`, `data convert photos OUT`.
 
-    options: also those of choices that are not chosen. An unknown flag is taken to have one value.
-    named: whether --data names the data too, so that no word need do so.
+    options: also those of choices that are not chosen. named: whether --data names the data too, so that no word need
+    do so. None where a flag is unknown, which is refused later. Raises UserError for a value that does not fit the flag
+    before it, and would be taken for the data.
     """
     flags = {option.flag: option for option in options}
     own = [option for option in options if option.positional]
     if any(count_words(option.kind)[1] > 1 for option in own):
         return None
     loose: list[int] = []
+    before: dict[int, Option] = {}  # the flag before a word that it could have taken, were it of its type
     place = 0
     while place < len(argv) and argv[place] != "--":
-        option = flags.get(argv[place].replace("_", "-"))
+        flag, equals, _ = argv[place].replace("_", "-").partition("=")
+        option = flags.get(flag)
         if not is_flag(argv[place]):
             loose.append(place)
-        elif "=" not in argv[place] and not (option and bare(option.kind) is bool):
-            words = following(argv[place + 1 :])
-            place += len(take(option, words)) if option else min(1, len(words))
+        elif option is None and flag not in HELP and not flag.startswith("--no-") and ".no-" not in flag:
+            return None
+        elif option and not equals and bare(option.kind) is not bool:
+            taken = take(option, following(argv[place + 1 :]))
+            place += len(taken)
+            if count_words(option.kind)[1] > len(taken):
+                before[place + 1] = option
         place += 1
-    before = place_of_data(options)
-    return loose[before] if len(loose) > (len(own) if before or named else 0) else None
+    first = place_of_data(options)
+    if len(loose) <= (len(own) if first or named else 0):
+        return None
+    place, word = loose[first], argv[loose[first]]
+    sets = next((option.choices for option in options if option.name == "data.name"), ())
+    if place in before and word not in sets and ":" not in word and not Path(word).exists():
+        option = before[place]
+        raise UserError(f"{option.flag} {word}: must be {in_words(option.kind)}; there is no folder {word}")
+    return place
 
 
 def place_of_data(options: Sequence[Option]) -> int:

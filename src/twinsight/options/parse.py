@@ -14,7 +14,7 @@ from twinsight.options.choices import choices_of, sections
 from twinsight.options.choose import Tree, choose
 from twinsight.options.config import put, read
 from twinsight.options.describe import describe, every_option
-from twinsight.options.flags import extra_word, read_flags
+from twinsight.options.flags import HELP, extra_word, read_flags
 from twinsight.options.help import page
 from twinsight.options.marks import CONTROL, FLAT, POSITIONAL, notes
 from twinsight.options.ranges import check_ranges
@@ -50,7 +50,7 @@ def parse(
         named.setdefault("data", {})["root"] = root
     sources.append(("", named))
     chosen = choose(cls, sources)
-    if {"-h", "--help", "--help-all"} & set(argv):
+    if set(HELP) & set(argv):
         print(page(cls, command, chosen, named, "--help-all" in argv))
         sys.exit(0)
     explain = partial(no_such_option, cls=cls, command=command, chosen=chosen, source=None)
