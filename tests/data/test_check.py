@@ -83,8 +83,12 @@ def test_ids_that_occur_twice_and_equal_images(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     entries = [Entry(name, tmp_path / f"{name}.png") for name in ("a", "b", "c", "turned")]
     verdict = check(Dataset(entries))
-    assert verdict.verdict == "sound"
-    assert [(each.kind, [entry.id for entry in each.entries]) for each in verdict.findings] == [("same image", ["c"])]
+    assert verdict.verdict == "usable"
+    (finding,) = verdict.findings
+    assert (finding.kind, finding.count, [entry.id for entry in finding.entries]) == ("same image", 1, ["a", "c"])
+    assert finding.text.startswith(
+        f"{tmp_path}/c.png: shows the same as {tmp_path}/a.png (1 of 4 images of train, in 1 g"
+    )
     verdict = check(Dataset([*entries, Entry("b", tmp_path / "b.png")]))
     assert verdict.findings[0].text == "b: is the id of 2 samples; rename them"
 

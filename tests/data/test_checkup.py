@@ -121,6 +121,19 @@ def test_every_planted_fault_is_found_and_nothing_else(planted):
     assert set(found) == set(WHERE.items())
 
 
+def test_groups_of_copies_within_a_split(planted):
+    for i, j in ((4, 9), (4, 30), (20, 21)):
+        image(planted, j).write_bytes(image(planted, i).read_bytes())
+        mask(planted, j).write_bytes(mask(planted, i).read_bytes())
+    edit_image(planted, 30, lambda picture: picture.resize((96, 96)).resize(picture.size))
+    same, near = check(Folder(planted)).findings
+    for finding, kind, groups in ((same, "same image", [4, 9, 20, 21]), (near, "near copies", [4, 30])):
+        assert (finding.kind, finding.weight) == (kind, "check")
+        assert [int(entry.id[-6:]) for entry in finding.entries] == groups
+    assert "(2 of 60 images of train, in 2 groups)" in same.text
+    assert "(1 of 60 images of train, in 1 group)" in near.text
+
+
 def test_all_masks_shifted(planted):
     for i in range(COUNT):
         edit_mask(planted, i, lambda labels: np.roll(labels, 12, 1))

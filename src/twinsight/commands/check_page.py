@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from twinsight.data.check import VERDICTS, Checkup, verdict
-from twinsight.data.checkup.findings import Finding
+from twinsight.data.checkup.findings import WEIGHTS, Finding
 from twinsight.data.checkup.tables import CLASS_COLUMNS, class_rows, images
 from twinsight.data.samples import VOID, Dataset, Entry
 from twinsight.data.wording import number
@@ -26,6 +26,7 @@ def write_check_page(file: Path, name: str, checkups: Mapping[str, Checkup], sha
     """shared: findings on both splits."""
     found = [(split, each) for split, checkup in checkups.items() for each in checkup.findings]
     found += [("both", each) for each in shared]
+    found.sort(key=lambda each: WEIGHTS.index(each[1].weight))
     word = verdict([finding for _, finding in found])
     datasets = {split: checkup.facts.dataset for split, checkup in checkups.items()}
     with TemporaryDirectory() as folder:
@@ -55,8 +56,14 @@ def split_section(split: str, checkup: Checkup) -> Section:
     text = f"{checkup.verdict.capitalize()}. {read} read; {'; '.join(images(checkup))}."
     rows = [tuple(cell.replace(",", "").rstrip("%") for cell in row) for row in class_rows(checkup)]
     header = [{"share": "share (%)"}.get(name, name) for name in CLASS_COLUMNS]
-    table = Table(header, rows, "Regions are connected by the sides of their pixels, and measured in pixels.")
-    return Section(f"All of {split}", text, [table] if checkup.facts.dataset.classes else [])
+    tables = [  # two, since one would not fit a telephone
+        Table([header[at] for at in columns], [[row[at] for at in columns] for row in rows], note)
+        for columns, note in (((1, 0, 4, 3), ""), ((1, 2, 5, 6), NOTE))
+    ]
+    return Section(f"All of {split}", text, tables if checkup.facts.dataset.classes else [])
+
+
+NOTE = "Regions are connected by the sides of their pixels, and measured in pixels."
 
 
 def thumbnails(finding: Finding, datasets: Sequence[Dataset], stem: Path) -> Iterator[Picture]:

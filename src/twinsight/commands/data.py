@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
@@ -77,7 +78,8 @@ def check_data(options: DataCheck) -> None:
     if options.json is not None:
         write_json(options.json, checkups, shared)
     if options.html is not None:
-        write_check_page(options.html, called(options.data), checkups, shared)
+        name = getattr(options.data, "root", Path(called(options.data))).resolve().name
+        write_check_page(options.html, name, checkups, shared)
     findings = [finding for each in checkups.values() for finding in each.findings] + shared
     if verdict(findings) == "unsound":
         grave = ", ".join(f"{each.count} {each.kind}" for each in findings if each.weight == "unsound")

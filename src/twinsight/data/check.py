@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinsight.data.checkup.collection import Collection, collect
-from twinsight.data.checkup.findings import Finding, header_findings, image_findings
+from twinsight.data.checkup.findings import WEIGHTS, Finding, header_findings, image_findings
 from twinsight.data.checkup.mask_findings import mask_findings
+from twinsight.data.checkup.shared import near_copies
 from twinsight.data.samples import Dataset
 from twinsight.data.tolerated import limit
 from twinsight.data.wording import number
@@ -54,10 +55,9 @@ def check(dataset: Dataset, report: Callable[[int, int], None] | None = None, sp
 
 
 def judge(facts: Collection) -> Checkup:
-    order = ("unsound", "check", "note")
     found = [*unreadable(facts), *meaningless(facts), *image_findings(facts), *mask_findings(facts)]
-    found += header_findings(facts)
-    return Checkup(facts, sorted(found, key=lambda finding: order.index(finding.weight)))
+    found += [*near_copies(facts), *header_findings(facts)]
+    return Checkup(facts, sorted(found, key=lambda finding: WEIGHTS.index(finding.weight)))
 
 
 def unreadable(facts: Collection) -> Iterator[Finding]:

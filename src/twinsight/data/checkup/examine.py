@@ -1,6 +1,7 @@
 """One sample, decoded once: what a check wants to know of it."""
 
 from hashlib import blake2b
+from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,20 +29,31 @@ FLAT = 2.0
 
 
 class Facts(NamedTuple):
-    """size: height and width, upright. header: None for images that are drawn. deviation: of
-    the channel that varies most.
+    """What is kept of a sample that can be read.
 
-    digest: equal for equal pictures. hash: 64 bits, most of them the same for pictures that look alike.
+    size: height and width, upright. header: None for images that are drawn. deviation: of the channel that varies
+    most. digest: equal for equal pictures. hash: 64 bits, most of them the same for pictures that look alike.
     few_colors: whether an image without a mask looks like one itself.
+
+    labels: those that its mask holds; empty without a mask. void: the fraction of the mask that is void.
+    mask_digest: equal for equal masks. here: of `Agreement`; NaN where that says nothing.
     """
 
+    entry: Entry
     size: tuple[int, int]
     header: Header | None
     deviation: float
     digest: bytes
     hash: int
     few_colors: bool
-    mask: MaskFacts | None
+    labels: tuple[int, ...] = ()
+    void: float = 0.0
+    mask_digest: int = 0
+    here: float = nan
+
+    @property
+    def example(self) -> Path:
+        return self.entry.mask or self.entry.image
 
 
 class Seen(NamedTuple):
@@ -54,29 +66,28 @@ class Seen(NamedTuple):
     few_colors: bool = False
 
 
-def examine(dataset: Dataset, index: int) -> Facts | UserError:
-    """Facts of one sample, or why it cannot be read."""
+def examine(dataset: Dataset, index: int) -> tuple[Facts, MaskFacts | None] | UserError:
+    """Facts of one sample and of its mask, if it has one; or why it cannot be read."""
     entry, kind = dataset.entries[index], type(dataset)
     try:
         if kind.__getitem__ is Dataset.__getitem__ and kind.image is Dataset.image:
             with naming(entry.image):
                 seen = look(entry.image, dataset.reading)
-            mask = dataset.mask(index)
-            check_size(entry, seen, mask)
+            labels = dataset.mask(index)
+            check_size(entry, seen, labels)
         else:  # drawn, or read in a way of its own
-            image, mask, _ = dataset[index]
+            image, labels, _ = dataset[index]
             seen = reduce(image)
     except UserError as error:
         return error
-    return Facts(
-        seen.size,
-        seen.header,
-        seen.deviation,
-        blake2b(seen.gray.tobytes(), digest_size=16, key=str(seen.size).encode()).digest(),
-        perceptual_hash(seen.gray),
-        seen.few_colors and mask is None,
-        None if mask is None else examine_mask(entry, seen.gray, mask),
-    )
+    digest = blake2b(seen.gray.tobytes(), digest_size=16, key=str(seen.size).encode()).digest()
+    similar, few = perceptual_hash(seen.gray), seen.few_colors and labels is None
+    facts = Facts(entry, seen.size, seen.header, seen.deviation, digest, similar, few)
+    if labels is None:
+        return facts, None
+    mask = examine_mask(entry, seen.gray, labels)
+    here = nan if mask.agreement is None else mask.agreement.here
+    return facts._replace(labels=mask.labels, void=mask.void, mask_digest=mask.digest, here=here), mask
 
 
 def look(path: Path, reading: Reading) -> Seen:

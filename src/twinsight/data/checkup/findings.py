@@ -1,15 +1,17 @@
 """What a collection of facts says: findings, each with how many, an example and what to do."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from twinsight.data.checkup.collection import Collection, Kept
-from twinsight.data.checkup.examine import FLAT
+from twinsight.data.checkup.collection import Collection
+from twinsight.data.checkup.examine import FLAT, Facts
 from twinsight.data.samples import Entry
 from twinsight.data.wording import number
 
 Weight = Literal["unsound", "check", "note"]
+WEIGHTS: tuple[Weight, ...] = ("unsound", "check", "note")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Finding:
 
 
 def about(
-    kind: str, weight: Weight, found: Sequence[Kept], of: Collection, what: str, advice: str, masks: bool = False
+    kind: str, weight: Weight, found: Sequence[Facts], of: Collection, what: str, advice: str, masks: bool = False
 ) -> Finding:
     """A finding on samples; masks: whether it is their masks rather than their images."""
     example = found[0].example if masks else found[0].entry.image
@@ -51,7 +53,7 @@ def image_findings(of: Collection) -> Iterator[Finding]:
         yield about("one color", "unsound", flat, of, "is of one color", "there is nothing to learn; give other images")
     elif flat:
         yield about("one color", "check", flat, of, "is blank or of one color", "remove it")
-    groups = of.equal()
+    groups = equal_groups(of.kept)
     if len(groups) == 1 and len(groups[0]) == len(of.kept) > 1:
         yield about("same image", "unsound", of.kept, of, "is the same picture", "give different images")
     elif groups:
@@ -69,19 +71,36 @@ def image_findings(of: Collection) -> Iterator[Finding]:
         yield about("labels", "check", labeled, of, what, "if these are masks, move them out of the folder of images")
 
 
-def repeated(groups: Sequence[Sequence[Kept]], of: Collection) -> Iterator[Finding]:
+def equal_groups(kept: Sequence[Facts]) -> list[list[Facts]]:
+    """Groups of samples whose pictures are equal; those of one color aside unless there are no others."""
+    groups: dict[bytes, list[Facts]] = defaultdict(list)
+    for each in kept:
+        groups[each.digest].append(each)
+    several = [group for group in groups.values() if len(group) > 1]
+    return several if len(groups) == 1 else [group for group in several if group[0].deviation >= FLAT]
+
+
+def repeated(groups: Sequence[Sequence[Facts]], of: Collection) -> Iterator[Finding]:
     """Groups of equal pictures, and those among them whose masks differ."""
-    copies = [each for group in groups for each in group[1:] if each.deviation >= FLAT]
-    if copies:
-        advice = "remove the copies, since they count twice"
-        yield about("same image", "note", copies, of, "shows what another image of the split shows", advice)
+    yield copies("same image", groups, f"{sum(map(len, groups)) - len(groups)}", of, "shows the same as", COPIES)
     differing = [
         each for group in groups for each in group[1:] if each.labels and each.mask_digest != group[0].mask_digest
     ]
-    differing = [each for each in differing if each.deviation >= FLAT]
     if differing:
         what = "is a mask of a picture that has another mask too"
         yield about("two masks", "check", differing, of, what, "keep the right one", masks=True)
+
+
+COPIES = "remove the copies, since they count twice"
+
+
+def copies(kind: str, groups: Sequence[Sequence[Facts]], count: str, of: Collection, what: str, advice: str) -> Finding:
+    """A finding on groups of images; count: how many there are beyond the first of each group, in words."""
+    first, second, *_ = groups[0]
+    share = f"{count} of {number(of.total, 'image')} of {of.split}{of.part}, in {number(len(groups), 'group')}"
+    text = f"{second.entry.image}: {what} {first.entry.image} ({share}); {advice}"
+    beyond = sum(map(len, groups)) - len(groups)
+    return Finding(kind, "check", text, beyond, [each.entry for group in groups for each in group])
 
 
 def header_findings(of: Collection) -> Iterator[Finding]:

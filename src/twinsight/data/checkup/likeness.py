@@ -30,20 +30,22 @@ def perceptual_hash(gray: np.ndarray) -> int:
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes())
 
 
-def closest(known: Sequence[int], asked: Sequence[int]) -> Iterator[tuple[int, int]]:
+def closest(known: Sequence[int], asked: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
     """For each hash in `asked` that has one in `known` within 8 bits: the place of that one, the closest, and its own.
 
-    Those within 3 bits are sure to be found.
+    asked: by default those known, each compared with those before it. Those within 3 bits are sure to be found.
     """
-    first, second = (np.array(hashes, np.uint64) for hashes in (known, asked))
+    first, second = (np.array(hashes, np.uint64) for hashes in (known, known if asked is None else asked))
     best, place = np.full(len(second), BITS + 1), np.zeros(len(second), int)
     for shift in range(0, 64, BAND):
         bands, own = ((hashes >> np.uint64(shift)) & np.uint64(2**BAND - 1) for hashes in (first, second))
         order = np.argsort(bands, kind="stable")
         begin, end = (np.searchsorted(bands[order], own, side) for side in ("left", "right"))
+        if asked is None:
+            end[order] = np.arange(len(order))
         for step in range(min(PER_BAND, int((end - begin).max(initial=0)))):
             there = np.flatnonzero(begin + step < end)
-            candidates = order[begin[there] + step]
+            candidates = order[end[there] - 1 - step]
             distance = np.bitwise_count(first[candidates] ^ second[there])
             closer = distance < best[there]
             best[there[closer]], place[there[closer]] = distance[closer], candidates[closer]

@@ -6,7 +6,8 @@ from math import isnan
 import numpy as np
 
 from twinsight.data.checkup.agreement import best_shift
-from twinsight.data.checkup.collection import Collection, Kept
+from twinsight.data.checkup.collection import Collection
+from twinsight.data.checkup.examine import Facts
 from twinsight.data.checkup.findings import Finding, about
 from twinsight.data.samples import VOID
 from twinsight.data.tally import listed
@@ -44,7 +45,7 @@ def absent(of: Collection) -> Iterator[Finding]:
         yield Finding("absent class", "check", text, len(names))
 
 
-def single(masked: Sequence[Kept], labels: set[int], of: Collection) -> Iterator[Finding]:
+def single(masked: Sequence[Facts], labels: set[int], of: Collection) -> Iterator[Finding]:
     """Masks of one class, of void alone, and of two values among those of more classes."""
     void = [each for each in masked if each.labels == (VOID,)]
     if void:
@@ -61,7 +62,7 @@ def single(masked: Sequence[Kept], labels: set[int], of: Collection) -> Iterator
         yield about("one class", "note" if usual else "check", one, of, what, advice, True)
 
 
-def misplaced(masked: Sequence[Kept], of: Collection) -> Iterator[Finding]:
+def misplaced(masked: Sequence[Facts], of: Collection) -> Iterator[Finding]:
     """Masks whose borders lie on the edges of their images no better than by chance."""
     judged = [each for each in masked if not isnan(each.here)]
     if not judged:
