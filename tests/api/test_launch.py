@@ -19,4 +19,4 @@ def test_each_end_has_its_error(tmp_path, monkeypatch, code, error):
     ended.chmod(0o755)
     monkeypatch.setattr(launch.sys, "executable", str(ended))
     with pytest.raises(error, match="said last"):
-        launch.in_others(Pretrain(run=tmp_path / "run"), "pretrain")
+        launch.in_others(Pretrain(), "pretrain", tmp_path / "run")

@@ -1,39 +1,20 @@
-"""A training begun from Python, in this process or, of several processes, in others."""
+"""A training of several processes, begun from Python."""
 
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from twinsight.commands import pretrain, segment
-from twinsight.console import tell, without_tables
-from twinsight.device import Device
+from twinsight.console import tell
 from twinsight.errors import UserError
-from twinsight.options.build import label
 from twinsight.options.config import dump
-from twinsight.runs.directory import next_folder
-
-COMMANDS: dict[str, Callable[[Any], Any]] = {"pretrain": pretrain.run, "segment": segment.run}
 
 
-def launch(options: Any, command: str) -> Path:
-    """Train, and return the run's directory."""
-    if Device(options.accelerator).processes(options.devices) == 1:
-        with without_tables():
-            return COMMANDS[command](options)
-    if options.run is None and options.resume is None:
-        what = options.head if command == "segment" else options.method
-        options = replace(options, run=next_folder(f"{command}-{label(what)}-{label(options.backbone)}"))
-    in_others(options, command)
-    folder: Any = options.resume or options.run
-    return folder
-
-
-def in_others(options: Any, command: str) -> None:
+def in_others(options: Any, command: str, run: Path) -> None:
     """Train by the command, which starts one process for each device.
+
+    run: the directory, also of a run to resume.
 
     Lightning starts them by running this very program again, which for a script of the user's would do everything in it
     once for each, and cannot be done for a notebook.
@@ -41,7 +22,7 @@ def in_others(options: Any, command: str) -> None:
     with TemporaryDirectory() as scratch:
         config = Path(scratch) / "config.yaml"
         config.write_text(dump(options, command), encoding="utf-8")
-        where = ["--resume", str(options.resume)] if options.resume else ["--run", str(options.run)]
+        where = ["--resume" if options.resume else "--run", str(run)]
         line = [sys.executable, "-m", "twinsight", command, *where, "--config", str(config)]
         line += ["--overwrite"] if options.overwrite else []
         with subprocess.Popen(

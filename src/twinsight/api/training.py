@@ -9,6 +9,7 @@ from twinsight.api.calls import public, takes
 from twinsight.api.keywords import PretrainKeywords, SegmentKeywords
 from twinsight.api.kinds import Data
 from twinsight.api.run import Run
+from twinsight.console import loading, without_tables
 from twinsight.errors import UserError
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.config import read
@@ -80,7 +81,7 @@ def segment(data: Data | None = None, **options: Unpack[SegmentKeywords]) -> Run
 
 
 def train(kind: Any, command: str, data: Data | None, options: Mapping[str, Any]) -> Run:
-    """Check the options before anything slow is imported, then train."""
+    """Check the options before anything slow is imported, then train: here, or in a process for each device."""
     given = dict(options)
     if (resumed := given.get("resume")) is not None:
         saved = read(Run(resumed) / "config.yaml", command)
@@ -94,9 +95,25 @@ def train(kind: Any, command: str, data: Data | None, options: Mapping[str, Any]
     asked = from_keywords(kind, command, given)
     if asked.dry_run:
         raise UserError("--dry-run: is for the command line only; leave it out")
-    from twinsight.api.launch import launch
+    from twinsight.assemble.checks import check_pretrain, check_segment
+    from twinsight.commands import pretrain, segment
 
-    return Run(launch(asked, command))
+    steps: dict[str, tuple[Any, Any]] = {
+        "pretrain": (check_pretrain, pretrain.train),
+        "segment": (check_segment, segment.train),
+    }
+    check, begin = steps[command]
+    checked = check(asked)
+    loading("PyTorch and Lightning")
+    from twinsight.api.launch import in_others
+    from twinsight.device import Device
+
+    if Device(asked.accelerator).processes(asked.devices) == 1:
+        with without_tables():
+            begin(asked, checked)
+    else:
+        in_others(asked, command, checked.run.folder)
+    return Run(checked.run.folder)
 
 
 def options_of(data: Data, command: str) -> Any:
