@@ -44,3 +44,20 @@ print(torch.compile(timm.create_model("test_vit"), backend="eager")(torch.zeros(
 print(sys.modules["torch._dynamo"].__file__.endswith("__init__.py"))
 """
     assert python(code).split() == ["1.0", "2", "1", "True"]
+
+
+ANOTHER_TORCH = """
+import torch._compile
+private = torch._compile._disable_dynamo
+def changed(*_):
+    torch._compile._disable_dynamo = private
+    raise TypeError("takes other arguments")
+torch._compile._disable_dynamo = changed
+from twinsight.backbones.light_timm import timm
+assert torch._compile._disable_dynamo is private, "was never called"
+timm.create_model("test_resnet").eval()(torch.zeros(1, 3, 32, 32))
+"""
+
+
+def test_another_pytorch_gets_timm_as_it_is():
+    subprocess.run([sys.executable, "-c", ANOTHER_TORCH], check=True)

@@ -7,12 +7,10 @@ one on first use. All of twinsight imports timm from here.
 
 import sys
 from collections.abc import Callable, Generator, MutableSequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
-
-from torch._compile import _disable_dynamo
 
 
 class StandIn(ModuleType):
@@ -47,6 +45,8 @@ def standing_in(*modules: StandIn) -> Generator[None]:
 
 def disable(function: Callable[..., Any], recursive: bool = True, **_: object) -> Callable[..., Any]:
     """`torch._dynamo.disable` in PyTorch's own lazy form, which imports `torch._dynamo` at the first call."""
+    from torch._compile import _disable_dynamo  # private: another PyTorch may lack it
+
     return _disable_dynamo(function, recursive)
 
 
@@ -54,17 +54,23 @@ def is_compile_supported(device: Any) -> Any:
     return import_module("torch._dynamo.utils").is_compile_supported(device)
 
 
-with standing_in(
-    StandIn("torch._dynamo", disable=disable),
-    StandIn("torch._dynamo.utils", is_compile_supported=is_compile_supported),
-    StandIn("wandb"),
+with (
+    suppress(ImportError, AttributeError, TypeError),
+    standing_in(
+        StandIn("torch._dynamo", disable=disable),
+        StandIn("torch._dynamo.utils", is_compile_supported=is_compile_supported),
+        StandIn("wandb"),
+    ),
 ):
     import timm
-    from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-    from timm.layers.norm import LayerNorm2d
-    from timm.layers.pos_embed import resample_abs_pos_embed
-    from timm.models import group_parameters
-    from timm.models.vision_transformer import VisionTransformer
+
+# If a stand-in does not suit these versions of PyTorch and timm, all of timm is imported here, slowly.
+import timm  # noqa: E402
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
+from timm.layers.norm import LayerNorm2d  # noqa: E402
+from timm.layers.pos_embed import resample_abs_pos_embed  # noqa: E402
+from timm.models import group_parameters  # noqa: E402
+from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 
 __all__ = [
     "IMAGENET_DEFAULT_MEAN",
