@@ -49,7 +49,10 @@ NO_OPTION = {
 def parameters(options: Any) -> dict[str, inspect.Parameter]:
     """Of what the options build, and of that to which it hands its keywords on."""
     module, _, attribute = options.target.partition(":")
-    found = dict(inspect.signature(getattr(import_module(module), attribute)).parameters)
+    built = getattr(import_module(module), attribute)
+    found = dict(inspect.signature(built).parameters)
+    if "how" in found:
+        found = dict(inspect.signature(built.__mro__[1]).parameters) | found
     if "shared" in found:
         found = dict(inspect.signature(View).parameters) | found
     if options is VitPytorchOptions:

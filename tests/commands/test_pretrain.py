@@ -14,9 +14,10 @@ from twinsight.backbones.weights import load_backbone
 from twinsight.commands import pretrain
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
-from twinsight.options.commands import Pretrain
+from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import FolderOptions, ShapesOptions
 from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.plain import read_yaml
 from twinsight.runs.rows import read_rows
 from twinsight.training.pretrainer import Pretrainer
 
@@ -50,6 +51,21 @@ def test_writes_a_run_directory(tmp_path):
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
     assert rows[0].keys() >= {"train/loss", "train/invariance", "train/redundancy", "train/lr"}
     assert json.loads((run / "backbone.json").read_text())["backbone"] == "test_resnet"
+
+
+def test_few_images_are_one_batch(tmp_path, capfd):
+    run = pretrain.run(options(tmp_path / "run", batch_size=None))
+    assert "batches of 16, all images that there are, instead of 256" in capfd.readouterr().err
+    assert read_yaml(run / "config.yaml")["batch_size"] == 16
+    assert len(read_rows(run / "metrics.csv")) == 1
+    assert Segment().settled_batch(300) == 16
+    assert Segment().settled_batch(3) == 3
+    assert Segment(batch_size=64).settled_batch(3) == 64  # which is refused later
+
+
+def test_one_image_is_too_few(tmp_path):
+    with pytest.raises(UserError, match=r"holds a single image; .* give 2 or more"):
+        pretrain.run(options(tmp_path / "run", batch_size=None, data=ShapesOptions(count=1, size=32)))
 
 
 @pytest.mark.parametrize("ema", [None, 0.5])

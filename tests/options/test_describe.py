@@ -74,7 +74,7 @@ def test_what_is_told_of_an_option():
 
 
 def test_help_of_an_option_that_a_command_changes_is_inherited():
-    assert option(Segment, "--batch-size").help == option(Pretrain, "--batch-size").help
+    assert option(Segment, "--epochs").help == option(Pretrain, "--epochs").help
     assert option(Segment, "--lr").help != option(Pretrain, "--lr").help
 
 

@@ -35,8 +35,6 @@ class TrainingKeywords(TypedDict, total=False):
 
     epochs: int
     """Number of passes over the training images."""
-    batch_size: int
-    """Images per step per process."""
     accumulate: int
     """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     final_lr: float
@@ -120,6 +118,8 @@ class TrainingKeywords(TypedDict, total=False):
 class PretrainKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.pretrain`."""
 
+    batch_size: int | None
+    """Images per step per process. Default: 256, or all images if there are fewer."""
     lr: float
     """Peak learning rate."""
     warmup_epochs: float | None
@@ -143,6 +143,8 @@ class PretrainKeywords(TrainingKeywords, total=False):
 class SegmentKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.segment`."""
 
+    batch_size: int | None
+    """Images per step per process. Default: 16, or all images if there are fewer."""
     lr: float
     """Peak learning rate of the backbone."""
     warmup_epochs: float | None

@@ -39,7 +39,7 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
         raise UserError("--early-stopping: pretraining has no validation to watch; leave it out")
     if options.accumulate_exact and options.accumulate == 1:
         raise UserError("--accumulate-exact: requires --accumulate 2 or more; raise that or leave it out")
-    if options.batch_size < 2 and not options.find_batch_size:
+    if options.batch_size == 1 and not options.find_batch_size:
         raise UserError("--batch-size 1: the loss compares the images of a batch; give 2 or more")
     if options.attention.asked:
         given = {

@@ -13,6 +13,8 @@ def open_images(options: Pretrain, run: Run) -> Dataset:
     data = options.data.open("train")
     run.expect({"train": fingerprint(data)})
     check_batch_size(options, data)
+    if len(data) < 2:
+        raise UserError("--data: holds a single image; the loss compares images, so give 2 or more")
     glance_at_images(data)
     return data
 
@@ -33,7 +35,8 @@ def open_pairs(options: Segment, run: Run) -> tuple[Dataset, Dataset]:
 def check_batch_size(options: Pretrain | Segment, data: Dataset) -> None:
     """How many GPUs share the images is known only later."""
     if not options.find_batch_size:
-        enough_images(len(data) // (options.devices or 1), options.batch_size)
+        images = len(data) // (options.devices or 1)
+        enough_images(images, options.settled_batch(images))
 
 
 def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:

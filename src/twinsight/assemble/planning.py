@@ -62,7 +62,8 @@ def print_plan(step: Step, batch: int, steps: int, rows: Mapping[str, object]) -
     facts = {
         **rows,
         "parameters": f"{each.parameters / 1e6:.2f} M, {each.trainable / 1e6:.2f} M of them trained",
-        "step": f"{each.flops * batch / 1e9:.1f} GFLOP forward and backward ({each.flops / 1e9:.2f} per image)",
+        "step": f"{batch} images, {each.flops * batch / 1e9:.1f} GFLOP forward and backward "
+        f"({each.flops / 1e9:.2f} per image)",
         "memory": f"about {size(each.memory(batch))}: {size(each.fixed)} for weights, gradients and optimizer, "
         f"{size(each.per_image)} per image of the batch",
         "steps": f"{steps}",

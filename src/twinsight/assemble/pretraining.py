@@ -54,7 +54,7 @@ class PretrainParts(Parts[Pretrain]):
 
     def images(self) -> int:
         """Images per update, over all processes."""
-        return self.options.batch_size * self.options.accumulate * self.plan.machine.processes
+        return self.options.batch * self.options.accumulate * self.plan.machine.processes
 
     def search(self) -> Pretrain:
         found = found_lr(self.module, self.loader, self.plan.machine.device)
@@ -82,11 +82,13 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         method, _ = make_method(options, empty=True)
     data = checked.data()
-    options = replace(options, data=options.data.settled(data))
+    batch = options.settled_batch(images := len(data) // machine.processes)
+    few = options.batch_size is None and batch < options.usual_batch
+    options = replace(options, data=options.data.settled(data), batch_size=batch)
     seen = seen_by_probes(options.probe_images, data)
     looks = plan_looks(options.probe, subjects(method), seen)
     if not options.find_batch_size:
-        enough_images(len(data) // machine.processes, options.batch_size)
+        enough_images(images, batch)
     ended = run.resumed and finished(run, BACKBONE, options.epochs)
     complete = ended and intact(run.folder / BACKBONE)
     color = options.augment_on == "workers" or (options.augment_on == "auto" and not machine.device.cuda)
@@ -98,6 +100,8 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
+        if few:
+            tell(f"batches of {batch}, all images that there are, instead of {options.usual_batch}")
     return PretrainPlan("pretrain", options, run, machine, looks, seen, ended, complete, data, color)
 
 
@@ -124,10 +128,10 @@ def build_parts(plan: PretrainPlan) -> PretrainParts:
     if options.find_batch_size:
         found = step.largest_batch(len(plan.data), machine.device)
         options = replace(options, batch_size=found, find_batch_size=False)
-    loader = train_loader(samples, options.batch_size, machine.workers)
+    loader = train_loader(samples, options.batch, machine.workers)
     if options.accumulate_exact:
         loader = LargeBatches(loader, plan.parts)
-    images = options.batch_size * options.accumulate * machine.processes
+    images = options.batch * options.accumulate * machine.processes
     module = Pretrainer(method, optimization(options, images), term, plan.parts)
     watching = make_probing(
         plan.looks, subjects(method), plan.seen, plan.data, options.probe_size, options.probe_budget
@@ -154,14 +158,14 @@ def show(parts: PretrainParts) -> None:
     """What a dry run prints."""
     plan, options, backbone = parts.plan, parts.options, parts.module.typed.trunk
     steps = planning.updates(
-        len(plan.data), plan.machine.processes, options.batch_size, options.accumulate, options.epochs, plan.parts
+        len(plan.data), plan.machine.processes, options.batch, options.accumulate, options.epochs, plan.parts
     )
     facts = {
         "method": called(options.method),
         "backbone": f"{backbone.name}, embedding {backbone.dim}",
         "data": f"{called(options.data)}, {len(plan.data)} images, {plan.machine.workers} workers",
     }
-    planning.print_plan(parts.step, options.batch_size, steps, facts)
+    planning.print_plan(parts.step, options.batch, steps, facts)
 
 
 def fit(parts: PretrainParts) -> Path:

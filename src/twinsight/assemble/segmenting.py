@@ -88,7 +88,9 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         sketch = make_model(options, 2, empty=True)
     train, val = checked.data()
-    options = replace(options, data=options.data.settled(train))
+    batch = options.settled_batch(images := len(train) // machine.processes)
+    few = options.batch_size is None and batch < options.usual_batch
+    options = replace(options, data=options.data.settled(train), batch_size=batch)
     balanced = options.class_weights == "auto" or options.sampling == "rarity"
     pixels = counted(train) if balanced else None
     loss = make_loss(options, train.classes, pixels)
@@ -96,7 +98,7 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     seen = seen_by_probes(options.probe_images, val)
     looks = plan_looks(options.probe, subjects(sketch), seen)
     if not options.find_batch_size:
-        enough_images(len(train) // machine.processes, options.batch_size)
+        enough_images(images, batch)
     ended = run.resumed and finished(run, MODEL, options.epochs, options.early_stopping)
     complete = ended and intact(run.folder / MODEL)
     if not complete:
@@ -107,6 +109,8 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
+        if few:
+            tell(f"batches of {batch}, all images that there are, instead of {options.usual_batch}")
     return SegmentPlan(
         "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
     )
@@ -164,7 +168,7 @@ def build_parts(plan: SegmentPlan) -> SegmentParts:
         )
     validation = planning.validation_memory(step, plan.inference, plan.val, machine.device)
     samples = Pairs(plan.train, augmentation, options.seed, plan.odds)
-    loader = train_loader(samples, options.batch_size, machine.workers)
+    loader = train_loader(samples, options.batch, machine.workers)
     watching = [
         ClassScores(classes),
         *make_probing(plan.looks, subjects(model), plan.seen, plan.val, options.probe_size, options.probe_budget),
@@ -190,8 +194,8 @@ def show(parts: SegmentParts) -> None:
         "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
         "data": f"{called(options.data)}, {splits(train, plan.val)}, {classes} classes",
     }
-    steps = planning.updates(len(train), plan.machine.processes, options.batch_size, options.accumulate, options.epochs)
-    planning.print_plan(parts.step, options.batch_size, steps, facts)
+    steps = planning.updates(len(train), plan.machine.processes, options.batch, options.accumulate, options.epochs)
+    planning.print_plan(parts.step, options.batch, steps, facts)
 
 
 def fit(parts: SegmentParts) -> Path:

@@ -140,7 +140,7 @@ def train(parts: Parts[Any], training: Training) -> Path:
     plan, options = parts.plan, parts.options
     run, exported = plan.run, ""
     if not plan.ended:
-        tell_memory(parts.step, options.batch_size, plan.machine.free_memory(), parts.validation)
+        tell_memory(parts.step, options.batch, plan.machine.free_memory(), parts.validation)
         tell_schedule(options.epochs, run)
     end: End = "done"
     with run.training(options, plan.command):

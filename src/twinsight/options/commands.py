@@ -69,7 +69,9 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     freeze: Annotated[Whole | Literal["all"], FIRST] = 0
     """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
     epochs: Annotated[Count, FIRST] = 50
-    batch_size: Annotated[Count, FIRST] = 16
+    usual_batch: ClassVar = 16
+    batch_size: Annotated[Count | None, FIRST] = None
+    """Images per step per process. Default: 16, or all images if there are fewer."""
     lr: Annotated[NotNegative, FIRST] = 1e-4
     """Peak learning rate of the backbone."""
     head_lr: Annotated[NotNegative, FIRST, Heading("Training")] = 1e-3

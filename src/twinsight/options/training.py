@@ -50,10 +50,11 @@ class ScheduleOptions:
     """How long a training takes and in what steps."""
 
     heading: ClassVar = "Training"
+    usual_batch: ClassVar = 256
     epochs: Annotated[Count, FIRST] = 100
     """Number of passes over the training images."""
-    batch_size: Annotated[Count, FIRST] = 256
-    """Images per step per process."""
+    batch_size: Annotated[Count | None, FIRST] = None
+    """Images per step per process. Default: 256, or all images if there are fewer."""
     accumulate: Count = 1
     """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     lr: Annotated[NotNegative, FIRST] = 5e-4
@@ -74,6 +75,16 @@ class ScheduleOptions:
     """Epochs between validations."""
     seed: Seed = 0
     """Seed of the weights, the order of images and their augmentation."""
+
+    def settled_batch(self, images: int) -> int:
+        """Images per step, as asked for or by default, of a process that has `images` of them."""
+        return self.batch_size or max(1, min(images, self.usual_batch))
+
+    @property
+    def batch(self) -> int:
+        """Images per step per process, once a plan has settled them."""
+        assert self.batch_size is not None
+        return self.batch_size
 
 
 @dataclass(frozen=True)
