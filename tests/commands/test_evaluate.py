@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, segment_options, trained
 from PIL import Image
+from segmenting_runs import DATA, segment_options, trained
 
 from twinsight.assemble import predicting
 from twinsight.assemble.open import load_segmenter

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import segment_options
 from safetensors.torch import load_file
+from segmenting_runs import segment_options
 
 from twinsight.assemble.open import load_segmenter
 from twinsight.commands import pretrain, segment

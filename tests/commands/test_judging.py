@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
+from segmenting_runs import DATA
 
 from twinsight.assemble.open import open_model
 from twinsight.assemble.probing import make_probing, plan_looks
@@ -208,8 +208,8 @@ def test_data_check_reads_both_splits_of_a_class_folder(photos, capfd):
     with pytest.raises(SystemExit) as exit_:
         main(["data", "check", "--data", "class-folder", "--data.root", str(photos)])
     assert exit_.value.code == 0
-    out = capfd.readouterr().out
-    assert "class-folder, train" in out
-    assert "class-folder, val" in out
+    out, err = capfd.readouterr()
+    assert f"data check: data class-folder {photos}, 24 train, 12 val, as the folders say" in err
+    assert [line for line in out.splitlines() if line in ("train", "val")] == ["train", "val"]
     assert "3 classes, of 8 to 8 images" in out
     assert "3 classes, of 4 to 4 images" in out

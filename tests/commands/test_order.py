@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA, segment_options
+from segmenting_runs import DATA, segment_options
 
 from twinsight.assemble import open as opening
 from twinsight.assemble import pretraining, segmenting, training

@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from conftest import segment_options, trained
 from safetensors.torch import load_file
+from segmenting_runs import segment_options, trained
 
 from twinsight.assemble.open import make_model
 from twinsight.commands import segment

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from conftest import segment_options
+from segmenting_runs import segment_options
 
 from twinsight.commands import pretrain, segment
 from twinsight.options.backbones import TimmOptions

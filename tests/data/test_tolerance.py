@@ -117,7 +117,7 @@ def test_nothing_but_broken_images():
     def get(index):
         raise UserError(f"{index}: broken")
 
-    with pytest.raises(UserError, match="none of the 3 images can be read"):
+    with pytest.raises(UserError, match="none of 3 images can be read"):
         Tolerance(3, 3).read(get, 1)
 
 

@@ -126,3 +126,14 @@ def test_a_folder_after_a_list_is_the_data(tmp_path):
     assert (options.log, options.data.root) == (("tensorboard",), tmp_path)
     options = parse(Pretrain, "pretrain", ["--log", "tensorboard", "shapes"])
     assert options.data.name == "shapes"
+
+
+def test_words_of_a_list_are_not_the_data(tmp_path):
+    options = segment(f"--head unet --head.channels 64 32 --data.root {tmp_path}")
+    assert (options.head.channels, options.data.root) == ((64, 32), tmp_path)
+    assert segment(f"--head unet --head.channels 64 32 {tmp_path}").data.root == tmp_path
+    assert segment(f"{tmp_path} --no-flip").data.root == tmp_path
+    own = tmp_path / "own.py"
+    own.write_text("class Own:\n    def __init__(self, dims, strides, num_classes, width: int = 3):\n        pass\n")
+    options = segment(f"{tmp_path} --head {own}:Own --head.width 4")
+    assert (options.data.root, options.head.width) == (tmp_path, 4)

@@ -16,6 +16,8 @@ from twinsight.training.signals import ASKING, Signals, Stopped
 
 @pytest.mark.parametrize("number", ASKING)
 def test_waits_until_it_is_sound(number):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("started by nohup, whose wish is respected")
     with Signals() as asked:
         signal.raise_signal(number)
         assert asked.number == number

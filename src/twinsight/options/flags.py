@@ -60,39 +60,54 @@ def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> i
     """Where the word stands that is the data, if there is one more than the command's own: `pretrain photos`, and
     before or after those as its options are: `evaluate RUN photos`, `data convert photos OUT`.
 
-    options: also those of choices that are not chosen. named: whether --data names the data too, so that no word need
-    do so. None where a flag is unknown, which is refused later. Raises UserError for a value that does not fit the flag
+    options: also those of choices that are not chosen. An unknown flag is taken to have one value. named: whether
+    --data names the data too, so that no word need do so. Raises UserError for a value that does not fit the flag
     before it, and would be taken for the data.
     """
-    flags = {option.flag: option for option in options}
+    flags: dict[str, Option] = {}
+    for option in options:  # of two with one flag, --head.channels of fcn and unet, the one that takes more words
+        if option.flag not in flags or most(option) > most(flags[option.flag]):
+            flags[option.flag] = option
     own = [option for option in options if option.positional]
-    if any(count_words(option.kind)[1] > 1 for option in own):
+    if any(most(option) > 1 for option in own):
         return None
     loose: list[int] = []
-    before: dict[int, Option] = {}  # the flag before a word that it could have taken, were it of its type
+    after: dict[int, Option | None] = {}  # the flag before a word that it could have taken, were it of its type
     place = 0
     while place < len(argv) and argv[place] != "--":
         flag, equals, _ = argv[place].replace("_", "-").partition("=")
         option = flags.get(flag)
         if not is_flag(argv[place]):
             loose.append(place)
-        elif option is None and flag not in HELP and not flag.startswith("--no-") and ".no-" not in flag:
-            return None
+        elif option is None and flag not in HELP and not equals:
+            place += min(1, len(following(argv[place + 1 :])))
+            after[place + 1] = None
         elif option and not equals and bare(option.kind) is not bool:
             taken = take(option, following(argv[place + 1 :]))
             place += len(taken)
-            if count_words(option.kind)[1] > len(taken):
-                before[place + 1] = option
+            if most(option) > len(taken):
+                after[place + 1] = option
         place += 1
     first = place_of_data(options)
     if len(loose) <= (len(own) if first or named else 0):
         return None
     place, word = loose[first], argv[loose[first]]
-    sets = next((option.choices for option in options if option.name == "data.name"), ())
-    if place in before and word not in sets and ":" not in word and not Path(word).exists():
-        option = before[place]
+    if place in after and not is_data(word, options):
+        if (option := after[place]) is None:
+            return None  # the flag is refused soon
         raise UserError(f"{option.flag} {word}: must be {in_words(option.kind)}; there is no folder {word}")
     return place
+
+
+def is_data(word: str, options: Sequence[Option]) -> bool:
+    """Whether a word is the name of a data set, a class of one's own, or a path that exists."""
+    sets = next((option.choices for option in options if option.name == "data.name"), ())
+    return word in sets or ":" in word or Path(word).exists()
+
+
+def most(option: Option) -> float:
+    """The most words that a value of it takes."""
+    return count_words(option.kind)[1]
 
 
 def place_of_data(options: Sequence[Option]) -> int:
