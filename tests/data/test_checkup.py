@@ -5,6 +5,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from twinsight.data.check import check
+from twinsight.data.checkup import collection
+from twinsight.data.checkup.collection import collect
 from twinsight.data.checkup.shared import shared_findings
 from twinsight.data.folder import Folder
 from twinsight.data.shapes import Shapes, write
@@ -157,3 +159,16 @@ def test_a_fixed_camera_is_one_finding(planted):
     (finding,) = shared_findings(check(Folder(planted)).facts, val.facts)
     assert finding.count == COUNT
     assert f"is in train too, as {image(planted, 0)} ({COUNT} of {COUNT} images of val)" in finding.text
+
+
+def test_processes_find_what_threads_find(planted, monkeypatch):
+    image(planted, 3).write_bytes(b"broken")
+    by_threads = collect(Folder(planted, "train"), "train")
+    monkeypatch.setattr(collection, "MANY", 1)
+    by_processes = collect(Folder(planted, "train"), "train")
+    assert len(by_processes.broken) == 1
+    assert repr(by_processes.kept) == repr(by_threads.kept)  # NaN is not equal to NaN
+    assert repr(by_processes.broken) == repr(by_threads.broken)
+    assert (by_processes.smallest, by_processes.largest) == (by_threads.smallest, by_threads.largest)
+    np.testing.assert_array_equal(by_processes.tally.pixels, by_threads.tally.pixels)
+    np.testing.assert_array_equal(by_processes.scores, by_threads.scores)

@@ -66,7 +66,7 @@ def by_pillow(path: Path, reading: Reading) -> np.ndarray:
         stretch = STRETCH.get(str(file.tile[0].args), 1) if file.format == "PNG" else 1
         mask = ImageOps.exif_transpose(file)
     if mask.mode in ("1", "L", "P", "I;16"):
-        return np.asarray(mask) // stretch
+        return np.array(mask) if stretch == 1 else np.asarray(mask) // stretch
     labels = one_channel(np.asarray(mask)) if mask.mode in ("RGB", "RGBA", "LA") else None
     if labels is None:
         raise UserError(

@@ -48,7 +48,7 @@ class Facts(NamedTuple):
     few_colors: bool
     labels: tuple[int, ...] = ()
     void: float = 0.0
-    mask_digest: int = 0
+    mask_digest: bytes = b""
     here: float = nan
 
     @property

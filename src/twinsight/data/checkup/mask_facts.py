@@ -1,6 +1,7 @@
 """What a check wants to know of one mask."""
 
 import filecmp
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class MaskFacts(NamedTuple):
     pixels: np.ndarray
     smallest: np.ndarray
     largest: np.ndarray
-    digest: int
+    digest: bytes
     agreement: Agreement | None
     palette: np.ndarray | None
     own: bool
@@ -46,7 +47,7 @@ def examine_mask(entry: Entry, gray: np.ndarray, mask: np.ndarray) -> MaskFacts:
         np.bincount(labels, areas, 256).astype(np.int64),
         np.where(largest, smallest, 0),
         largest,
-        hash((labels.tobytes(), areas.tobytes())),
+        blake2b(labels.tobytes() + areas.tobytes(), digest_size=16).digest(),
         agreement(gray, mask),
         None if entry.mask is None else read_palette(entry.mask),
         is_own_mask(entry),

@@ -27,7 +27,7 @@ def regions(mask: np.ndarray) -> Regions:
     above = np.flatnonzero((mask[1:] == mask[:-1]) & (begins[1:] | begins[:-1]))
     first, second = (np.searchsorted(starts, places, "right") - 1 for places in (above, above + mask.shape[1]))
     rows = np.searchsorted(first, np.arange(len(starts) + 1))
-    joined = csr_array((np.ones(len(above), bool), second, rows), shape=(len(starts), len(starts)))
+    joined = csr_array((np.ones(len(above)), second, rows), shape=(len(starts), len(starts)))
     count, region = connected_components(joined, directed=False)
     labels = np.zeros(count, mask.dtype)
     labels[region] = mask.ravel()[starts]
