@@ -63,7 +63,7 @@ def is_voc(folder: Path) -> bool:
     return any((there / SPLITS).is_dir() for there in inside) or (
         folder.resolve().name == "VOC2012"
         and (folder / SPLITS).is_dir()
-        and not (folder / "labelmap.txt").is_file()  # which exports have, and the release has not
+        and not (folder / "labelmap.txt").is_file()  # exports have one, the release does not
     )
 
 

@@ -48,3 +48,17 @@ def test_an_empty_file_of_annotations_is_named(tmp_path, name):
         detect(tmp_path)
     way = f"export it again, or read the images without it by --data folder --data.root {tmp_path}"
     assert str(error.value) == f"{tmp_path / name}: is empty; {way}"
+
+
+def test_coco_whose_annotations_come_first(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
+    each = {"image_id": 1, "category_id": 1, "segmentation": [[1, 1, 4, 1, 4, 3]], "area": 3, "iscrowd": 0}
+    content = {
+        "annotations": [{"id": i} | each for i in range(2000)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 6, "width": 8}],
+    }
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps(content))
+    assert file.read_text().index('"images"') > 1 << 16
+    assert detect(tmp_path) == "coco"

@@ -54,7 +54,9 @@ class Coco(Export):
     @classmethod
     def recognizes(cls, survey: Survey) -> bool:
         heads = survey.heads(".json").values()
-        return any('"images"' in head and '"file_name"' in head for head in heads)
+        # Either list may come first, and be longer than the head.
+        kinds = ('"images"', '"file_name"'), ('"annotations"', '"image_id"', '"category_id"')
+        return any(all(key in head for key in keys) for head in heads for keys in kinds)
 
     def __init__(
         self, root: Path, split: str = "train", *, overlaps: Overlaps = "area", kind: Kind | None = None, **how: Any
