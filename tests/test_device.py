@@ -12,7 +12,8 @@ from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
 
 CUDA = (

@@ -52,7 +52,7 @@ LIGHT = [
         "assemble/checks", "assemble/looks", "assemble/looked", "assemble/measured", "assemble/networks",
         *(f"commands/{name}" for name in ("evaluate", "look", "predict", "pretrain", "segment", "weights")),
     )),
-    *(file for folder in ("options", "runs") for file in sorted((ROOT / folder).glob("*.py"))),
+    *(file for folder in ("options", "runs") for file in sorted((ROOT / folder).rglob("*.py"))),
 ]  # fmt: skip
 
 GENERATED = {"api/keywords.py"}

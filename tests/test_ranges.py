@@ -11,7 +11,7 @@ from every_number import CHOSEN, changed, chosen, every_number
 from twinsight.assemble import checks
 from twinsight.errors import UserError
 from twinsight.options.commands import COMMANDS, Pretrain, Segment
-from twinsight.options.methods import TwoViewsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.options.parse import parse
 from twinsight.options.ranges import Range, check_ranges
 

@@ -4,6 +4,7 @@ A block marked sh holds commands, one marked python is executed; blocks of other
 """
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -124,9 +125,14 @@ def world(tmp_path_factory):
     return folder
 
 
+def copy(source, target):
+    """Weights, hundreds of megabytes, are linked: twinsight replaces such files and never writes into them."""
+    (os.link if Path(source).suffix in (".ckpt", ".safetensors") else shutil.copy2)(source, target)
+
+
 @pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
 def test_the_page_runs(page, world, tmp_path, monkeypatch):
-    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True, copy_function=copy)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     for kind, block in PAGES[page]:

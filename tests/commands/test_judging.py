@@ -19,7 +19,8 @@ from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Evaluate, Pretrain
 from twinsight.options.data import ClassFolderOptions, FolderOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.probes.attention.scores import AttentionScores
 from twinsight.probes.embeddings.knn import knn_predictions
 from twinsight.probes.embeddings.neighbors import embed

@@ -22,7 +22,9 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions, ShapesOptions
 from twinsight.options.heads import FusionGateOptions, LinearOptions
-from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.attention_term import AttentionTermOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.options.public import VocOptions
 from twinsight.plain import read_yaml
 from twinsight.runs.directory import Run

@@ -16,7 +16,8 @@ from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import FolderOptions, ShapesOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.plain import read_yaml
 from twinsight.runs.rows import read_rows
 from twinsight.training.pretrainer import Pretrainer

@@ -10,7 +10,8 @@ from twinsight.commands import pretrain, segment
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 
 
 def pretrain_options(run, images: int, **changes) -> Pretrain:

@@ -10,7 +10,9 @@ from twinsight.device import Device
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import BarlowTwinsOptions, DinoOptions, MultiCropOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.dino import DinoOptions
+from twinsight.options.methods.views import MultiCropOptions, TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.pretrainer import Pretrainer
 

@@ -16,7 +16,9 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import ShapesOptions
 from twinsight.options.heads import FusionConcatOptions
-from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.attention_term import AttentionTermOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.training import blocks as blocks_module
 from twinsight.training.blocks import blocks, checkpoint_blocks
 from twinsight.training.compiling import Compiling

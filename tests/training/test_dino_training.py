@@ -15,7 +15,8 @@ from twinsight.methods.dino import DINO
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import DinoOptions, MultiCropOptions
+from twinsight.options.methods.dino import DinoOptions
+from twinsight.options.methods.views import MultiCropOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
 from twinsight.training.optim import Optimization

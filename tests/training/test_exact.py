@@ -22,7 +22,9 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import AttentionTermOptions, BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.attention_term import AttentionTermOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.exact import LargeBatches, in_parts
 from twinsight.training.last import LastCheckpoint

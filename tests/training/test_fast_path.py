@@ -15,7 +15,8 @@ from twinsight.data.sampler import EpochSampler
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import FolderOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
 
 BATCH, STEPS, SIDE = 8, 20, 48

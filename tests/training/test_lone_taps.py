@@ -14,7 +14,8 @@ from twinsight.device import Device
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import DinoOptions, MultiCropOptions
+from twinsight.options.methods.dino import DinoOptions
+from twinsight.options.methods.views import MultiCropOptions
 from twinsight.runs.directory import Run
 from twinsight.runs.rows import read_rows
 from twinsight.training import lone_taps

@@ -12,7 +12,8 @@ from twinsight.heads.linear import Linear
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.segmentation.inference import Inference
 from twinsight.segmentation.model import SegmentationModel
 

@@ -17,7 +17,8 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import FolderOptions, PairOptions, ShapesOptions
 from twinsight.options.heads import LinearOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 
 SMALL = {"epochs": 1, "batch_size": 2, "workers": 0, "precision": "fp32", "probe": "none", "warmup_epochs": 0}
 

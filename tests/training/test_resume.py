@@ -14,7 +14,8 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import PairOptions, ShapesOptions
 from twinsight.options.heads import LinearOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
 from twinsight.training.trainer import Training

@@ -15,7 +15,7 @@ from twinsight.data.depth import decide
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.options.build import build, target_of
-from twinsight.options.methods import TwoViewsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.probes.draw import Plot
 from twinsight.probes.finding import Finding
 from twinsight.probes.images import to_tensor

@@ -19,7 +19,8 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Demo, Pretrain, Segment
 from twinsight.options.data import FolderOptions, PairOptions, ShapesOptions
 from twinsight.options.heads import DeepLabV3Options, LinearOptions
-from twinsight.options.methods import BarlowTwinsOptions, TwoViewsOptions
+from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.options.ranges import check_ranges
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
 from twinsight.outputs import check_folder

@@ -1,0 +1,74 @@
+"""How the views that a method compares are made."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from twinsight.options.build import Buildable
+from twinsight.options.marks import RISING
+from twinsight.options.ranges import Factor, NotNegative, Pixels, PositiveShare, Range, Share
+
+Sigma = Annotated[float, Range(0, 100, above=True)]
+
+
+@dataclass(frozen=True)
+class ViewOptions(Buildable):
+    """Augmentation of a view."""
+
+    not_arguments: ClassVar = ()
+    size: Pixels = 224
+    """Side of a view in pixels; of a large view if there are small ones."""
+    ratio: Annotated[tuple[Factor, Factor], RISING] = (3 / 4, 4 / 3)
+    """Smallest and largest aspect ratio of a crop."""
+    flip: Share = 0.5
+    """Probability of a horizontal flip."""
+    jitter: Share = 0.8
+    """Probability of color jitter."""
+    brightness: NotNegative = 0.4
+    """Brightness jitter: multiply by a factor from 1 - x to 1 + x."""
+    contrast: NotNegative = 0.4
+    """Contrast jitter: multiply by a factor from 1 - x to 1 + x."""
+    saturation: NotNegative = 0.2
+    """Saturation jitter: multiply by a factor from 1 - x to 1 + x."""
+    hue: Annotated[float, Range(0, 0.5)] = 0.1
+    """Hue jitter: shift by -x to x of the color circle."""
+    gray: Share = 0.2
+    """Probability of converting to gray."""
+    sigma: Annotated[tuple[Sigma, Sigma], RISING] = (0.1, 2.0)
+    """Smallest and largest standard deviation of the blur, in pixels."""
+    mix: Share = 0.0
+    """Probability of mixing the color channels by a random matrix (not in the paper)."""
+    invert: Share = 0.0
+    """Probability of inverting all colors (not in the paper)."""
+
+
+@dataclass(frozen=True)
+class TwoViewsOptions(ViewOptions):
+    """Two views of each image, as in BYOL and Barlow Twins."""
+
+    target: ClassVar = "twinsight.data.views:two_views"
+    scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.08, 1.0)
+    """Smallest and largest fraction of the image's area that a view shows."""
+    blur: tuple[Share, Share] = (1.0, 0.1)
+    """Probability of a Gaussian blur, for the first and the second view."""
+    solarize: tuple[Share, Share] = (0.0, 0.2)
+    """Probability of solarization (inverting values of 128 and above), for the first and the second view."""
+
+
+@dataclass(frozen=True)
+class MultiCropOptions(ViewOptions):
+    """Two large views of each image and several small ones, as in DINO."""
+
+    target: ClassVar = "twinsight.data.views:multi_crop"
+    scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.4, 1.0)
+    """Smallest and largest fraction of the image's area that a large view shows."""
+    local_views: Annotated[int, Range(0, 100)] = 8
+    """Number of small views. Without any, the paper uses a scale of 0.14 to 1."""
+    local_size: Pixels = 96
+    """Side of a small view, in pixels."""
+    local_scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.05, 0.4)
+    """Smallest and largest fraction of the image's area that a small view shows."""
+    blur: tuple[Share, Share, Share] = (1.0, 0.1, 0.5)
+    """Probability of a Gaussian blur, for the first and the second large view and for small views."""
+    solarize: tuple[Share, Share, Share] = (0.0, 0.2, 0.0)
+    """Probability of solarization (inverting values of 128 and above), for the first and the second large view and for
+    small views."""
