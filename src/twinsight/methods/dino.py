@@ -1,18 +1,19 @@
 """DINO: a student learns to predict the output of its own moving average, the teacher, on other crops."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from itertools import groupby
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, logsumexp_over_ranks, mean_over_ranks
+from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, mean_over_ranks
+from twinsight.methods.crops import each_size
+from twinsight.methods.sinkhorn import sinkhorn_knopp
+from twinsight.methods.teacher import train_teacher
 
 
 class DINO(nn.Module):
@@ -79,8 +80,7 @@ class DINO(nn.Module):
 
     def train(self, mode: bool = True) -> "DINO":
         super().train(mode)
-        for module in self.teacher.modules():
-            module.training = mode and isinstance(module, _BatchNorm)
+        train_teacher(self.teacher, mode)
         return self
 
     def views(self) -> MultiView:
@@ -96,7 +96,7 @@ class DINO(nn.Module):
         with torch.no_grad():
             teacher = at_least_float32(self.teacher(torch.cat(list(views[:2]))))
         # One pass of the head for all crops, as in the official code: its batch norm sees all sizes together.
-        student = at_least_float32(self.student[1:](torch.cat(list(self.embeddings(views)))))
+        student = at_least_float32(self.student[1:](torch.cat(list(each_size(self.student[0], views)))))
         if self.centering == "mean":
             t = F.softmax((teacher - self.center) / temperature, dim=1)
             self.center.lerp_(mean_over_ranks(teacher.mean(0)).to(self.center), 1 - self.center_momentum)
@@ -112,11 +112,6 @@ class DINO(nn.Module):
             "temperature": loss.new_full((), temperature),
             "momentum": loss.new_full((), cosine(self.momentum, 1.0, progress)),
         }
-
-    def embeddings(self, views: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The student's embeddings; consecutive views of one size in one pass."""
-        for _, same in groupby(views, lambda view: view.shape[2:]):
-            yield self.student[0](torch.cat(list(same)))
 
     def after_backward(self, progress: float) -> None:
         """Freezes the student's prototypes early in the run."""
@@ -169,19 +164,6 @@ def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Se
         nn.init.zeros_(layer.bias)
     norms = [[GlobalBatchNorm1d(hidden)] if batch_norm else [] for _ in range(2)]
     return nn.Sequential(layers[0], *norms[0], nn.GELU(), layers[1], *norms[1], nn.GELU(), layers[2], UnitLength())
-
-
-def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
-    """(B, K) -> (B, K) probabilities near softmax(logits) that use all K prototypes equally over the global batch.
-
-    Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al., 2020): alternately
-    normalizes over images and over prototypes. The official code, like DINOv2's, works on exp(logits), which overflows
-    float32 above 88; this works on logarithms.
-    """
-    log_q = logits
-    for _ in range(iterations):
-        log_q = (log_q - logsumexp_over_ranks(log_q)).log_softmax(1)
-    return log_q.exp()
 
 
 def cross_entropy(teacher: Sequence[Tensor], log_student: Sequence[Tensor]) -> Tensor:
