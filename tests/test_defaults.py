@@ -11,6 +11,7 @@ import pytest
 from twinsight.backbones.vit_pytorch import VitPytorch
 from twinsight.data.views import View
 from twinsight.options import commands
+from twinsight.options.auto import AUTO, Scale
 from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.build import Buildable
 from twinsight.options.commands import Pretrain, Segment
@@ -19,6 +20,8 @@ from twinsight.segmentation.inference import Inference
 from twinsight.segmentation.losses import SegmentationLoss
 from twinsight.training.optim import Optimization
 from twinsight.training.trainer import Training
+
+SCALE = Scale(images=1000, batch=64, updates=2000, side=224)
 
 
 def below(cls: type) -> Iterator[type]:
@@ -66,10 +69,14 @@ def arguments(options: Any) -> dict[str, Any]:
 
 def differing(options: Any, known: dict[str, inspect.Parameter]) -> dict[str, Any]:
     values = {field.name: getattr(options, field.name) for field in fields(options)}
+    settings = options.auto(SCALE) if hasattr(options, "auto") else {"epochs", "lr"}
     return {
         name: (value, known[name].default)
         for name, value in values.items()
-        if name in known and known[name].default not in (inspect.Parameter.empty, value) and not is_dataclass(value)
+        if name in known
+        and known[name].default not in (inspect.Parameter.empty, value)
+        and not is_dataclass(value)
+        and not (value == AUTO and name in settings)  # then what is built has the paper's value
     }
 
 

@@ -52,4 +52,4 @@ def test_options_pass_through_few_files(entry, tmp_path, monkeypatch):
     finally:
         sys.setprofile(None)
     assert {"commands/pretrain.py", "assemble/checks.py", "assemble/training.py"} <= visited
-    assert len(visited) <= 12, visited
+    assert len(visited) <= 13, visited  # one of them gives settings at "auto" their values

@@ -55,18 +55,24 @@ def test_writes_a_run_directory(tmp_path):
 
 
 def test_few_images_are_one_batch(tmp_path, capfd):
-    run = pretrain.run(options(tmp_path / "run", batch_size=None))
-    assert "batches of 16, all images that there are, instead of 256" in capfd.readouterr().err
+    run = pretrain.run(options(tmp_path / "run", batch_size="auto"))
+    assert "--batch-size 16: all 16 images" in capfd.readouterr().err
     assert read_yaml(run / "config.yaml")["batch_size"] == 16
     assert len(read_rows(run / "metrics.csv")) == 1
-    assert Segment().settled_batch(300) == 16
-    assert Segment().settled_batch(3) == 3
-    assert Segment(batch_size=64).settled_batch(3) == 64  # which is refused later
+
+
+@pytest.mark.parametrize(
+    ("command", "images", "batch"),
+    [(Pretrain(), 3, 3), (Pretrain(), 100, 32), (Pretrain(), 500, 64), (Pretrain(), 10**6, 256), (Segment(), 3, 3),
+     (Segment(), 20, 16), (Segment(), 300, 16)],
+)  # fmt: skip
+def test_a_batch_suits_the_images(command, images, batch):
+    assert command.auto_batch(images).value == batch
 
 
 def test_one_image_is_too_few(tmp_path):
     with pytest.raises(UserError, match=r"holds a single image; .* give 2 or more"):
-        pretrain.run(options(tmp_path / "run", batch_size=None, data=ShapesOptions(count=1, size=32)))
+        pretrain.run(options(tmp_path / "run", batch_size="auto", data=ShapesOptions(count=1, size=32)))
 
 
 @pytest.mark.parametrize("ema", [None, 0.5])

@@ -42,7 +42,7 @@ def test_a_choice_by_its_name():
 def test_a_method_within_its_views():
     given = {"name": "dino", "views": {"local_views": 2, "scale": [0.5, 1]}}
     views = from_keywords(Pretrain, "pretrain", {"method": given}).method.views
-    assert (views.local_views, views.scale, views.size) == (2, (0.5, 1.0), 224)
+    assert (views.local_views, views.scale, views.size) == (2, (0.5, 1.0), "auto")
 
 
 @pytest.mark.parametrize("path", ["a/b", Path("a/b"), PurePosixPath("a/b"), SimpleNamespace(__fspath__=lambda: "a/b")])

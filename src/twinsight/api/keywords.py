@@ -33,8 +33,6 @@ Probe: TypeAlias = Literal[
 class TrainingKeywords(TypedDict, total=False):
     """Options of every training."""
 
-    epochs: int
-    """Number of passes over the training images."""
     accumulate: int
     """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
     final_lr: float
@@ -118,10 +116,12 @@ class TrainingKeywords(TypedDict, total=False):
 class PretrainKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.pretrain`."""
 
-    batch_size: int | None
-    """Images per step per process. Default: 256, or all images if there are fewer."""
-    lr: float
-    """Peak learning rate."""
+    epochs: int | Literal["auto"]
+    """Number of passes over the training images. auto: 100, or more if the images are few."""
+    batch_size: int | Literal["auto"]
+    """Images per step per process. auto: 256, or fewer if the images are few."""
+    lr: float | Literal["auto"]
+    """Peak learning rate. auto: by optimizer and the images per update."""
     warmup_epochs: float | None
     """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of epochs, at most
     10."""
@@ -135,6 +135,8 @@ class PretrainKeywords(TrainingKeywords, total=False):
     ConvNeXts."""
     lr_batch: int
     """Batch size that lr and bias_lr refer to. Both are scaled by (images per update) / this."""
+    time_budget: float | None
+    """Minutes that training should take: epochs auto becomes as many as fit, by the measured time of a step."""
     augment_on: Literal["auto", "workers", "device"]
     """Where views are colored, blurred and solarized. auto: on the GPU if there is one, otherwise in the
     workers."""
@@ -143,8 +145,10 @@ class PretrainKeywords(TrainingKeywords, total=False):
 class SegmentKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.segment`."""
 
-    batch_size: int | None
-    """Images per step per process. Default: 16, or all images if there are fewer."""
+    epochs: int
+    """Number of passes over the training images. auto: 100, or more if the images are few."""
+    batch_size: int | Literal["auto"]
+    """Images per step per process. auto: 16, or fewer if the images are few."""
     lr: float
     """Peak learning rate of the backbone."""
     warmup_epochs: float | None

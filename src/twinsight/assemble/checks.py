@@ -98,7 +98,12 @@ def check_training(options: Pretrain | Segment) -> None:
 
 def check_searches(options: Pretrain | Segment, processes: int) -> None:
     """Raises UserError for searches that only one process can run."""
-    for name, asked in (("find-lr", options.find_lr), ("find-batch-size", options.find_batch_size)):
+    searches = {
+        "find-lr": options.find_lr,
+        "find-batch-size": options.find_batch_size,
+        "time-budget": isinstance(options, Pretrain) and options.time_budget is not None,
+    }
+    for name, asked in searches.items():
         if asked and processes > 1:
             raise UserError(
                 f"--{name}: the search runs in one process; run it with --devices 1, then give the value it finds"

@@ -36,7 +36,7 @@ def check_batch_size(options: Pretrain | Segment, data: Dataset) -> None:
     """How many GPUs share the images is known only later."""
     if not options.find_batch_size:
         images = len(data) // (options.devices or 1)
-        enough_images(images, options.settled_batch(images))
+        enough_images(images, 1 if options.batch_size == "auto" else options.batch_size)
 
 
 def with_masks(dataset: Dataset, flag: str = "--data") -> Dataset:

@@ -1,11 +1,13 @@
 """The first line of each command: data, weights, precision and output."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinsight.assemble.networks import RANDOM
 from twinsight.console import tell
 from twinsight.data.samples import Dataset
+from twinsight.options.auto import Setting, shown
 from twinsight.options.build import called
 from twinsight.options.data import ShapesOptions
 
@@ -16,6 +18,12 @@ if TYPE_CHECKING:  # PyTorch takes seconds to load, and `data check` needs none
 def announce(command: str, *facts: str) -> None:
     """Print what a command is about to do, in one line on stderr."""
     tell(f"{command}: {' | '.join(fact for fact in facts if fact)}")
+
+
+def announce_settings(settings: Mapping[str, Setting]) -> None:
+    """Print the values of options at "auto", and why."""
+    for flag, (value, why) in settings.items():
+        tell(f"  {flag} {shown(value)}: {why}")
 
 
 def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:

@@ -1,6 +1,7 @@
 """A pretraining: its plan, its parts, its loop."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ from torch import Tensor, nn
 from twinsight.assemble import planning
 from twinsight.assemble.checks import Checked
 from twinsight.assemble.open import make_backbone
-from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.opening import announce, announce_settings, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
-from twinsight.assemble.searching import found_lr
+from twinsight.assemble.searching import found_lr, seconds_per_step
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
 from twinsight.console import tell
-from twinsight.data.loader import Views, train_loader
-from twinsight.data.samples import Dataset, enough_images
+from twinsight.data.loader import Loader, Views, train_loader
+from twinsight.data.samples import Dataset, enough_images, usual_side
 from twinsight.methods.attention_term import AttentionTerm
 from twinsight.methods.method import check_method
 from twinsight.options.build import build, called
@@ -40,11 +41,19 @@ class PretrainPlan(Plan[Pretrain]):
     data: Dataset
     color: bool
     """Whether workers apply color augmentation; else the device does."""
+    asked: Pretrain
+    """The options before settings at "auto" were chosen."""
+    side: int
+    """Shorter side of a usual image, in pixels."""
 
     @property
     def parts(self) -> int:
         """Steps that the loss sees at once."""
         return self.options.accumulate if self.options.accumulate_exact else 1
+
+    def together(self, options: Pretrain) -> int:
+        """Images per update, over all processes."""
+        return options.batch * options.accumulate * self.machine.processes
 
 
 @dataclass(frozen=True)
@@ -52,15 +61,12 @@ class PretrainParts(Parts[Pretrain]):
     plan: PretrainPlan
     module: Pretrainer
 
-    def images(self) -> int:
-        """Images per update, over all processes."""
-        return self.options.batch * self.options.accumulate * self.plan.machine.processes
-
     def search(self) -> Pretrain:
+        images = self.plan.together(self.options)
         found = found_lr(self.module, self.loader, self.plan.machine.device)
-        options = replace(self.options, lr=found * self.options.lr_batch / self.images(), find_lr=False)
+        options = replace(self.options, lr=found * self.options.lr_batch / images, find_lr=False)
         tell(f"--find-lr: {options.lr:.3g} per {options.lr_batch} images")
-        self.module.optimization = optimization(options, self.images())
+        self.module.optimization = optimization(options, images)
         return options
 
     def export(self) -> str:
@@ -82,14 +88,13 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         method, _ = make_method(options, empty=True)
     data = checked.data()
-    batch = options.settled_batch(images := len(data) // machine.processes)
-    few = options.batch_size is None and batch < options.usual_batch
-    options = replace(options, data=options.data.settled(data), batch_size=batch)
+    asked = replace(options, data=options.data.settled(data))
+    options, automatic = asked.settled(len(data), side := usual_side(data), machine.processes)
     seen = seen_by_probes(options.probe_images, data)
     looks = plan_looks(options.probe, subjects(method), seen)
     if not options.find_batch_size:
-        enough_images(images, batch)
-    ended = run.resumed and finished(run, BACKBONE, options.epochs)
+        enough_images(len(data) // machine.processes, options.batch)
+    ended = run.resumed and finished(run, BACKBONE, options.passes)
     complete = ended and intact(run.folder / BACKBONE)
     color = options.augment_on == "workers" or (options.augment_on == "auto" and not machine.device.cuda)
     if not complete:
@@ -100,9 +105,9 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
-        if few:
-            tell(f"batches of {batch}, all images that there are, instead of {options.usual_batch}")
-    return PretrainPlan("pretrain", options, run, machine, looks, seen, ended, complete, data, color)
+        if not (asked.find_batch_size or asked.time_budget):  # then they are still to be settled
+            announce_settings(automatic)
+    return PretrainPlan("pretrain", options, run, machine, looks, seen, ended, complete, data, color, asked, side)
 
 
 def make_method(options: Pretrain, empty: bool) -> tuple[Any, AttentionTerm | None]:
@@ -120,23 +125,47 @@ def make_method(options: Pretrain, empty: bool) -> tuple[Any, AttentionTerm | No
 
 def build_parts(plan: PretrainPlan) -> PretrainParts:
     """The model, its data, its optimizer and its probes."""
-    options, machine = plan.options, plan.machine
-    pl.seed_everything(options.seed, verbose=False)
-    method, term = make_method(options, empty=plan.run.resumed)
-    samples = Views(plan.data, method.views(), options.seed, plan.color)
-    step = imagined_step(plan, method, term, samples)
-    if options.find_batch_size:
-        found = step.largest_batch(len(plan.data), machine.device)
-        options = replace(options, batch_size=found, find_batch_size=False)
-    loader = train_loader(samples, options.batch, machine.workers)
-    if options.accumulate_exact:
-        loader = LargeBatches(loader, plan.parts)
-    images = options.batch * options.accumulate * machine.processes
-    module = Pretrainer(method, optimization(options, images), term, plan.parts)
+    options = plan.options
+    if plan.asked.find_batch_size or plan.asked.time_budget:
+        options = measured(plan)
+    method, term, samples, step = model_and_data(plan, options)
+    loader = loader_of(plan, options, samples)
+    module = Pretrainer(method, optimization(options, plan.together(options)), term, plan.parts)
     watching = make_probing(
         plan.looks, subjects(method), plan.seen, plan.data, options.probe_size, options.probe_budget
     )
     return PretrainParts(plan, options, module, samples, loader, step, watching)
+
+
+def model_and_data(plan: PretrainPlan, options: Pretrain) -> tuple[Any, AttentionTerm | None, Views, planning.Step]:
+    pl.seed_everything(options.seed, verbose=False)
+    method, term = make_method(options, empty=plan.run.resumed)
+    samples = Views(plan.data, method.views(), options.seed, plan.color)
+    return method, term, samples, imagined_step(plan, method, term, samples)
+
+
+def loader_of(plan: PretrainPlan, options: Pretrain, samples: Views) -> Loader:
+    loader = train_loader(samples, options.batch, plan.machine.workers)
+    return LargeBatches(loader, plan.parts) if options.accumulate_exact else loader
+
+
+def measured(plan: PretrainPlan) -> Pretrain:
+    """The options with the batch size that fits in memory and the epochs that fit in the time, where asked for."""
+    asked, machine = plan.asked, plan.machine
+    settling = partial(asked.settled, len(plan.data), plan.side, machine.processes)
+    options, chosen = settling()
+    if asked.find_batch_size:
+        found = model_and_data(plan, options)[3].largest_batch(len(plan.data), machine.device)
+        asked = replace(asked, batch_size=found, find_batch_size=False)
+        settling = partial(asked.settled, len(plan.data), plan.side, machine.processes)
+        options, chosen = settling()
+    if asked.time_budget is not None:
+        method, term, samples, _ = model_and_data(plan, options)
+        module = Pretrainer(method, optimization(options, plan.together(options)), term, plan.parts)
+        step = seconds_per_step(module, loader_of(plan, options, samples), machine.device, options.precision)
+        options, chosen = settling(step=step / plan.parts)
+    announce_settings(chosen)
+    return options
 
 
 def imagined_step(plan: PretrainPlan, method: Any, term: AttentionTerm | None, samples: Views) -> planning.Step:
@@ -158,7 +187,7 @@ def show(parts: PretrainParts) -> None:
     """What a dry run prints."""
     plan, options, backbone = parts.plan, parts.options, parts.module.typed.trunk
     steps = planning.updates(
-        len(plan.data), plan.machine.processes, options.batch, options.accumulate, options.epochs, plan.parts
+        len(plan.data), plan.machine.processes, options.batch, options.accumulate, options.passes, plan.parts
     )
     facts = {
         "method": called(options.method),

@@ -16,7 +16,7 @@ from twinsight.assemble import planning
 from twinsight.assemble.checks import Checked
 from twinsight.assemble.data import make_inference
 from twinsight.assemble.open import make_model
-from twinsight.assemble.opening import announce, computing, data_set, network, splits
+from twinsight.assemble.opening import announce, announce_settings, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
@@ -88,8 +88,9 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         sketch = make_model(options, 2, empty=True)
     train, val = checked.data()
-    batch = options.settled_batch(images := len(train) // machine.processes)
-    few = options.batch_size is None and batch < options.usual_batch
+    images = len(train) // machine.processes
+    automatic = {"--batch-size": options.auto_batch(images)} if options.batch_size == "auto" else {}
+    batch = automatic["--batch-size"].value if automatic else options.batch_size
     options = replace(options, data=options.data.settled(train), batch_size=batch)
     balanced = options.class_weights == "auto" or options.sampling == "rarity"
     pixels = counted(train) if balanced else None
@@ -98,8 +99,8 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     seen = seen_by_probes(options.probe_images, val)
     looks = plan_looks(options.probe, subjects(sketch), seen)
     if not options.find_batch_size:
-        enough_images(images, batch)
-    ended = run.resumed and finished(run, MODEL, options.epochs, options.early_stopping)
+        enough_images(images, options.batch)
+    ended = run.resumed and finished(run, MODEL, options.passes, options.early_stopping)
     complete = ended and intact(run.folder / MODEL)
     if not complete:
         announce(
@@ -109,8 +110,7 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
-        if few:
-            tell(f"batches of {batch}, all images that there are, instead of {options.usual_batch}")
+        announce_settings(automatic)
     return SegmentPlan(
         "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
     )
@@ -194,7 +194,7 @@ def show(parts: SegmentParts) -> None:
         "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
         "data": f"{called(options.data)}, {splits(train, plan.val)}, {classes} classes",
     }
-    steps = planning.updates(len(train), plan.machine.processes, options.batch, options.accumulate, options.epochs)
+    steps = planning.updates(len(train), plan.machine.processes, options.batch, options.accumulate, options.passes)
     planning.print_plan(parts.step, options.batch, steps, facts)
 
 

@@ -115,7 +115,7 @@ class Parts(ABC, Generic[Options]):
 def make_training(options: Pretrain | Segment, machine: Machine, title: str, monitor: str | None = None) -> Training:
     exact = isinstance(options, Pretrain) and options.accumulate_exact  # then a batch is all images of an update
     return Training(
-        epochs=options.epochs, seed=options.seed, max_minutes=options.max_minutes,
+        epochs=options.passes, seed=options.seed, max_minutes=options.max_minutes,
         checkpoint_minutes=options.checkpoint_minutes, accumulate=1 if exact else options.accumulate,
         clip=options.clip, ema=options.ema, swa=options.swa, early_stopping=options.early_stopping,
         keep=options.keep, val_every=options.val_every, precision=machine.precision,
@@ -126,12 +126,12 @@ def make_training(options: Pretrain | Segment, machine: Machine, title: str, mon
 
 def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimization:
     """scale: factor of the learning rates."""
-    warmup = min(10, options.epochs / 10) if options.warmup_epochs is None else options.warmup_epochs
+    warmup = min(10, options.passes / 10) if options.warmup_epochs is None else options.warmup_epochs
     return Optimization(
-        name=options.optimizer, lr=options.lr * scale,
+        name=options.optimizer, lr=options.peak_lr * scale,
         bias_lr=None if options.bias_lr is None else options.bias_lr * scale,
         weight_decay=options.weight_decay, momentum=options.momentum, layer_decay=options.layer_decay,
-        warmup=warmup / options.epochs, final_lr=options.final_lr, fused=options.clip is None,
+        warmup=warmup / options.passes, final_lr=options.final_lr, fused=options.clip is None,
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def train(parts: Parts[Any], training: Training) -> Path:
     run, exported = plan.run, ""
     if not plan.ended:
         tell_memory(parts.step, options.batch, plan.machine.free_memory(), parts.validation)
-        tell_schedule(options.epochs, run)
+        tell_schedule(options.passes, run)
     end: End = "done"
     with run.training(options, plan.command):
         if RANK == 0 and not run.resumed:

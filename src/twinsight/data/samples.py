@@ -1,6 +1,7 @@
 """What a data set is: images on disk with, perhaps, a mask each."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twinsight.data.decode import decode_image
-from twinsight.data.depth import decide
+from twinsight.data.decode import decode_image, image_size
+from twinsight.data.depth import decide, evenly
 from twinsight.data.masks import decode_mask
 from twinsight.data.reading import STANDARD, Reading
 from twinsight.data.wording import number
@@ -115,6 +116,10 @@ class Dataset:
         """(H, W, 3) uint8. Raises UserError, naming the file, if it cannot be read."""
         return decode_image(self.entries[index].image, self.reading)
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image, from its header. Raises UserError as `image`."""
+        return image_size(self.entries[index].image, self.reading)
+
     def mask(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 labels. Raises UserError, naming the file, if a label is none of the classes."""
         entry = self.entries[index]
@@ -143,6 +148,15 @@ def enough_images(images: int, batch_size: int) -> None:
             f"--batch-size {batch_size}: exceeds the number of images per process ({images}); "
             f"give --batch-size {images} or less, or more images"
         )
+
+
+def usual_side(dataset: Dataset) -> int:
+    """The median of the shorter sides of some of the images, in pixels; broken images do not count."""
+    sides: list[int] = []
+    for index in evenly(range(len(dataset)), 32):
+        with suppress(UserError):
+            sides.append(min(dataset.image_size(index)))
+    return int(np.median(sides)) if sides else 224
 
 
 def default_palette(classes: Sequence[str]) -> np.ndarray:

@@ -117,6 +117,9 @@ class Shapes(Dataset):
         image, mask = self.render(index)
         return Sample(image, mask, self.entries[index].id)
 
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.size, self.size
+
     def image(self, index: int) -> np.ndarray:
         return self.render(index)[0]
 

@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any, ClassVar
 
+from twinsight.options.auto import AUTO
+
 
 class Buildable:
     """Options whose fields are the arguments of `target`, MODULE:NAME, but for those named in `not_arguments`."""
@@ -20,11 +22,15 @@ def target_of(options: Any) -> Any:
 
 
 def build(options: Any, *args: object, **extra: object) -> Any:
-    """Import what the options describe and call it with them; `extra` adds arguments or overrides."""
+    """Import what the options describe and call it with them; `extra` adds arguments or overrides.
+
+    A setting that is still "auto" is left to the default of what is built.
+    """
     arguments = {}
     for option in fields(options):
-        if option.name not in options.not_arguments:
-            value = getattr(options, option.name)
+        value = getattr(options, option.name)
+        unsettled = value == AUTO and hasattr(options, "auto")
+        if option.name not in options.not_arguments and not unsettled:
             arguments[option.name] = build(value) if is_dataclass(value) else value
     return target_of(options)(*args, **arguments | extra)
 

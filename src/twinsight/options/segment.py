@@ -32,8 +32,8 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
     epochs: Annotated[Count, FIRST] = 50
     usual_batch: ClassVar = 16
-    batch_size: Annotated[Count | None, FIRST] = None
-    """Images per step per process. Default: 16, or all images if there are fewer."""
+    batch_size: Annotated[Count | Literal["auto"], FIRST] = "auto"
+    """Images per step per process. auto: 16, or fewer if the images are few."""
     lr: Annotated[NotNegative, FIRST] = 1e-4
     """Peak learning rate of the backbone."""
     head_lr: Annotated[NotNegative, FIRST, Heading("Training")] = 1e-3

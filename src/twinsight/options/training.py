@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from twinsight.errors import UserError
+from twinsight.options.auto import Setting, power_of_two
 from twinsight.options.marks import CONTROL, FIRST
 from twinsight.options.ranges import (
     BelowOne,
@@ -51,14 +52,14 @@ class ScheduleOptions:
 
     heading: ClassVar = "Training"
     usual_batch: ClassVar = 256
-    epochs: Annotated[Count, FIRST] = 100
-    """Number of passes over the training images."""
-    batch_size: Annotated[Count | None, FIRST] = None
-    """Images per step per process. Default: 256, or all images if there are fewer."""
+    epochs: Annotated[Count | Literal["auto"], FIRST] = "auto"
+    """Number of passes over the training images. auto: 100, or more if the images are few."""
+    batch_size: Annotated[Count | Literal["auto"], FIRST] = "auto"
+    """Images per step per process. auto: 256, or fewer if the images are few."""
     accumulate: Count = 1
     """Steps whose gradients are summed before each update. Each loss still sees the images of one step only."""
-    lr: Annotated[NotNegative, FIRST] = 5e-4
-    """Peak learning rate."""
+    lr: Annotated[NotNegative | Literal["auto"], FIRST] = "auto"
+    """Peak learning rate. auto: by --optimizer and the images per update."""
     warmup_epochs: NotNegative | None = None
     """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of --epochs, at most 10."""
     final_lr: Share = 0.001
@@ -76,15 +77,30 @@ class ScheduleOptions:
     seed: Seed = 0
     """Seed of the weights, the order of images and their augmentation."""
 
-    def settled_batch(self, images: int) -> int:
-        """Images per step, as asked for or by default, of a process that has `images` of them."""
-        return self.batch_size or max(1, min(images, self.usual_batch))
+    def auto_batch(self, images: int) -> Setting:
+        """For a process that has `images` of them."""
+        least = min(32, self.usual_batch)
+        batch = min(power_of_two(images / 4, least, self.usual_batch), max(1, images))
+        usual = f"a quarter of the {images} images, as a power of two from {least} to {self.usual_batch}"
+        return Setting(batch, f"all {images} images" if batch == images else usual)
 
     @property
     def batch(self) -> int:
         """Images per step per process, once a plan has settled them."""
-        assert self.batch_size is not None
+        assert self.batch_size != "auto"
         return self.batch_size
+
+    @property
+    def passes(self) -> int:
+        """Epochs, once a plan has settled them."""
+        assert self.epochs != "auto"
+        return self.epochs
+
+    @property
+    def peak_lr(self) -> float:
+        """The peak learning rate, once a plan has settled it."""
+        assert self.lr != "auto"
+        return self.lr
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,7 @@ class TrainingOptions(ProbingOptions, MachineOptions, OptimizerOptions, Schedule
 
     def check(self) -> None:
         """Raises UserError for options that contradict one another."""
-        if (self.warmup_epochs or 0) > self.epochs:
+        if self.epochs != "auto" and (self.warmup_epochs or 0) > self.epochs:
             raise UserError(f"--warmup-epochs {self.warmup_epochs}: is more than --epochs {self.epochs}")
 
 

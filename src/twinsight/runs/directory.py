@@ -15,6 +15,7 @@ from twinsight.console import RANK, tell
 from twinsight.environment import environment
 from twinsight.errors import UserError
 from twinsight.files import write_text
+from twinsight.options.auto import AUTO
 from twinsight.options.config import dump, flat, read
 from twinsight.ours import aside, check_replaceable, discard, mark, move_aside, put_back, vacant, whereabouts
 from twinsight.plain import read_json
@@ -97,7 +98,7 @@ class Run:
             )
         saved, now = flat(read(folder / "config.yaml", command)), flat(yaml.safe_load(dump(options, command)))
         for name in [name for name in now if name in saved and name not in MAY_CHANGE]:  # in the order of the help
-            undecided = name == "data.bits" and now[name] is None  # until the data are opened
+            undecided = now[name] == AUTO or (name == "data.bits" and now[name] is None)  # until the data are opened
             if now[name] != saved[name] and not undecided:
                 flag = name.removesuffix(".name").replace("_", "-")
                 raise UserError(

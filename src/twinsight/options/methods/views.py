@@ -1,8 +1,10 @@
 """How the views that a method compares are made."""
 
+import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
+from twinsight.options.auto import AUTO, Scale, Setting
 from twinsight.options.build import Buildable
 from twinsight.options.marks import RISING
 from twinsight.options.ranges import Factor, NotNegative, Pixels, PositiveShare, Range, Share
@@ -15,8 +17,8 @@ class ViewOptions(Buildable):
     """Augmentation of a view."""
 
     not_arguments: ClassVar = ()
-    size: Pixels = 224
-    """Side of a view in pixels; of a large view if there are small ones."""
+    size: Pixels | Literal["auto"] = "auto"
+    """Side of a view in pixels; of a large view if there are small ones. auto: 224, or less if the images are small."""
     ratio: Annotated[tuple[Factor, Factor], RISING] = (3 / 4, 4 / 3)
     """Smallest and largest aspect ratio of a crop."""
     flip: Share = 0.5
@@ -39,6 +41,12 @@ class ViewOptions(Buildable):
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
     invert: Share = 0.0
     """Probability of inverting all colors (not in the paper)."""
+
+    def auto(self, scale: Scale) -> dict[str, Setting]:
+        if scale.side >= 224:
+            return {"size": Setting(224, "the usual size")}
+        size = max(32, 16 * math.ceil(scale.side / 16))
+        return {"size": Setting(size, f"the images are {scale.side} pixels wide or high")}
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class MultiCropOptions(ViewOptions):
     """Smallest and largest fraction of the image's area that a large view shows."""
     local_views: Annotated[int, Range(0, 100)] = 8
     """Number of small views. Without any, the paper uses a scale of 0.14 to 1."""
-    local_size: Pixels = 96
-    """Side of a small view, in pixels."""
+    local_size: Pixels | Literal["auto"] = "auto"
+    """Side of a small view, in pixels. auto: 96, or less if the images are small."""
     local_scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.05, 0.4)
     """Smallest and largest fraction of the image's area that a small view shows."""
     blur: tuple[Share, Share, Share] = (1.0, 0.1, 0.5)
@@ -72,3 +80,9 @@ class MultiCropOptions(ViewOptions):
     solarize: tuple[Share, Share, Share] = (0.0, 0.2, 0.0)
     """Probability of solarization (inverting values of 128 and above), for the first and the second large view and for
     small views."""
+
+    def auto(self, scale: Scale) -> dict[str, Setting]:
+        settings = super().auto(scale)
+        size: int = settings["size"].value if self.size == AUTO else self.size
+        local = 96 if size == 224 else max(16, 16 * round(size * 96 / 224 / 16))
+        return settings | {"local_size": Setting(local, f"beside large views of {size}, as 96 beside 224")}
