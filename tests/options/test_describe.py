@@ -51,7 +51,12 @@ def option(cls, flag, **choices):
 
 def test_what_is_told_of_an_option():
     epochs = option(Pretrain, "--epochs")
-    assert (epochs.name, epochs.default, epochs.words, epochs.range) == ("epochs", "auto", "a whole number", "1 or more")
+    assert (epochs.name, epochs.default, epochs.words, epochs.range) == (
+        "epochs",
+        "auto",
+        "a whole number or auto",
+        "1 or more",
+    )
     assert (epochs.section, epochs.group) == ("", "Training")
     precision = option(Pretrain, "--precision")
     assert precision.choices == ("auto", "bf16", "fp16", "fp32")
