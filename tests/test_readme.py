@@ -63,6 +63,8 @@ def named(words):
 def small(words):
     """The same command on tiny networks and images, with nothing that it has before."""
     words = [SMALLER.get(word, word) or word for word in words]
+    if "--time-budget" in words:
+        del words[(place := words.index("--time-budget")) : place + 2]
     command, choices = words[0], set(words)
     if "--resume" in words:
         return [*words, "--workers", "0", "--probe", "none"]
