@@ -36,6 +36,7 @@ SMALL = {
     "barlow-twins": "--method.projector 8 8",
     "dino": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
     "deeplabv3": "--head.channels 8 --head.rates 1 2",
+    "eomt": "--head.queries 4 --head.blocks 2 --head.points 16",
 }
 """What makes each command one of seconds."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 def world_size() -> int:
@@ -55,6 +56,11 @@ def logsumexp_over_ranks(x: Tensor) -> Tensor:
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Disables autocast; the meta device, which computes only shapes, has none."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def shapes_only(x: Tensor) -> bool:
+    """Whether a tensor has no values, as in an estimate of memory."""
+    return x.is_meta or isinstance(x, FakeTensor)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -3,13 +3,14 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from segmenting_runs import segment_options, trained
+from segmenting_runs import DATA, segment_options, trained
 
 from twinsight.assemble.open import make_model
-from twinsight.commands import segment
+from twinsight.commands import evaluate, segment
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
-from twinsight.options.heads import DeepLabV3Options
+from twinsight.options.commands import Evaluate
+from twinsight.options.heads import DeepLabV3Options, EomtOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training import trainer as training
 from twinsight.training.best import Record
@@ -206,3 +207,25 @@ def test_weights_of_another_backbone(tmp_path, segmenter_run):
     with pytest.raises(UserError, match="not weights of test_vit"):
         train(tmp_path, weights=segmenter_run, backbone=TimmOptions(name="test_vit"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_head_with_a_loss_of_its_own(tmp_path):
+    """Trained to the end, its masks are annealed; what is exported predicts as the last validation did."""
+    head = EomtOptions(queries=8, blocks=2, points=64)
+    scores, run = train(tmp_path, head=head, backbone=TimmOptions(name="test_vit"), epochs=6, val_every=6)
+    model = load_file(run / "model.safetensors")
+    assert model["head.probabilities"][0] == 0
+    assert model["head.probabilities"][1] < 0.6
+    losses = [row["train/loss"] for row in read_rows(run / "metrics.csv") if "train/loss" in row]
+    assert losses[-1] < losses[0]
+    again = evaluate.run(Evaluate(run=run, workers=0, data=DATA))
+    assert again.scalars()["mean_iou"] == pytest.approx(scores.scalars()["mean_iou"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "dice"}, {"class_weights": "auto"}, {"label_smoothing": 0.1}, {"aux_weight": 0.4}], ids=str
+)
+def test_its_loss_takes_no_options_of_others(tmp_path, changes):
+    (name,) = changes
+    with pytest.raises(UserError, match=f"^--{name.replace('_', '-')}: cannot be combined with --head eomt, which "):
+        train(tmp_path, head=EomtOptions(), backbone=TimmOptions(name="test_vit"), **changes)

@@ -13,7 +13,7 @@ from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import PairOptions, ShapesOptions
-from twinsight.options.heads import LinearOptions
+from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
@@ -48,8 +48,8 @@ def segment_options(run: Path, **changes) -> Segment:
         "probe": "none",
         "precision": "fp32",
     } | changes
-    head = LinearOptions(dropout=0.5)
-    return Segment(run=run, augment=PairOptions(size=32), head=head, backbone=VIT, data=DATA, **given)
+    given = {"head": LinearOptions(dropout=0.5)} | given
+    return Segment(run=run, augment=PairOptions(size=32), backbone=VIT, data=DATA, **given)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -81,7 +81,10 @@ def test_same_weights(tmp_path, monkeypatch, make, command, batches):
     compare(tmp_path, monkeypatch, make, command, batches)
 
 
-@pytest.mark.parametrize("changes", [{"ema": 0.9}, {"swa": 0.5}, {"accumulate": 2}], ids=str)
+EOMT = EomtOptions(queries=8, blocks=2, points=64)
+
+
+@pytest.mark.parametrize("changes", [{"ema": 0.9}, {"swa": 0.5}, {"accumulate": 2}, {"head": EOMT}], ids=str)
 def test_same_weights_averaged_and_accumulated(tmp_path, monkeypatch, changes):
     compare(tmp_path, monkeypatch, segment_options, segment, 7, **changes)
 

@@ -30,7 +30,8 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }  # fmt: skip
 SHALLOW = [(backbone, "linear", {"levels": (0,)}) for backbone in BACKBONES]
-OTHERS = [("vit-reg-gap" if head.startswith("fusion") else "resnet", head, {}) for head in HEADS]
+OTHERS = [("vit-reg-gap" if head.startswith(("fusion", "eomt")) else "resnet", head, {}) for head in HEADS]
+NARROW = {"unet": {"channels": (16, 12, 8, 8)}, "linear": {}, "eomt": {"queries": 4, "blocks": 2, "points": 16}}
 
 
 class Step(nn.Module):
@@ -42,7 +43,7 @@ class Step(nn.Module):
         name, options = BACKBONES[backbone]
         trunk = Backbone(name, **options)
         shape = (trunk.dims, trunk.strides, 3)
-        width = {"channels": (16, 12, 8, 8)} if head == "unet" else {} if head == "linear" else {"channels": 16}
+        width = NARROW.get(head, {"channels": 16})
         aux = build(FcnOptions(level=0, channels=8), *shape) if head == "setr-pup" else None
         self.model = SegmentationModel(trunk, build(HEADS[head](**(width | changes)), *shape), aux)
         self.model.train()

@@ -12,7 +12,7 @@ from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
 from twinsight.options.build import label
 from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.heads import FusionOptions
+from twinsight.options.heads import EomtOptions, FusionOptions
 from twinsight.options.ranges import check_ranges
 from twinsight.options.training import RunOptions
 from twinsight.outputs import check_folder
@@ -60,6 +60,8 @@ def check_segment(options: Segment) -> Checked[tuple[Dataset, Dataset]]:
     check_loss(options)
     if isinstance(options.head, FusionOptions):
         refuse_recording(options)
+    if isinstance(options.head, EomtOptions):
+        refuse_losses(options)
     return checked(options, "segment", options.head, open_pairs)
 
 
@@ -80,6 +82,20 @@ def refuse_recording(options: Segment) -> None:
             raise UserError(
                 f"--{name}: cannot be combined with --head {label(options.head)}, which records attention; leave it out"
             )
+
+
+def refuse_losses(options: Segment) -> None:
+    """Raises UserError for options of losses that a head with a loss of its own does not use."""
+    given = {
+        "loss": options.loss != Segment.loss,
+        "class-weights": options.class_weights is not None,
+        "label-smoothing": options.label_smoothing > 0,
+        "aux-weight": options.aux_weight > 0,
+    }
+    for name in (name for name, on in given.items() if on):
+        raise UserError(
+            f"--{name}: cannot be combined with --head {label(options.head)}, which has a loss of its own; leave it out"
+        )
 
 
 def check_training(options: Pretrain | Segment) -> None:

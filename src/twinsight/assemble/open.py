@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from twinsight.assemble.checks import refuse_recording
+from twinsight.assemble.checks import refuse_losses, refuse_recording
 from twinsight.assemble.networks import RANDOM, check_model, no_model
 from twinsight.assemble.trained import incomplete, read_trained
 from twinsight.backbones.backbone import Backbone
@@ -22,7 +22,7 @@ from twinsight.backbones.weights import load_backbone, read_weights
 from twinsight.console import tell
 from twinsight.device import Device
 from twinsight.errors import UserError
-from twinsight.heads.head import reads_attention
+from twinsight.heads.head import has_loss, reads_attention
 from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
@@ -203,4 +203,6 @@ def make_model(options: Segment, num_classes: int, empty: bool = False) -> Segme
     model = SegmentationModel(backbone, build(options.head, *shape), aux)
     if reads_attention(model.head):
         refuse_recording(options)
+    if has_loss(model.head):
+        refuse_losses(options)
     return model

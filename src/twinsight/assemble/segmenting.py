@@ -27,6 +27,7 @@ from twinsight.data.loader import Loader, Pairs, train_loader
 from twinsight.data.samples import Dataset, enough_images
 from twinsight.data.whole import whole_images
 from twinsight.errors import UserError
+from twinsight.heads.head import Head, runs_blocks
 from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
 from twinsight.segmentation.classes import save_classes
@@ -181,7 +182,7 @@ def step_loss(model: SegmentationModel, batch: int, size: int) -> Tensor:
     """A step on black images of `size` pixels, to estimate its cost."""
     images = torch.zeros(batch, 3, size, size, dtype=torch.uint8)
     masks = torch.zeros(batch, size, size, dtype=torch.int64)
-    return torch.stack([F.cross_entropy(logits, masks) for logits in model.every_logits(images, model.heads)]).sum()
+    return torch.stack(model.losses(images, masks, F.cross_entropy)).sum()
 
 
 def show(parts: SegmentParts) -> None:
@@ -189,13 +190,20 @@ def show(parts: SegmentParts) -> None:
     plan, options, model = parts.plan, parts.options, parts.module.model
     train, classes = plan.train, len(plan.train.classes)
     facts = {
-        "head": f"{called(options.head)} on levels {', '.join(map(str, model.heads[0].levels))}",
+        "head": f"{called(options.head)} on {read_by(model.head)}",
         "validation": f"about {planning.size(parts.validation)} on whole images",
         "backbone": f"{model.backbone.name}, embedding {model.backbone.dim}, frozen: {options.freeze}",
         "data": f"{called(options.data)}, {splits(train, plan.val)}, {classes} classes",
     }
     steps = planning.updates(len(train), plan.machine.processes, options.batch, options.accumulate, options.passes)
     planning.print_plan(parts.step, options.batch, steps, facts)
+
+
+def read_by(head: nn.Module) -> str:
+    """What a head takes of the backbone, in words."""
+    if runs_blocks(head):
+        return f"the tokens before the last {head.last_blocks} blocks"
+    return f"levels {', '.join(map(str, cast(Head, head).levels))}"
 
 
 def fit(parts: SegmentParts) -> Path:

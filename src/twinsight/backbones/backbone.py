@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from twinsight.backbones.attention import Recorded, recording_attention
 from twinsight.backbones.hub import timm_weights
+from twinsight.backbones.last_blocks import LastBlocks, check_last_blocks, last_blocks
 from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
 from twinsight.backbones.timm_names import unknown_model
@@ -114,6 +115,34 @@ class Backbone(nn.Module):
         maps = [found[indices.index(level)] for level in wanted]
         extent = (pixels.shape[2], pixels.shape[3])
         return Features(self.network.forward_head(final), maps, extent, recorded.maps if recorded else ())
+
+    def check_last(self, count: int) -> None:
+        """Raises UserError unless this is a plain ViT with more than `count` blocks."""
+        check_last_blocks(self.name, self.network, count)
+
+    def before_last(self, images: Tensor, count: int) -> LastBlocks:
+        """The tokens before the last `count` blocks of a plain ViT, and these blocks, for a head that runs them.
+
+        Raises UserError as `check_last` does.
+        """
+        self.check_last(count)
+        pixels = self.normalize(images)
+        first = len(self.dims) - count - 1
+        seen: list[tuple[Tensor, Tensor | None]] = []
+
+        def see(block: nn.Module, args: Any, kwargs: dict[str, Any], tokens: Tensor) -> None:
+            seen.append((tokens, kwargs.get("rope")))
+
+        hook = self.network.blocks[first].register_forward_hook(see, with_kwargs=True)
+        try:
+            intermediates = self.network.forward_intermediates
+            (last,) = self._fitting(intermediates, pixels, indices=[first], stop_early=True, intermediates_only=True)
+        finally:
+            hook.remove()
+        ((tokens, rope),) = seen
+        blocks = last_blocks(self.network, count, rope)
+        grid, extent = (last.shape[2], last.shape[3]), (pixels.shape[2], pixels.shape[3])
+        return LastBlocks(tokens, blocks, self.network.norm, self.prefix_tokens, grid, extent)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Images as float pixels, normalized and padded for the network."""

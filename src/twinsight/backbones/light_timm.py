@@ -70,11 +70,13 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # n
 from timm.layers.norm import LayerNorm2d  # noqa: E402
 from timm.layers.pos_embed import resample_abs_pos_embed  # noqa: E402
 from timm.models import group_parameters  # noqa: E402
+from timm.models.eva import Eva  # noqa: E402
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 
 __all__ = [
     "IMAGENET_DEFAULT_MEAN",
     "IMAGENET_DEFAULT_STD",
+    "Eva",
     "LayerNorm2d",
     "VisionTransformer",
     "group_parameters",

@@ -89,6 +89,20 @@ class UNetOptions(Buildable):
 
 
 @dataclass(frozen=True)
+class EomtOptions(Buildable):
+    """EoMT (Kerssies et al., 2025): queries join the last blocks of a plain ViT; each finds a class and its mask."""
+
+    target: ClassVar = "twinsight.heads.eomt:Eomt"
+    name: Literal["eomt"] = "eomt"
+    queries: Annotated[int, Range(1, 10000)] = 100
+    """Number of queries; an image's classes need one each."""
+    blocks: Annotated[int, Range(1, 1000)] | None = None
+    """Last blocks that the queries join. Default: 3 for networks up to as wide as ViT-S, otherwise 4."""
+    points: Annotated[int, Range(1, 10**6)] = 12544
+    """Random points at which the loss compares masks."""
+
+
+@dataclass(frozen=True)
 class FusionOptions(Buildable):
     blocks: tuple[Index, ...] = (-1,)
     """Blocks whose attention is read, counted from 0; -1 is the last."""
@@ -132,6 +146,7 @@ Head = (
     | DeepLabV3Options
     | FcnOptions
     | UNetOptions
+    | EomtOptions
     | FusionConcatOptions
     | FusionGateOptions
     | FusionAffinityOptions

@@ -1,7 +1,7 @@
 """A backbone and a head as a segmenter, independent of training."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,31 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
-from twinsight.heads.head import Head, check_head, reads_attention
+from twinsight.heads.head import Head, check_head, has_loss, reads_attention, runs_blocks
+
+VOID = 255
+
+
+class Output(NamedTuple):
+    """What a head returned. extent: see `Features`. size: (height, width) of the images."""
+
+    head: Any
+    value: Any
+    extent: tuple[int, int]
+    size: tuple[int, int]
+
+    def logits(self) -> Tensor:
+        """(B, classes, H, W)."""
+        small = self.head.logits(self.value) if has_loss(self.head) else self.value
+        large = F.interpolate(small.float(), self.extent, mode="bilinear", align_corners=False)
+        return large[..., : self.size[0], : self.size[1]]
+
+    def loss(self, masks: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The head's own loss if it has one, otherwise `loss(logits, masks)`."""
+        if not has_loss(self.head):
+            return loss(self.logits(), masks)
+        padding = (0, self.extent[1] - self.size[1], 0, self.extent[0] - self.size[0])
+        return self.head.loss(self.value, F.pad(masks, padding, value=VOID))
 
 
 class SegmentationModel(nn.Module):
@@ -19,7 +43,7 @@ class SegmentationModel(nn.Module):
         maps they get.
     aux: an auxiliary head on shallower levels, used only in training; without attention.
 
-    Raises UserError if the head is incomplete, or needs attention that the backbone does not have.
+    Raises UserError if the head is incomplete, or needs attention or blocks that the backbone does not have.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module, aux: nn.Module | None = None):
@@ -30,6 +54,8 @@ class SegmentationModel(nn.Module):
         self.backbone = backbone
         self.head = head
         self.aux = aux
+        if runs_blocks(head):
+            backbone.check_last(head.last_blocks)
         if reads_attention(head):
             self._introduce()
 
@@ -59,16 +85,25 @@ class SegmentationModel(nn.Module):
 
     def every_logits(self, images: Tensor, heads: Sequence[Head]) -> list[Tensor]:
         """The logits (B, classes, H, W) of several heads from one pass through the backbone."""
+        return [output.logits() for output in self._outputs(images, heads)]
+
+    def losses(self, images: Tensor, masks: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
+        """The loss of each head: its own if it has one, otherwise `loss(logits, masks)`. masks: (B, H, W)."""
+        return [output.loss(masks, loss) for output in self._outputs(images, self.heads)]
+
+    def _outputs(self, images: Tensor, heads: Sequence[Head]) -> Iterator[Output]:
+        size = (images.shape[2], images.shape[3])
+        if runs_blocks(first := heads[0]):
+            last = self.backbone.before_last(images, first.last_blocks)
+            yield Output(first, first(last), last.extent, size)
+            heads = heads[1:]
+        if not heads:
+            return
         levels = [level for head in heads for level in head.levels]
         attention, query = next((head.attention for head in heads if reads_attention(head)), ((), "auto"))
         features = self.backbone.features(images, levels, attention, query)
-        height, width = images.shape[-2:]
-        logits: list[Tensor] = []
-        first = 0
+        begin = 0
         for head in heads:
-            last = first + len(head.levels)
-            small = head(features._replace(maps=features.maps[first:last]))
-            large = F.interpolate(small.float(), features.extent, mode="bilinear", align_corners=False)
-            logits.append(large[..., :height, :width])
-            first = last
-        return logits
+            end = begin + len(head.levels)
+            yield Output(head, head(features._replace(maps=features.maps[begin:end])), features.extent, size)
+            begin = end

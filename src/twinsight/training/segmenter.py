@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from twinsight.data.loader import Batch
+from twinsight.methods.method import AfterStep
 from twinsight.segmentation.inference import Inference
 from twinsight.segmentation.losses import SegmentationLoss
 from twinsight.segmentation.metrics import ConfusionMatrix, Scores
@@ -44,12 +45,17 @@ class Segmenter(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         assert batch.masks is not None
-        every = self.model.every_logits(batch.images, self.model.heads)
-        losses = [self.loss(logits, batch.masks) for logits in every]
+        losses = self.model.losses(batch.images, batch.masks, self.loss)
         loss = losses[0] + self.aux_weight * sum(losses[1:])
         self.log("train/loss", loss.detach(), batch_size=len(batch.images))
         self.log("train/lr", peak_rate(self))
         return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        progress = min(1.0, self.global_step / self.trainer.estimated_stepping_batches)
+        super().optimizer_step(*args, **kwargs)
+        if isinstance(self.model.head, AfterStep):
+            self.model.head.after_step(progress)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         assert batch.masks is not None
