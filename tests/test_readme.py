@@ -16,6 +16,7 @@ from PIL import Image
 
 from twinsight.cli import main
 from twinsight.options.commands import COMMANDS
+from twinsight.options.methods import METHODS
 from twinsight.options.parse import parse
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,10 @@ SMALL = {
     "predict": "--overwrite",
     "report": "--overwrite",
     "barlow-twins": "--method.projector 8 8",
+    "moco-v3": "--method.projector 8 8 --method.hidden 8",
+    "byol": "--method.hidden 8 --method.dim 8",
+    "simsiam": "--method.dim 8 --method.hidden 8",
+    "swav": "--method.prototypes 8 --method.hidden 8 --method.views.local-views 1 --method.views.local-size 32",
     "dino": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
     "deeplabv3": "--head.channels 8 --head.rates 1 2",
     "eomt": "--head.queries 4 --head.blocks 2 --head.points 16",
@@ -70,7 +75,8 @@ def small(words):
     if "--resume" in words:
         return [*words, "--workers", "0", "--probe", "none"]
     if command == "pretrain":
-        choices.add("barlow-twins" if "dino" not in words else "dino")
+        if not choices & METHODS.keys():
+            choices.add("barlow-twins")
         words += ["--epochs", "1"]
     elif command == "segment":
         words += ["--epochs", "1"]

@@ -16,6 +16,10 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override] (torch declares (*args))
@@ -51,6 +55,16 @@ def logsumexp_over_ranks(x: Tensor) -> Tensor:
     gathered = [torch.empty_like(sums) for _ in range(world_size())]
     dist.all_gather(gathered, sums)
     return torch.stack(gathered).logsumexp(0)
+
+
+@torch.no_grad()
+def gather(x: Tensor) -> Tensor:
+    """(B, ...) -> (world size * B, ...): the tensors of all processes in the order of rank, without a gradient."""
+    if world_size() == 1:
+        return x.detach()
+    gathered = [torch.empty_like(x) for _ in range(world_size())]
+    dist.all_gather(gathered, x.contiguous())
+    return torch.cat(gathered)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
@@ -93,16 +107,22 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        normed = centered * torch.rsqrt(variance + self.eps)
+        return normed * self.weight + self.bias if self.affine else normed
 
 
-def mlp(widths: list[int]) -> nn.Sequential:
-    """Linear layers without bias, of the given widths; batch norm and ReLU between them."""
+def mlp(widths: Sequence[int], norm_last: bool = False) -> nn.Sequential:
+    """Linear layers without bias, of the given widths; batch norm and ReLU between them.
+
+    norm_last: ends with a batch norm that has neither weights nor biases.
+    """
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(before, after, bias=False))
         if i < len(widths) - 2:
             layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]
+    if norm_last:
+        layers.append(GlobalBatchNorm1d(widths[-1], affine=False))
     return nn.Sequential(*layers)
 
 

@@ -49,7 +49,7 @@ def call(*argv: object) -> int:
 
 
 def test_a_method_trains_is_kept_and_looked_into(own):
-    method = own("SimSiam")
+    method = own("Sphere")
     small = ["--method.dim", "8", "--method.hidden", "4", "--method.views.size", "32"]
     assert call("pretrain", "--method", method, "--run", "run", *small, *SMALL) == 0
     kept = yaml.safe_load(Path("run/config.yaml").read_text())["method"]
@@ -85,12 +85,12 @@ def test_a_data_set_is_checked(own):
 
 
 def test_options_come_from_the_constructor(own):
-    name = own("SimSiam")
+    name = own("Sphere")
     options = parse(Pretrain, "pretrain", ["--method", name, "--method.hidden", "9"])
-    assert (options.method.dim, options.method.hidden, label(options.method)) == (2048, 9, "simsiam")
+    assert (options.method.dim, options.method.hidden, label(options.method)) == (128, 9, "sphere")
     assert called(options.method) == Path(name).name
     listed = {option.flag: option for option in describe(Pretrain, {"method": type(options.method)})}
-    assert listed["--method.hidden"].help == "Width of the predictor's bottleneck."
+    assert listed["--method.hidden"].help == "Width of the projector's hidden layer."
     assert listed["--method.dim"].help == "Width of the projection."
     assert "--method.views.blur" in listed
     with pytest.raises(UserError, match=r"^--method\.dim 0: must be at least 1"):
@@ -100,16 +100,16 @@ def test_options_come_from_the_constructor(own):
 
 
 def test_every_way_to_name_a_file_is_the_same(own):
-    name = own("SimSiam")
+    name = own("Sphere")
     want = parse(Pretrain, "pretrain", ["--method", name])
     Path("recipes").mkdir()
     Path("recipes/a.yaml").write_text(f"method: {Path(name).resolve()}\n")
     assert parse(Pretrain, "pretrain", ["--config", "recipes/a.yaml"]) == want
-    assert parse(Pretrain, "pretrain", ["--method", f"{name}:SimSiam"]).method.dim == want.method.dim
+    assert parse(Pretrain, "pretrain", ["--method", f"{name}:Sphere"]).method.dim == want.method.dim
     assert from_keywords(Pretrain, "pretrain", {"method": Path(name)}) == want
     assert from_keywords(Pretrain, "pretrain", {"method": want.method}) == want
-    given = from_keywords(Pretrain, "pretrain", {"method": sys.modules["simsiam"].SimSiam}).method
-    assert (given.name, given.dim) == ("simsiam:SimSiam", 2048)
+    given = from_keywords(Pretrain, "pretrain", {"method": sys.modules["sphere"].Sphere}).method
+    assert (given.name, given.dim) == ("sphere:Sphere", 128)
 
 
 def test_it_can_be_installed_as_a_package(own, tmp_path, monkeypatch):
@@ -143,11 +143,11 @@ def test_what_is_no_method(own, code, name, sentence):
 @pytest.mark.parametrize("beside", [True, False])
 def test_yaml_brings_no_code_along(own, tmp_path, beside):
     """A recipe from a stranger must not run the file that came with it."""
-    file = Path(own("SimSiam"))
+    file = Path(own("Sphere"))
     file.write_text("raise AssertionError('ran')\n", encoding="utf-8")
     (tmp_path / "sent").mkdir()
     recipe = tmp_path / "sent" / "recipe.yaml"
     named = file.resolve().rename(tmp_path / "sent" / file.name) if beside else file
     recipe.write_text(yaml.safe_dump({"method": {"name": str(named)}}), encoding="utf-8")
-    with pytest.raises(UserError, match=r"--config .*recipe.yaml: method names .*simsiam.py, and a YAML file may name"):
+    with pytest.raises(UserError, match=r"--config .*recipe.yaml: method names .*sphere.py, and a YAML file may name"):
         parse(Pretrain, "pretrain", ["--config", str(recipe)])

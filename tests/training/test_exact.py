@@ -17,7 +17,11 @@ from twinsight.data.loader import Views, train_loader
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
+from twinsight.methods.byol import BYOL
 from twinsight.methods.dino import DINO
+from twinsight.methods.moco_v3 import MoCoV3
+from twinsight.methods.simsiam import SimSiam
+from twinsight.methods.swav import SwAV
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain
@@ -43,13 +47,17 @@ BACKBONES = {
 }
 METHODS = {
     "barlow-twins": lambda b: BarlowTwins(b, None, projector=(16, 16, 16)),
+    "moco-v3": lambda b: MoCoV3(b, None, projector=(16, 8), hidden=16),
+    "byol": lambda b: BYOL(b, None, hidden=16, dim=8),
+    "simsiam": lambda b: SimSiam(b, None, dim=16, hidden=8),
+    "swav": lambda b: SwAV(b, None, prototypes=16, hidden=16, dim=8),
     "dino": lambda b: DINO(b, None, prototypes=16, hidden=16, bottleneck=8, batch_norm=True),
     "dino-sinkhorn": lambda b: DINO(b, None, prototypes=16, hidden=16, bottleneck=8, centering="sinkhorn-knopp"),
 }
 
 
 def views_for(method: nn.Module, dtype: torch.dtype) -> list[torch.Tensor]:
-    sides = (32, 32) if isinstance(method, BarlowTwins) else (32, 32, 32, 32)
+    sides = (32, 32, 32, 32) if isinstance(method, DINO | SwAV) else (32, 32)
     generator = torch.Generator().manual_seed(5)
     return [torch.rand(12, 3, side, side, generator=generator).to(dtype) for side in sides]
 

@@ -2,6 +2,7 @@
 
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -15,6 +16,10 @@ from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import PairOptions, ShapesOptions
 from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.byol import ByolOptions
+from twinsight.options.methods.moco_v3 import MocoV3Options
+from twinsight.options.methods.simsiam import SimSiamOptions, SimSiamViewsOptions
+from twinsight.options.methods.swav import SwavOptions, SwavViewsOptions
 from twinsight.options.methods.views import TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
@@ -25,8 +30,8 @@ VIT = TimmOptions(name="test_vit", drop_path_rate=0.4)
 
 
 def pretrain_options(run: Path, **changes) -> Pretrain:
-    method = BarlowTwinsOptions(projector=(16, 16), views=TwoViewsOptions(size=32))
     given = {
+        "method": BarlowTwinsOptions(projector=(16, 16), views=TwoViewsOptions(size=32)),
         "epochs": 2,
         "batch_size": 4,
         "workers": 0,
@@ -35,7 +40,7 @@ def pretrain_options(run: Path, **changes) -> Pretrain:
         "probe": "none",
         "precision": "fp32",
     } | changes
-    return Pretrain(run=run, method=method, backbone=VIT, data=DATA, **given)
+    return Pretrain(run=run, backbone=VIT, data=DATA, **given)
 
 
 def segment_options(run: Path, **changes) -> Segment:
@@ -103,6 +108,28 @@ def compare(tmp_path, monkeypatch, make, command, batches, **changes):
     for name in whole:
         assert torch.equal(cut[name], whole[name]), name
     assert (tmp_path / "cut/metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+
+
+TWO_VIEWS = TwoViewsOptions(size=32)
+OTHERS = {
+    "moco-v3": MocoV3Options(projector=(16, 8), hidden=16, views=TWO_VIEWS),
+    "byol": ByolOptions(hidden=16, dim=8, views=TWO_VIEWS),
+    "simsiam": SimSiamOptions(dim=16, hidden=8, views=SimSiamViewsOptions(size=32)),
+    # The queue is full after the third of the five updates.
+    "swav": SwavOptions(
+        prototypes=16,
+        hidden=16,
+        dim=8,
+        queue_length=6,
+        views=SwavViewsOptions(size=32, local_size=16, local_views=2),
+    ),
+}
+"""Methods whose state has more than weights and batch norm."""
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_same_weights_of_each_method(tmp_path, monkeypatch, method):
+    compare(tmp_path, monkeypatch, partial(pretrain_options, method=OTHERS[method], epochs=1), pretrain, 4)
 
 
 def test_what_draws_between_steps_changes_nothing(tmp_path, monkeypatch):

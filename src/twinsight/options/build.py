@@ -41,6 +41,6 @@ def called(options: Any) -> str:
 
 
 def label(options: Any) -> str:
-    """The name of a choice, short enough for a folder: simsiam for one from /home/me/simsiam.py."""
+    """The name of a choice, short enough for a folder: sphere for one from /home/me/sphere.py."""
     name = str(options.name)
     return PurePath(name.partition(":")[0]).stem if name.partition(":")[0].endswith(".py") else name
