@@ -65,4 +65,4 @@ class DinoOptions(Buildable):
 def teacher_momentum(scale: Scale) -> Setting:
     """A teacher that averages over a fiftieth of the run, and over no more images than the paper's."""
     memory = min(max(scale.updates / 50, 25), 250 * max(1, 1024 / scale.batch))
-    return Setting(round(1 - 1 / memory, 4), f"it averages {memory:.0f} of {scale.updates} updates")
+    return Setting(round(1 - 1 / memory, 4), f"it averages over {memory:.0f} updates of {scale.updates}")
