@@ -9,6 +9,8 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import save_backbone
 from twinsight.commands import pretrain, segment
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
@@ -17,10 +19,11 @@ from twinsight.options.data import PairOptions, ShapesOptions
 from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
+from twinsight.options.methods.distill import DistillOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simsiam import SimSiamOptions, SimSiamViewsOptions
 from twinsight.options.methods.swav import SwavOptions, SwavViewsOptions
-from twinsight.options.methods.views import TwoViewsOptions
+from twinsight.options.methods.views import OneViewOptions, TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
 from twinsight.training.trainer import Training
@@ -130,6 +133,13 @@ OTHERS = {
 @pytest.mark.parametrize("method", OTHERS)
 def test_same_weights_of_each_method(tmp_path, monkeypatch, method):
     compare(tmp_path, monkeypatch, partial(pretrain_options, method=OTHERS[method], epochs=1), pretrain, 4)
+
+
+def test_same_weights_beside_a_teacher(tmp_path, monkeypatch):
+    file = tmp_path / "teacher.safetensors"
+    save_backbone(Backbone("test_resnet"), file)
+    method = DistillOptions(teacher=file, views=OneViewOptions(size=32))
+    compare(tmp_path, monkeypatch, partial(pretrain_options, method=method, epochs=1), pretrain, 4)
 
 
 def test_what_draws_between_steps_changes_nothing(tmp_path, monkeypatch):

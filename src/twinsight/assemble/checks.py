@@ -6,13 +6,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from twinsight.assemble.datasets import open_images, open_pairs
 from twinsight.assemble.looks import read_looks
-from twinsight.assemble.networks import check_backbone, check_device, check_weights
+from twinsight.assemble.networks import check_backbone, check_device, check_teacher, check_weights
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
 from twinsight.options.build import label
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.heads import EomtOptions, FusionOptions
+from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.views import OneViewOptions
 from twinsight.options.ranges import check_ranges
 from twinsight.options.training import RunOptions
 from twinsight.outputs import check_folder
@@ -41,7 +43,13 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
         raise UserError("--accumulate-exact: requires --accumulate 2 or more; raise that or leave it out")
     if options.batch_size == 1 and not options.find_batch_size:
         raise UserError("--batch-size 1: the loss compares the images of a batch; give 2 or more")
+    if isinstance(options.method, DistillOptions):
+        check_teacher(options.method.teacher)
     if options.attention.asked:
+        if isinstance(options.method.views, OneViewOptions):
+            raise UserError(
+                f"--attention: compares two views, and --method {label(options.method)} makes one; leave it out"
+            )
         given = {
             "accumulate-exact": options.accumulate_exact,
             "checkpointing": options.checkpointing,

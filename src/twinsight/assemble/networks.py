@@ -39,27 +39,38 @@ def check_source(source: Path) -> None:
         raise no_weights(source)
 
 
-def check_model(spec: str) -> None:
+def check_teacher(source: Path | None) -> None:
+    """Raises UserError for what is no trained model."""
+    if source is None:
+        raise UserError(
+            "--method.teacher: missing; name a network to learn from: a run directory, a weights file or a timm model"
+        )
+    if str(source).startswith(RANDOM):
+        raise UserError(f"--method.teacher {source}: an untrained network has nothing to teach; name a trained one")
+    check_model(str(source), "--method.teacher")
+
+
+def check_model(spec: str, flag: str = "--weights") -> None:
     """Raises UserError for what is neither a run, a weights file, an official name nor a timm model."""
     name = spec.removeprefix(RANDOM)
     if not name:
-        raise UserError(f"--weights '{spec}': names no model; give a run directory, a weights file or a timm model")
+        raise UserError(f"{flag} '{spec}': names no model; give a run directory, a weights file or a timm model")
     source = Path(name)
     if (source / "config.yaml").is_file():
         return
     if source.exists() and spec != name:
         raise UserError(
-            f"--weights {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
+            f"{flag} {spec}: a weights file has no untrained version; name a run or a timm model after {RANDOM}"
         )
     if file_and_entry(source)[0].exists():
         check_source(source)
     elif not is_official(name) and source.name != "vit-pytorch" and not may_be_model(name):
-        raise no_model(spec)
+        raise no_model(spec, flag)
 
 
-def no_model(spec: str) -> UserError:
+def no_model(spec: str, flag: str = "--weights") -> UserError:
     hint = models_like(Path(spec.removeprefix(RANDOM)).name) or "check the path or name"
-    return UserError(f"--weights {spec}: not a run directory, a file or a timm model; {hint}")
+    return UserError(f"{flag} {spec}: not a run directory, a file or a timm model; {hint}")
 
 
 def is_official(name: str) -> bool:

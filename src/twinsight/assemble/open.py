@@ -54,15 +54,20 @@ class Opened:
 
 
 def open_model(
-    spec: str, backbone_options: Any, checkpoint: str, device: torch.device, subject: Subject = "method"
+    spec: str,
+    backbone_options: Any,
+    checkpoint: str,
+    device: torch.device,
+    subject: Subject = "method",
+    flag: str = "--weights",
 ) -> Opened:
     """Open a run, a weights file, official weights or a timm model; random: before a run or a name leaves it untrained.
 
     subject: what will be asked; only for "method" are the projector and all else of a pretraining loaded.
-    backbone_options: for a weights file without a description; None: recognized by the shapes of its tensors. Raises
-    UserError for anything else.
+    backbone_options: for a weights file without a description; None: recognized by the shapes of its tensors. flag: the
+    option that names the model. Raises UserError for anything else.
     """
-    check_model(spec)
+    check_model(spec, flag)
     untrained = spec.startswith(RANDOM)
     source = Path(spec.removeprefix(RANDOM))
     name = f"{source.name}, untrained" if untrained else source.name
@@ -83,11 +88,11 @@ def open_model(
         given = given if given.name == str(source) else replace(given, name=str(source))
         if not untrained and not hasattr(given, "pretrained"):
             raise UserError(
-                f"--weights {spec}: {source} has no pretrained weights; give {RANDOM}{source} for an untrained network"
+                f"{flag} {spec}: {source} has no pretrained weights; give {RANDOM}{source} for an untrained network"
             )
         torch.manual_seed(0)
         return as_backbone(name, build(given, **({} if untrained else {"pretrained": True})), device)
-    raise no_model(spec)
+    raise no_model(spec, flag)
 
 
 def as_backbone(name: str, backbone: Backbone, device: torch.device, **known: Any) -> Opened:
@@ -130,10 +135,11 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         return Opened(name, subjects, None, run, classes, palette, options)
     options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **pretrained_off(options.backbone))
-    if subject != "method":
+    if subject != "method" or options.method.given:  # such as a teacher, which need not be here any more
         if not untrained:
             load_weights(backbone, run)
-        return as_backbone(name, backbone, device, run=run, options=options)
+        views = build(options.method.views) if subject == "method" else None
+        return as_backbone(name, backbone, device, transform=views, run=run, options=options)
     method = build(options.method, backbone)
     if not untrained:
         last = run / "checkpoints" / "last.ckpt"

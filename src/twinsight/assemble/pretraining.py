@@ -1,5 +1,6 @@
 """A pretraining: its plan, its parts, its loop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from twinsight.assemble import planning
 from twinsight.assemble.checks import Checked
-from twinsight.assemble.open import make_backbone
+from twinsight.assemble.open import make_backbone, open_model
 from twinsight.assemble.opening import announce, announce_settings, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr, seconds_per_step
@@ -39,6 +40,8 @@ BACKBONE = "backbone.safetensors"
 @dataclass(frozen=True)
 class PretrainPlan(Plan[Pretrain]):
     data: Dataset
+    known: Mapping[str, Any]
+    """What the method is built on beside the backbone."""
     color: bool
     """Whether workers apply color augmentation; else the device does."""
     asked: Pretrain
@@ -85,8 +88,9 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
     run = checked.run
     machine = Machine.choose(options)
+    known = given(options.method)
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
-        method, _ = make_method(options, empty=True)
+        method, _ = make_method(options, known, empty=True)
     data = checked.data()
     asked = replace(options, data=options.data.settled(data))
     options, automatic = asked.settled(len(data), side := usual_side(data), machine.processes)
@@ -107,15 +111,26 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
         )
         if not (asked.find_batch_size or asked.time_budget):  # then they are still to be settled
             announce_settings(automatic)
-    return PretrainPlan("pretrain", options, run, machine, looks, seen, ended, complete, data, color, asked, side)
+    return PretrainPlan(
+        "pretrain", options, run, machine, looks, seen, ended, complete, data, known, color, asked, side
+    )
 
 
-def make_method(options: Pretrain, empty: bool) -> tuple[Any, AttentionTerm | None]:
-    """The method, and the attention term if requested. empty: without initial weights."""
+def given(method: Any) -> dict[str, Any]:
+    """What a method's options say that it is built on beside the backbone."""
+    if "teacher" not in method.given:
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        opened = open_model(str(method.teacher), None, "best", torch.device("cpu"), "backbone", "--method.teacher")
+    return {"teacher": opened.subjects["backbone"]}
+
+
+def make_method(options: Pretrain, known: Mapping[str, Any], empty: bool) -> tuple[Any, AttentionTerm | None]:
+    """The method, and the attention term if requested. known: see `given`. empty: without initial weights."""
     backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
-    method = build(options.method, backbone)
+    method = build(options.method, backbone, **known)
     check_method(method)
     term = build(options.attention) if options.attention.asked else None
     if term is not None:
@@ -139,7 +154,7 @@ def build_parts(plan: PretrainPlan) -> PretrainParts:
 
 def model_and_data(plan: PretrainPlan, options: Pretrain) -> tuple[Any, AttentionTerm | None, Views, planning.Step]:
     pl.seed_everything(options.seed, verbose=False)
-    method, term = make_method(options, empty=plan.run.resumed)
+    method, term = make_method(options, plan.known, empty=plan.run.resumed)
     samples = Views(plan.data, method.views(), options.seed, plan.color)
     return method, term, samples, imagined_step(plan, method, term, samples)
 

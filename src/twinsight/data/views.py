@@ -147,6 +147,16 @@ class MultiView:
         return [view.crop(image, drawn) for view, drawn in zip(self.views, params, strict=True)]
 
 
+def one_view(
+    jitter: float = 0.0, gray: float = 0.0, blur: float = 0.0, solarize: float = 0.0, **shared: Any
+) -> MultiView:
+    """A single view, cropped and flipped as usual in supervised training, and nothing else by default.
+
+    shared: other parameters of `View`.
+    """
+    return MultiView([View(jitter=jitter, gray=gray, blur=blur, solarize=solarize, **shared)])
+
+
 def two_views(
     blur: tuple[float, float] = (1.0, 0.1), solarize: tuple[float, float] = (0.0, 0.2), **shared: Any
 ) -> MultiView:

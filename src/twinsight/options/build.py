@@ -13,6 +13,8 @@ class Buildable:
 
     target: ClassVar[str]
     not_arguments: ClassVar[tuple[str, ...]] = ("name",)
+    given: ClassVar[tuple[str, ...]] = ()
+    """Arguments of `target` that are no options: what a command knows, such as the classes of the data."""
 
 
 def target_of(options: Any) -> Any:

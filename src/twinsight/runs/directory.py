@@ -26,7 +26,7 @@ JOIN = "TWINSIGHT_RUN"
 MAY_CHANGE = {
     "epochs", "max_minutes", "checkpoint_minutes", "workers", "devices", "accelerator", "precision", "early_stopping",
     "augment_on", "keep", "val_every", "log", "log_every", "probe", "probe_images", "probe_size", "probe_budget",
-    "data.root", "data.masks", "data.classes", "data.cache", "data.download", "data.max_megapixels",
+    "method.teacher", "data.root", "data.masks", "data.classes", "data.cache", "data.download", "data.max_megapixels",
 }  # fmt: skip
 """Options that a resumed run may have otherwise than before; that data elsewhere are the same, `Run.expect` checks."""
 

@@ -70,7 +70,11 @@ class Pretrainer(pl.LightningModule):
             self.method.after_step(progress)
 
     def configure_optimizers(self) -> Any:
-        backbones = [(name, module) for name, module in self.method.named_modules() if isinstance(module, Backbone)]
+        backbones = [
+            (name, module)
+            for name, module in self.method.named_modules()
+            if isinstance(module, Backbone) and any(parameter.requires_grad for parameter in module.parameters())
+        ]
         depth = {f"{prefix}.{name}": layer for prefix, b in backbones for name, layer in b.layer_ids().items()}
         optimizer = self.optimization.optimizer(self.optimization.groups(self.method, depth))
         schedule = self.optimization.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))

@@ -50,6 +50,23 @@ class ViewOptions(Buildable):
 
 
 @dataclass(frozen=True)
+class OneViewOptions(ViewOptions):
+    """One view of each image: cropped and flipped, and nothing else by default."""
+
+    target: ClassVar = "twinsight.data.views:one_view"
+    scale: Annotated[tuple[PositiveShare, PositiveShare], RISING] = (0.08, 1.0)
+    """Smallest and largest fraction of the image's area that the view shows."""
+    jitter: Share = 0.0
+    """Probability of color jitter."""
+    gray: Share = 0.0
+    """Probability of converting to gray."""
+    blur: Share = 0.0
+    """Probability of a Gaussian blur."""
+    solarize: Share = 0.0
+    """Probability of solarization (inverting values of 128 and above)."""
+
+
+@dataclass(frozen=True)
 class TwoViewsOptions(ViewOptions):
     """Two views of each image, as in BYOL and Barlow Twins."""
 
