@@ -41,7 +41,7 @@ GIVEN = {"backbone", "dims", "strides", "num_classes", "split", "mean", "std", "
 
 NO_OPTION = {
     "PairOptions": {"fill"},  # the gray around a crop, ImageNet's mean
-    "VitPytorchOptions": {"pretrained"},  # there are none
+    "VitPytorchOptions": {"pretrained", "small_stem"},  # there are none
     "AttentionScoresOptions": {"untrained"},  # the network to compare with, for those who have one
     "PredictionsOptions": {"predict"},  # how a whole image is segmented
     "CurvesOptions": {"columns"},  # the report has its own

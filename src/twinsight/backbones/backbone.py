@@ -13,6 +13,7 @@ from twinsight.backbones.hub import timm_weights
 from twinsight.backbones.last_blocks import LastBlocks, check_last_blocks, last_blocks
 from twinsight.backbones.light_timm import group_parameters, timm
 from twinsight.backbones.positions import resize_as_dino
+from twinsight.backbones.small_stem import make_small_stem
 from twinsight.backbones.timm_names import unknown_model
 from twinsight.errors import UserError
 
@@ -48,6 +49,7 @@ class Backbone(nn.Module):
     pretrained: load timm's weights for that name (downloads them).
     mean, std: RGB mean and standard deviation, in [0, 1], to normalize pixels by; default: the network's own.
     positions: "dino" resizes a ViT's position embeddings as the official DINO code does; default: as timm does.
+    small_stem: of a ResNet, for small images; see `make_small_stem`. Only for random weights.
     options: passed to the network: `output_stride`, `drop_path_rate`, `img_size`, ...
 
     dim: width of the embedding. dims, strides: channels and stride in pixels of each level; a level is a
@@ -71,15 +73,22 @@ class Backbone(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         positions: Literal["dino"] | None = None,
+        small_stem: bool = False,
         **options: Any,
     ):
         super().__init__()
         self.name = name
         self.weights = name if pretrained else f"random:{name}"
-        self.options = {"mean": mean, "std": std, "positions": positions} | options
+        self.options = {"mean": mean, "std": std, "positions": positions, "small_stem": small_stem or None} | options
+        if small_stem and pretrained:
+            raise UserError(
+                "--backbone.small-stem: timm's weights are for the usual stem; leave out --backbone.pretrained"
+            )
         self.network: Any = build_network(name, pretrained, options)
         if positions == "dino":
             resize_as_dino(self.network, name)
+        if small_stem:
+            make_small_stem(self.network, name)
         levels = list(self.network.feature_info)
         self.dims: tuple[int, ...] = tuple(level["num_chs"] for level in levels)
         self.strides: tuple[int, ...] = tuple(level["reduction"] for level in levels)

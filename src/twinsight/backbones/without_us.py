@@ -15,13 +15,14 @@ OURS = ("mean", "std", "positions")
 
 
 def loading_lines(file: Path) -> dict[str, tuple[str, str]]:
-    """Two lines for each library that takes the file unchanged, by its name; none for weights from elsewhere.
+    """Two lines for each library that takes the file unchanged, by its name; none for weights from elsewhere,
+    or of a network that no library makes so.
 
     file: a .safetensors file. They need `import timm, torchvision, safetensors.torch`.
     """
     about = read_about(file) if file.suffix == ".safetensors" else {}
     name = about.get("backbone")
-    if name in (None, "vit-pytorch"):
+    if name in (None, "vit-pytorch") or about["options"].get("small_stem"):
         return {}
     options = {key: value for key, value in about["options"].items() if key not in OURS}
     given = "".join(f", {key}={value!r}" for key, value in options.items())

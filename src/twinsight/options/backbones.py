@@ -28,6 +28,8 @@ class TimmOptions(Buildable):
     """Width of a ResNet's stem. Default: the network's own."""
     img_size: Pixels | None = None
     """Image size in pixels that position embeddings are made for. Default: the network's own."""
+    small_stem: bool = False
+    """Begin a ResNet with a 3x3 convolution of stride 1 and no pooling, as is usual for images of 32 or 64 pixels."""
 
 
 @dataclass(frozen=True)
