@@ -11,7 +11,11 @@ from twinsight.options.auto import Scale, Setting, power_of_two, settle
 from twinsight.options.build import Buildable, build
 from twinsight.options.data import ShapesOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
+from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.dino import DinoOptions
+from twinsight.options.methods.moco_v3 import MocoV3Options
+from twinsight.options.methods.simsiam import SimSiamOptions
+from twinsight.options.methods.swav import SwavOptions
 from twinsight.options.methods.views import MultiCropOptions, TwoViewsOptions
 from twinsight.options.pretrain import Pretrain
 from twinsight.options.ranges import check_ranges
@@ -20,6 +24,8 @@ SCALES = [Scale(images, batch, updates, side) for images, batch, updates, side i
     (2, 2, 100, 8), (500, 64, 2002, 300), (50_000, 256, 19_500, 32), (10**6, 1024, 97_600, 500),
     (10**8, 4096, 10**6, 224),
 )]  # fmt: skip
+
+OTHERS = (ByolOptions, MocoV3Options, SimSiamOptions, SwavOptions)
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,9 @@ def test_what_is_not_settled_is_left_to_what_is_built():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("method", [BarlowTwinsOptions(), DinoOptions()], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [BarlowTwinsOptions, DinoOptions, *OTHERS], ids=lambda method: method.name)
 def test_values_lie_in_their_ranges(method, scale):
-    settled, told = settle(method, scale)
+    settled, told = settle(method(), scale)
     check_ranges(settled)
     assert told
     assert all(setting.why for setting in told.values())
@@ -71,6 +77,17 @@ def test_large_data_have_the_papers_values():
     dino, _ = settle(DinoOptions(), Scale(1_281_167, 1024, 375_000, 400))
     assert (dino.prototypes, dino.momentum, dino.centering, dino.batch_norm) == (65536, 0.996, "mean", False)
     assert (dino.teacher_temperature, dino.views.size, dino.views.local_size) == ((0.04, 0.07), 224, 96)
+
+
+def test_the_papers_values_of_those_with_two_networks_and_of_swav():
+    paper = Scale(1_281_167, 4096, 312_000, 400)
+    byol, moco, simsiam, swav = (settle(each(), paper)[0] for each in OTHERS)
+    assert (byol.hidden, byol.momentum) == (4096, 0.996)
+    assert (moco.projector, moco.hidden, moco.momentum) == ((4096, 4096, 256), 4096, 0.99)
+    assert (simsiam.dim, simsiam.hidden) == (2048, 512)
+    assert (swav.prototypes, swav.hidden, swav.queue_length) == (3000, 2048, 0)
+    small = SwavOptions().auto(paper._replace(batch=256))
+    assert small["queue_length"].value == 3840  # as in the official script for batches of 256
 
 
 @pytest.mark.parametrize(

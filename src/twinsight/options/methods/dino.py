@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from twinsight.options.auto import Scale, Setting, power_of_two
 from twinsight.options.build import Buildable
+from twinsight.options.methods.momentum import teacher_momentum
 from twinsight.options.methods.views import MultiCropOptions
 from twinsight.options.ranges import BelowOne, Positive, Share, Width
 
@@ -60,9 +61,3 @@ class DinoOptions(Buildable):
             "teacher_temperature": Setting((0.02, 0.02) if few else (0.04, 0.07), why),
             "momentum": teacher_momentum(scale),
         }
-
-
-def teacher_momentum(scale: Scale) -> Setting:
-    """A teacher that averages over a fiftieth of the run, and over no more images than the paper's."""
-    memory = min(max(scale.updates / 50, 25), 250 * max(1, 1024 / scale.batch))
-    return Setting(round(1 - 1 / memory, 4), f"it averages over {memory:.0f} updates of {scale.updates}")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from twinsight.options.auto import AUTO, Scale, Setting
 from twinsight.options.build import Buildable
 from twinsight.options.marks import RISING
 from twinsight.options.methods.views import TwoViewsOptions
+from twinsight.options.methods.widths import hidden_width
 from twinsight.options.ranges import NotNegative, PositiveShare, Share, Width
 
 
@@ -29,8 +31,14 @@ class SimSiamOptions(Buildable):
 
     target: ClassVar = "twinsight.methods.simsiam:SimSiam"
     name: Literal["simsiam"] = "simsiam"
-    dim: Width = 2048
-    """Width of the projector's three layers, and of the vectors that are compared."""
-    hidden: Width = 512
-    """Width of the predictor's hidden layer: a bottleneck of a quarter of --method.dim in the paper."""
+    dim: Width | Literal["auto"] = "auto"
+    """Width of the projector's three layers, and of the vectors that are compared. auto: 2048, or less if the images
+    are few."""
+    hidden: Width | Literal["auto"] = "auto"
+    """Width of the predictor's hidden layer, a bottleneck. auto: a quarter of --method.dim, as in the paper."""
     views: SimSiamViewsOptions = field(default_factory=SimSiamViewsOptions)
+
+    def auto(self, scale: Scale) -> dict[str, Setting]:
+        dim = hidden_width(scale, 2048)
+        width = dim.value if self.dim == AUTO else self.dim
+        return {"dim": dim, "hidden": Setting(max(1, width // 4), f"a quarter of --method.dim {width}")}

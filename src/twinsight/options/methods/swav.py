@@ -1,11 +1,14 @@
 """Options of SwAV."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from twinsight.options.auto import AUTO, Scale, Setting
 from twinsight.options.build import Buildable
 from twinsight.options.marks import RISING
 from twinsight.options.methods.views import MultiCropOptions
+from twinsight.options.methods.widths import hidden_width
 from twinsight.options.ranges import Count, NotNegative, Positive, PositiveShare, Range, Share, Whole, Width
 
 
@@ -40,10 +43,10 @@ class SwavOptions(Buildable):
 
     target: ClassVar = "twinsight.methods.swav:SwAV"
     name: Literal["swav"] = "swav"
-    prototypes: Width = 3000
-    """Number of prototypes. A batch and its queue should hold more images than this."""
-    hidden: Width = 2048
-    """Width of the projector's hidden layer."""
+    prototypes: Width | Literal["auto"] = "auto"
+    """Number of prototypes, which a batch and its queue should exceed. auto: 3000, or less if the images are few."""
+    hidden: Width | Literal["auto"] = "auto"
+    """Width of the projector's hidden layer. auto: 2048, or less if the images are few."""
     dim: Width = 128
     """Width of the vectors that are compared with the prototypes."""
     temperature: Positive = 0.1
@@ -54,10 +57,24 @@ class SwavOptions(Buildable):
     """Iterations of Sinkhorn-Knopp."""
     freeze_prototypes: Share = 0.01
     """Keep the prototypes fixed for this fraction of the run at its start: 1 of 100 epochs in the official code."""
-    queue_length: Whole = 0
-    """Embeddings of earlier images that are assigned together with a batch; 0 for none. For batches that are much
-    smaller than the number of prototypes: 3840 in the paper for batches of 256."""
+    queue_length: Whole | Literal["auto"] = "auto"
+    """Embeddings of earlier images that are assigned together with a batch; 0 for none. auto: none if a batch holds as
+    many images as there are prototypes, otherwise 1.28 for each prototype, which is the paper's 3840."""
     queue_start: PositiveShare = 0.0375
     """Fill the queue from this fraction of the run on, and use it once it is full: epoch 15 of 400 in the official
     code."""
     views: SwavViewsOptions = field(default_factory=SwavViewsOptions)
+
+    def auto(self, scale: Scale) -> dict[str, Setting]:
+        prototypes = Setting(
+            min(3000, max(64, scale.images // 16)),
+            f"one for 16 of {scale.images} images, from 64 to the paper's 3000",
+        )
+        count = prototypes.value if self.prototypes == AUTO else self.prototypes
+        batches = 0 if scale.batch >= count else math.ceil(1.28 * count / scale.batch)
+        why = f"{batches} batches of {scale.batch} for {count} prototypes" if batches else "a batch is large enough"
+        return {
+            "prototypes": prototypes,
+            "hidden": hidden_width(scale, 2048),
+            "queue_length": Setting(batches * scale.batch, why),
+        }
