@@ -11,8 +11,10 @@ from twinsight.heads.deeplab import DeepLabV3
 from twinsight.heads.fcn import Fcn
 from twinsight.heads.fusion import FusionAffinity, FusionConcat, FusionGate
 from twinsight.heads.linear import Linear
+from twinsight.heads.segformer import SegFormer
 from twinsight.heads.setr import SetrMla, SetrNaive, SetrPup
 from twinsight.heads.unet import UNet
+from twinsight.heads.upernet import UPerNet
 
 HEADS = {
     "linear": (Linear, {}),
@@ -23,6 +25,8 @@ HEADS = {
     "deeplabv3": (DeepLabV3, {"channels": 16, "dropout": 0.0}),
     "fcn": (Fcn, {"channels": 16, "dropout": 0.0}),
     "unet": (UNet, {"channels": (24, 16, 12, 8)}),
+    "upernet": (UPerNet, {"channels": 16, "dropout": 0.0}),
+    "segformer": (SegFormer, {"channels": 16, "dropout": 0.0}),
     "fusion-concat": (FusionConcat, {"channels": 16}),
     "fusion-gate": (FusionGate, {"channels": 16}),
     "fusion-affinity": (FusionAffinity, {"channels": 16}),

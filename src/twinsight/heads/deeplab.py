@@ -4,23 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Features
-from twinsight.errors import UserError
-from twinsight.heads.maps import conv_bn_relu
-
-
-class Pooled(nn.Sequential):
-    """The image-level branch: global average pooling, 1x1 convolution, batch norm, ReLU, expanded over the map."""
-
-    def __init__(self, dim: int, channels: int):
-        super().__init__(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(dim, channels, 1))
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and len(input) == 1:
-            raise UserError(
-                "--batch-size 1: the batch norm of DeepLabV3's pooled branch requires at least 2 images per device; "
-                "give a larger --batch-size or another --head"
-            )
-        return super().forward(input).expand(-1, -1, *input.shape[-2:])
+from twinsight.heads.maps import Pooled, conv_bn_relu
 
 
 class ASPP(nn.Module):
@@ -32,7 +16,7 @@ class ASPP(nn.Module):
         for rate in rates:
             dilated = nn.Conv2d(dim, channels, 3, padding=rate, dilation=rate, bias=False)
             branches.append(nn.Sequential(dilated, nn.BatchNorm2d(channels), nn.ReLU()))
-        branches.append(Pooled(dim, channels))
+        branches.append(Pooled(dim, channels, 1, "DeepLabV3"))
         self.convs = nn.ModuleList(branches)
         self.project = nn.Sequential(*conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout))
 

@@ -1,4 +1,4 @@
-"""Shared by the decoders: choice of levels, resizing, convolution blocks."""
+"""Shared by the decoders: choice of levels, resizing, convolution and pooling blocks."""
 
 import math
 
@@ -57,3 +57,23 @@ def conv_bn_relu(dim: int, channels: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(dim, channels, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
     )
+
+
+class Pooled(nn.Sequential):
+    """A map averaged to size x size, 1x1 convolution, batch norm, ReLU, resized to what it was.
+
+    head: named in the UserError for training with size 1 on a batch of 1, which leaves no variance to normalize by.
+    """
+
+    def __init__(self, dim: int, channels: int, size: int, head: str):
+        super().__init__(nn.AdaptiveAvgPool2d(size), *conv_bn_relu(dim, channels, 1))
+        self.size = size
+        self.head = head
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == self.size == 1:
+            raise UserError(
+                f"--batch-size 1: the batch norm of {self.head}'s pooled branch requires at least 2 images per device; "
+                "give a larger --batch-size or another --head"
+            )
+        return resize(super().forward(input), (input.shape[-2], input.shape[-1]))

@@ -103,6 +103,30 @@ class EomtOptions(Buildable):
 
 
 @dataclass(frozen=True)
+class UPerNetOptions(Buildable):
+    """UPerNet (Xiao et al., 2018): pyramid pooling and a feature pyramid over four levels."""
+
+    target: ClassVar = "twinsight.heads.upernet:UPerNet"
+    name: Literal["upernet"] = "upernet"
+    channels: Width = 512
+    """Width of the convolutions."""
+    dropout: BelowOne = 0.1
+    """Probability of dropping a channel before the classifier."""
+
+
+@dataclass(frozen=True)
+class SegFormerOptions(Buildable):
+    """SegFormer's decoder (Xie et al., 2021): 1x1 convolutions over four levels."""
+
+    target: ClassVar = "twinsight.heads.segformer:SegFormer"
+    name: Literal["segformer"] = "segformer"
+    channels: Width = 256
+    """Width of the convolutions."""
+    dropout: BelowOne = 0.1
+    """Probability of dropout before the classifier."""
+
+
+@dataclass(frozen=True)
 class FusionOptions(Buildable):
     blocks: tuple[Index, ...] = (-1,)
     """Blocks whose attention is read, counted from 0; -1 is the last."""
@@ -147,6 +171,8 @@ Head = (
     | FcnOptions
     | UNetOptions
     | EomtOptions
+    | UPerNetOptions
+    | SegFormerOptions
     | FusionConcatOptions
     | FusionGateOptions
     | FusionAffinityOptions
