@@ -119,6 +119,13 @@ def test_freeze_names_exactly_the_stem_and_the_first_blocks(resnet, vit):
     assert trained(vit) == begins(vit, "") - frozen
 
 
+def test_a_negative_number_leaves_the_last_blocks(resnet, vit):
+    vit.freeze(-2)
+    assert trained(vit) == begins(vit, "blocks.10.", "blocks.11.", "norm.")
+    resnet.freeze(-1)
+    assert trained(resnet) == begins(resnet, "layer4.1.")
+
+
 def test_freeze_none_and_all(resnet):
     resnet.freeze(0)
     assert trained(resnet) == begins(resnet, "")
@@ -153,7 +160,7 @@ def test_train_still_reaches_what_is_not_frozen(vit):
     assert not any(module.training for module in vit.network.blocks[1].modules())
 
 
-@pytest.mark.parametrize("blocks", [-1, 9])
+@pytest.mark.parametrize("blocks", [-8, 9])
 def test_no_such_block(resnet, blocks):
     with pytest.raises(UserError, match=f"--freeze {blocks}: resnet18 has 8 blocks"):
         resnet.freeze(blocks)

@@ -164,7 +164,8 @@ class SegmentKeywords(TrainingKeywords, total=False):
     head: Choice
     """Segmentation head, or FILE.py with one of your own."""
     freeze: int | Literal["all"]
-    """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
+    """Freeze the whole backbone (all), or its stem and this many of its first blocks; -2: all but the last 2
+    blocks; 0: nothing."""
     head_lr: float
     """Peak learning rate of the head."""
     loss: str

@@ -64,7 +64,8 @@ def network(options: Any, weights: Path | None, resumed: bool = False, freeze: i
         origin = "timm's pretrained weights"
     else:
         origin = "RANDOM weights"
-    frozen = {0: "", "all": ", frozen"}.get(freeze, f", its first {freeze} blocks frozen")
+    some = f"first {freeze} blocks" if isinstance(freeze, str) or freeze > 0 else f"blocks but the last {-freeze}"
+    frozen = {0: "", "all": ", frozen"}.get(freeze, f", its {some} frozen")
     return f"backbone {options.name}, {origin}{frozen}"
 
 

@@ -189,15 +189,20 @@ class Backbone(nn.Module):
         return {f"network.{name}": depth for name, depth in groups.items()}
 
     def freeze(self, blocks: int | Literal["all"]) -> None:
-        """Freeze everything, or the stem and the first `blocks` blocks; 0 freezes nothing.
+        """Freeze everything, or the stem and the first `blocks` blocks; -2: all but the last 2; 0 freezes nothing.
 
         Frozen modules stay in eval mode: fixed batch-norm statistics, no dropout.
         Raises UserError if the network has fewer blocks.
         """
         depth = self.layer_ids()
         deepest = max(depth.values())
-        if blocks != "all" and not 0 <= blocks <= deepest:
-            raise UserError(f"--freeze {blocks}: {self.name} has {deepest} blocks; give 0 to {deepest}, or all")
+        if blocks != "all" and not -deepest < blocks <= deepest:
+            raise UserError(
+                f"--freeze {blocks}: {self.name} has {deepest} blocks; give 0 to {deepest}, a negative number for all "
+                "but the last ones, or all"
+            )
+        if blocks != "all" and blocks < 0:
+            blocks += deepest
         for name, parameter in self.named_parameters():
             if blocks == "all" or (blocks > 0 and depth[name] <= blocks):
                 parameter.requires_grad = False

@@ -8,7 +8,7 @@ from twinsight.options.backbones import Backbone, TimmOptions
 from twinsight.options.data import Data, PairOptions, ShapesOptions
 from twinsight.options.heads import Head, LinearOptions
 from twinsight.options.marks import FIRST, Heading
-from twinsight.options.ranges import BelowOne, Count, NotNegative, Whole
+from twinsight.options.ranges import BelowOne, Count, Index, NotNegative
 from twinsight.options.training import InferenceOptions, RunOptions, TrainingOptions
 
 
@@ -28,8 +28,9 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
     weights: Annotated[Path | None, FIRST] = None
     """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight weights`)."""
-    freeze: Annotated[Whole | Literal["all"], FIRST] = 0
-    """Freeze the whole backbone (all), or its stem and this many of its first blocks; 0 freezes nothing."""
+    freeze: Annotated[Index | Literal["all"], FIRST] = 0
+    """Freeze the whole backbone (all), or its stem and this many of its first blocks; -2: all but the last 2 blocks; 0:
+    nothing."""
     epochs: Annotated[Count, FIRST] = 50
     usual_batch: ClassVar = 16
     batch_size: Annotated[Count | Literal["auto"], FIRST] = "auto"
