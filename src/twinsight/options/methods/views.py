@@ -46,7 +46,7 @@ class ViewOptions(Buildable):
         if scale.side >= 224:
             return {"size": Setting(224, "the usual size")}
         size = max(32, 16 * math.ceil(scale.side / 16))
-        return {"size": Setting(size, f"the images are {scale.side} pixels wide or high")}
+        return {"size": Setting(size, f"the shorter side of a usual image has {scale.side} pixels")}
 
 
 @dataclass(frozen=True)
