@@ -31,43 +31,46 @@ def make(name: str = "registers", blocks: int = 2, **options) -> SegmentationMod
     return SegmentationModel(backbone, head)
 
 
-def ours_from_theirs(theirs: nn.Module, model: SegmentationModel) -> None:
-    """The mapping between transformers' names and ours; every weight of either is in it."""
-    state = dict(theirs.state_dict())
-    mapped: dict[str, torch.Tensor] = {}
-    positions = state.pop("embeddings.position_embeddings.weight")[None]
-    network = {"cls_token": "cls_token", "register_tokens": "reg_token"}
-    for old, new in network.items():
-        mapped[f"backbone.network.{new}"] = state.pop(f"embeddings.{old}")
-    mapped["backbone.network.pos_embed"] = positions
-    for index in range(len(theirs.layers)):
-        for kind in ("weight", "bias"):
-            parts = [state.pop(f"layers.{index}.attention.{part}_proj.{kind}") for part in "qkv"]
-            mapped[f"backbone.network.blocks.{index}.attn.qkv.{kind}"] = torch.cat(parts)
-    renamed = (
-        (r"^embeddings\.patch_embeddings\.projection", "backbone.network.patch_embed.proj"),
-        (r"^layernorm\.", "backbone.network.norm."),
-        (r"^layers\.(\d+)\.attention\.out_proj", r"backbone.network.blocks.\1.attn.proj"),
-        (r"^layers\.(\d+)\.layer_scale(\d)\.lambda1", r"backbone.network.blocks.\1.ls\2.gamma"),
-        (r"^layers\.", "backbone.network.blocks."),
-        (r"^query\.weight", "head.queries"),
-        (r"^class_predictor", "head.classifier"),
-        (r"^mask_head\.fc1", "head.mask.0"),
-        (r"^mask_head\.fc2", "head.mask.2"),
-        (r"^mask_head\.fc3", "head.mask.4"),
-        (r"^upscale_block\.block\.(\d+)\.conv1", r"head.upscale.\1.0"),
-        (r"^upscale_block\.block\.(\d+)\.conv2", r"head.upscale.\1.2"),
-        (r"^upscale_block\.block\.(\d+)\.layernorm2d", r"head.upscale.\1.3"),
-        (r"^attn_mask_probs", "head.probabilities"),
-    )
+RENAMED = (
+    (r"^embeddings\.register_tokens", "backbone.network.reg_token"),
+    (r"^embeddings\.patch_embeddings\.(projection\.)?", "backbone.network.patch_embed.proj."),
+    (r"^embeddings\.cls_token", "backbone.network.cls_token"),
+    (r"^layernorm\.", "backbone.network.norm."),
+    (r"^layers\.(\d+)\.attention\.(out|o)_proj", r"backbone.network.blocks.\1.attn.proj"),
+    (r"^layers\.(\d+)\.mlp\.up_proj", r"backbone.network.blocks.\1.mlp.fc1"),
+    (r"^layers\.(\d+)\.mlp\.down_proj", r"backbone.network.blocks.\1.mlp.fc2"),
+    (r"^layers\.", "backbone.network.blocks."),
+    (r"^query\.weight", "head.queries"),
+    (r"^class_predictor", "head.classifier"),
+    (r"^mask_head\.fc1", "head.mask.0"),
+    (r"^mask_head\.fc2", "head.mask.2"),
+    (r"^mask_head\.fc3", "head.mask.4"),
+    (r"^upscale_block\.block\.(\d+)\.conv1", r"head.upscale.\1.0"),
+    (r"^upscale_block\.block\.(\d+)\.conv2", r"head.upscale.\1.2"),
+    (r"^upscale_block\.block\.(\d+)\.layernorm2d", r"head.upscale.\1.3"),
+    (r"^attn_mask_probs", "head.probabilities"),
+)
+"""From transformers' names to ours, of all weights but positions, attention and the scales of layers."""
+
+
+def ours_from_theirs(theirs: nn.Module, model: SegmentationModel, scale: str) -> None:
+    """Copies all weights; a weight of either that the other lacks raises. scale: our name of a layer's scales."""
+    state = theirs.state_dict()
     del state["criterion.empty_weight"]
+    mapped: dict[str, torch.Tensor] = {}
+    if "embeddings.position_embeddings.weight" in state:
+        mapped["backbone.network.pos_embed"] = state.pop("embeddings.position_embeddings.weight")[None]
+    for index in range(len(theirs.layers)):
+        for number in "12":
+            value = state.pop(f"layers.{index}.layer_scale{number}.lambda1")
+            mapped[f"backbone.network.blocks.{index}.{scale.format(number)}"] = value
+        for kind in ("weight", "bias"):
+            names = [f"layers.{index}.attention.{part}_proj.{kind}" for part in "qkv"]
+            if names[0] in state:
+                mapped[f"backbone.network.blocks.{index}.attn.qkv.{kind}"] = torch.cat([state.pop(n) for n in names])
     for name, value in state.items():
-        for pattern, new in renamed:
-            if re.search(pattern, name):
-                mapped[re.sub(pattern, new, name)] = value
-                break
-        else:
-            raise AssertionError(name)
+        pattern, new = next((pattern, new) for pattern, new in RENAMED if re.search(pattern, name))
+        mapped[re.sub(pattern, new, name)] = value
     model.load_state_dict(mapped)
 
 
@@ -84,25 +87,42 @@ def same_points(monkeypatch):
     return lambda: monkeypatch.setattr(torch, "rand", rand)
 
 
-@pytest.mark.parametrize("masking", [(1.0, 1.0), (0.0, 0.0), (0.0, 1.0)])
-def test_equals_transformers(masking, same_points):
+SHARED = {
+    "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64, "patch_size": 16,
+    "num_queries": QUERIES, "num_blocks": 2, "num_upscale_blocks": 2, "num_labels": CLASSES, "train_num_points": 64,
+    "num_register_tokens": 4, "layerscale_value": 0.5,
+}  # fmt: skip
+
+
+def theirs_and_ours(kind: str) -> tuple[nn.Module, SegmentationModel, str]:
+    """A network of transformers, one of the same shape here, and ours' name of a layer's scales."""
     transformers = pytest.importorskip("transformers")
+    if kind == "Eomt":
+        changes, scale = {}, "ls{}.gamma"
+        more = {"class_token": True, "global_pool": "token", "fc_norm": False}
+        name = "vit_base_patch16_reg4_gap_256"
+    else:
+        changes, scale, more = {"query_bias": False, "value_bias": False, "intermediate_size": 128}, "gamma_{}", {}
+        changes |= {"layer_norm_eps": 1e-5, "pos_embed_rescale": None}  # rescaling is random, in training
+        name = "vit_small_patch16_dinov3"
+    theirs = getattr(transformers, f"{kind}ForUniversalSegmentation")(
+        getattr(transformers, f"{kind}Config")(**SHARED | changes)
+    )
+    backbone = Backbone(name, **SMALL, img_size=64, init_values=0.5, **more)
+    head = Eomt(backbone.dims, backbone.strides, CLASSES, QUERIES, 2, 64)
+    return theirs, SegmentationModel(backbone, head), scale
+
+
+@pytest.mark.parametrize("masking", [(1.0, 1.0), (0.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize("kind", ["Eomt", "EomtDinov3"])
+def test_equals_transformers(kind, masking, same_points):
     torch.manual_seed(0)
-    config = transformers.EomtConfig(
-        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=64, patch_size=16, num_queries=QUERIES,
-        num_blocks=2, num_upscale_blocks=2, num_labels=CLASSES, num_register_tokens=4, layerscale_value=0.5,
-        train_num_points=64,
-    )  # fmt: skip
-    theirs = transformers.EomtForUniversalSegmentation(config)
-    backbone = Backbone(
-        "vit_base_patch16_reg4_gap_256", embed_dim=32, depth=4, num_heads=2, img_size=64, class_token=True,
-        global_pool="token", init_values=0.5, fc_norm=False,
-    )  # fmt: skip
-    model = SegmentationModel(backbone, Eomt(backbone.dims, backbone.strides, CLASSES, QUERIES, 2, 64))
+    theirs, model, scale = theirs_and_ours(kind)
+    backbone = model.backbone
     for parameter in theirs.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     theirs.attn_mask_probs.copy_(torch.tensor(masking))
-    ours_from_theirs(theirs, model)
+    ours_from_theirs(theirs, model, scale)
     images = torch.rand(2, 3, 64, 64)
     target = torch.randint(0, CLASSES, (2, 8, 8)).repeat_interleave(8, 1).repeat_interleave(8, 2)
     labels = [each.unique() for each in target]

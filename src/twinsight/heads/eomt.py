@@ -34,7 +34,7 @@ class Eomt(nn.Module):
     training.
 
     queries: number of queries, at least as many as an image has classes. blocks: how many of the last blocks they join;
-    None: the paper's, 3 for a network up to as wide as ViT-S, else 4. points: at which the loss compares masks.
+    None: the authors', 3 for a network of up to 12 blocks, else 4. points: at which the loss compares masks.
     """
 
     probabilities: Tensor
@@ -52,7 +52,7 @@ class Eomt(nn.Module):
         dim = dims[-1]
         self.num_classes = num_classes
         self.points = points
-        self.last_blocks = blocks or (3 if dim <= 384 else 4)
+        self.last_blocks = blocks or (3 if len(dims) <= 12 else 4)
         self.queries = nn.Parameter(torch.randn(queries, dim))
         self.classifier = nn.Linear(dim, num_classes + 1)
         self.mask = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))

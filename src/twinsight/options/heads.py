@@ -97,7 +97,7 @@ class EomtOptions(Buildable):
     queries: Annotated[int, Range(1, 10000)] = 100
     """Number of queries; an image's classes need one each."""
     blocks: Annotated[int, Range(1, 1000)] | None = None
-    """Last blocks that the queries join. Default: 3 for networks up to as wide as ViT-S, otherwise 4."""
+    """Last blocks that the queries join. Default: 3 of up to 12 (ViT-S, ViT-B), otherwise 4."""
     points: Annotated[int, Range(1, 10**6)] = 12544
     """Random points at which the loss compares masks."""
 
