@@ -23,6 +23,10 @@ COMMANDS = {"pretrain": Pretrain, "segment": Segment}
 TORCHVISION = {"voc-segment-deeplabv3": deeplabv3_resnet50, "voc-segment-fcn": fcn_resnet50}
 SMALL = {
     "barlow-twins": "--method.views.size 32 --method.projector 64 64",
+    "moco-v3": "--method.views.size 32 --method.projector 64 64 --method.hidden 64",
+    "byol": "--method.views.size 32 --method.hidden 64 --method.dim 64",
+    "simsiam": "--method.views.size 32 --method.dim 64 --method.hidden 16",
+    "swav": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 16",
     "dino": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
     None: "--augment.size 32",
 }
