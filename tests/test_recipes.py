@@ -23,6 +23,9 @@ COMMANDS = {"pretrain": Pretrain, "segment": Segment}
 TORCHVISION = {"voc-segment-deeplabv3": deeplabv3_resnet50, "voc-segment-fcn": fcn_resnet50}
 SMALL = {
     "barlow-twins": "--method.views.size 32 --method.projector 64 64",
+    "vicreg": "--method.views.size 32 --method.projector 64 64",
+    "simclr": "--method.views.size 32 --method.projector 64 64",
+    "lejepa": "--method.views.size 32 --method.projector 64 64 --method.slices 16",
     "moco-v3": "--method.views.size 32 --method.projector 64 64 --method.hidden 64",
     "byol": "--method.views.size 32 --method.hidden 64 --method.dim 64",
     "simsiam": "--method.views.size 32 --method.dim 64 --method.hidden 16",

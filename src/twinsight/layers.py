@@ -46,6 +46,16 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     return total / world_size()
 
 
+def gather_over_ranks(x: Tensor) -> Tensor:
+    """(B, ...) -> (processes * B, ...), in the order of ranks, with the gradient that `mean_over_ranks` has."""
+    if world_size() == 1:
+        return x
+    batches = x.new_zeros(world_size(), *x.shape)
+    batches[rank()] = x
+    gathered: Any = _SumOverRanks.apply(batches)
+    return gathered.flatten(0, 1)
+
+
 @torch.no_grad()
 def logsumexp_over_ranks(x: Tensor) -> Tensor:
     """(B, D) -> (D,): the logarithm of the sum of exp(x) over the global batch, without a gradient."""

@@ -20,6 +20,19 @@ class Trunk(nn.Module):
         return self.network(images)
 
 
+class Flat(nn.Module):
+    """Vectors, or images that are flattened, of 32 numbers."""
+
+    dim = 12
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(32, 24), nn.Tanh(), nn.Linear(24, self.dim))
+
+    def forward(self, images):
+        return self.network(images)
+
+
 def moved(made, scale=0.3):
     """The method with every parameter moved at random, so that no weight is 1, no bias 0 and no copy equal."""
     generator = torch.Generator().manual_seed(1)
@@ -73,6 +86,22 @@ def slopes(made, reference: Callable[[], float]) -> tuple[float, float]:
         for p, d in zip(trained, directions):
             p.sub_(d, alpha=1e-6)
     return found, (losses[1] - losses[0]) / 2e-6
+
+
+def derivatives(function, *arrays, step=1e-6):
+    """The gradient of a number with respect to float64 arrays, by central differences."""
+    found = []
+    for array in arrays:
+        gradient = np.zeros_like(array)
+        for place in np.ndindex(array.shape):
+            kept, values = array[place], []
+            for change in (-step, step):
+                array[place] = kept + change
+                values.append(function(*arrays))
+            array[place] = kept
+            gradient[place] = (values[1] - values[0]) / (2 * step)
+        found.append(gradient)
+    return found
 
 
 def kinds_of_images(count, views=2):

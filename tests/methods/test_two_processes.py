@@ -4,9 +4,12 @@ from functools import partial
 
 import pytest
 import test_byol
+import test_lejepa
 import test_moco_v3
+import test_simclr
 import test_simsiam
 import test_swav
+import test_vicreg
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -14,6 +17,9 @@ from by_hand import batches
 from torch.nn.parallel import DistributedDataParallel
 
 CASES = {
+    "vicreg": (test_vicreg.method, (6, 6), (0.5,)),
+    "simclr": (test_simclr.method, (6, 6), (0.5,)),
+    "lejepa": (test_lejepa.method, test_lejepa.SIZES, (0.5, 0.5)),
     "moco-v3": (test_moco_v3.method, (6, 6), (0.5,)),  # the keys of both are negatives for each
     "byol": (test_byol.method, (6, 6), (0.5,)),
     "simsiam": (test_simsiam.method, (6, 6), (0.5,)),
@@ -27,7 +33,8 @@ def steps(wrap, rank=0, count=1):
     """For each method: the gradients of each step, and the buffers after the last."""
     found = {}
     for name, (make, sizes, progress) in CASES.items():
-        made = make()
+        made = make().double()
+        torch.manual_seed(rank)  # the noise of each process; LeJEPA's directions are those of the first
         model, gradients = wrap(made), []
         views = [view.chunk(count)[rank] for view in batches(8, sizes)]
         for at in progress:

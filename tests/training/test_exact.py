@@ -19,9 +19,12 @@ from twinsight.errors import UserError
 from twinsight.methods.barlow_twins import BarlowTwins
 from twinsight.methods.byol import BYOL
 from twinsight.methods.dino import DINO
+from twinsight.methods.lejepa import LeJEPA
 from twinsight.methods.moco_v3 import MoCoV3
+from twinsight.methods.simclr import SimCLR
 from twinsight.methods.simsiam import SimSiam
 from twinsight.methods.swav import SwAV
+from twinsight.methods.vicreg import VICReg
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain
@@ -47,6 +50,9 @@ BACKBONES = {
 }
 METHODS = {
     "barlow-twins": lambda b: BarlowTwins(b, None, projector=(16, 16, 16)),
+    "vicreg": lambda b: VICReg(b, None, projector=(16, 16, 16)),
+    "simclr": lambda b: SimCLR(b, None, projector=(16, 16)),
+    "lejepa": lambda b: LeJEPA(b, None, projector=(16, 8), slices=16),
     "moco-v3": lambda b: MoCoV3(b, None, projector=(16, 8), hidden=16),
     "byol": lambda b: BYOL(b, None, hidden=16, dim=8),
     "simsiam": lambda b: SimSiam(b, None, dim=16, hidden=8),
@@ -57,7 +63,7 @@ METHODS = {
 
 
 def views_for(method: nn.Module, dtype: torch.dtype) -> list[torch.Tensor]:
-    sides = (32, 32, 32, 32) if isinstance(method, DINO | SwAV) else (32, 32)
+    sides = (32, 32, 32, 32) if isinstance(method, DINO | LeJEPA | SwAV) else (32, 32)
     generator = torch.Generator().manual_seed(5)
     return [torch.rand(12, 3, side, side, generator=generator).to(dtype) for side in sides]
 

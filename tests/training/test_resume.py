@@ -20,9 +20,12 @@ from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.lejepa import LejepaOptions, LejepaViewsOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
+from twinsight.options.methods.simclr import SimclrOptions, SimclrViewsOptions
 from twinsight.options.methods.simsiam import SimSiamOptions, SimSiamViewsOptions
 from twinsight.options.methods.swav import SwavOptions, SwavViewsOptions
+from twinsight.options.methods.vicreg import VicregOptions
 from twinsight.options.methods.views import OneViewOptions, TwoViewsOptions
 from twinsight.runs.rows import read_rows
 from twinsight.training.last import LastCheckpoint
@@ -115,6 +118,11 @@ def compare(tmp_path, monkeypatch, make, command, batches, **changes):
 
 TWO_VIEWS = TwoViewsOptions(size=32)
 OTHERS = {
+    "vicreg": VicregOptions(projector=(16, 16), views=TWO_VIEWS),
+    "simclr": SimclrOptions(projector=(16, 16), views=SimclrViewsOptions(size=32)),
+    "lejepa": LejepaOptions(
+        projector=(16, 8), slices=16, views=LejepaViewsOptions(size=32, local_size=16, local_views=1)
+    ),
     "moco-v3": MocoV3Options(projector=(16, 8), hidden=16, views=TWO_VIEWS),
     "byol": ByolOptions(hidden=16, dim=8, views=TWO_VIEWS),
     "simsiam": SimSiamOptions(dim=16, hidden=8, views=SimSiamViewsOptions(size=32)),
@@ -127,7 +135,7 @@ OTHERS = {
         views=SwavViewsOptions(size=32, local_size=16, local_views=2),
     ),
 }
-"""Methods whose state has more than weights and batch norm."""
+"""Methods beside Barlow Twins."""
 
 
 @pytest.mark.parametrize("method", OTHERS)

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import each_view, full_precision, mean_over_ranks, mlp, standardize, world_size
+from twinsight.layers import each_view, full_precision, mean_over_ranks, standardize, world_size
+from twinsight.methods.joint_embedding import JointEmbedding
 
 
-class BarlowTwins(nn.Module):
+class BarlowTwins(JointEmbedding):
     """Barlow Twins: Self-Supervised Learning via Redundancy Reduction (Zbontar et al., 2021).
 
     backbone: becomes `trunk`, which is kept after training.
@@ -25,15 +26,8 @@ class BarlowTwins(nn.Module):
         projector: Sequence[int] = (8192,) * 3,
         lambd: float = 0.0051,
     ):
-        super().__init__()
-        self.trunk = backbone
-        self.projector = mlp([backbone.dim, *projector])
+        super().__init__(backbone, views, projector)
         self.lambd = lambd
-        self._views = views
-
-    def views(self) -> MultiView:
-        """The transform that makes the views of an image."""
-        return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: two (B, 3, H, W) batches, uint8 or float in [0, 1]; progress: 0 to 1 over the run."""
@@ -44,10 +38,6 @@ class BarlowTwins(nn.Module):
             "invariance": invariance.detach(),
             "redundancy": redundancy.detach(),
         }
-
-    def project(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, D), the projections that the loss compares."""
-        return self.projector(self.trunk(images))
 
 
 def barlow_twins_loss(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,25 @@ from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.dino import DinoOptions
 from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.lejepa import LejepaOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
+from twinsight.options.methods.simclr import SimclrOptions
 from twinsight.options.methods.simsiam import SimSiamOptions
 from twinsight.options.methods.swav import SwavOptions
+from twinsight.options.methods.vicreg import VicregOptions
 
-Method = BarlowTwinsOptions | MocoV3Options | ByolOptions | SimSiamOptions | SwavOptions | DinoOptions | DistillOptions
+Method = (
+    BarlowTwinsOptions
+    | VicregOptions
+    | SimclrOptions
+    | MocoV3Options
+    | ByolOptions
+    | SimSiamOptions
+    | SwavOptions
+    | DinoOptions
+    | LejepaOptions
+    | DistillOptions
+)
 """Every method that is here; a new one is added to this list."""
 
 METHODS = table(Method)

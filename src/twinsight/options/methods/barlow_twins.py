@@ -22,8 +22,13 @@ class BarlowTwinsOptions(Buildable):
     views: TwoViewsOptions = field(default_factory=TwoViewsOptions)
 
     def auto(self, scale: Scale) -> dict[str, Setting]:
-        width = power_of_two(scale.images / 10, 256, 8192)
-        projector = Setting((width,) * 3, f"a feature for 10 of {scale.images} images, from 256 to the paper's 8192")
+        projector = wide_projector(scale)
         last = (projector.value if self.projector == AUTO else self.projector)[-1]
         lambd = Setting(0.0051 * (8192 / last) ** 0.5, f"0.0051 for 8192 features, times the root of 8192 / {last}")
         return {"projector": projector, "lambd": lambd}
+
+
+def wide_projector(scale: Scale) -> Setting:
+    """Three layers of the paper's width, or of what few images can fill."""
+    width = power_of_two(scale.images / 10, 256, 8192)
+    return Setting((width,) * 3, f"a feature for 10 of {scale.images} images, from 256 to the paper's 8192")

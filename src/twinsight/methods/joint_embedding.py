@@ -1,0 +1,32 @@
+"""What methods share that compare projections of an image's views."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.data.views import MultiView
+from twinsight.layers import mlp
+
+
+class JointEmbedding(nn.Module):
+    """A backbone and a projector, trained together, without a teacher; a subclass adds the loss.
+
+    backbone: becomes `trunk`, which is kept after training.
+    views: makes the views of an image.
+    projector: widths of the projector's layers.
+    """
+
+    def __init__(self, backbone: Backbone, views: MultiView, projector: Sequence[int]):
+        super().__init__()
+        self.trunk = backbone
+        self.projector = mlp([backbone.dim, *projector])
+        self._views = views
+
+    def views(self) -> MultiView:
+        """The transform that makes the views of an image."""
+        return self._views
+
+    def project(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, D), the projections that the loss compares."""
+        return self.projector(self.trunk(images))
