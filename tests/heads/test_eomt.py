@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
 from twinsight.heads.eomt import Eomt
 from twinsight.heads.setr import SetrPup
@@ -228,6 +229,28 @@ def test_a_finished_network_predicts_once_and_masks_nothing(monkeypatch):
     again = make().eval()
     again.load_state_dict(model.state_dict())  # what a file holds
     assert torch.equal(again(images), model(images))
+
+
+def test_learns_and_keeps_what_it_learned_without_masks():
+    torch.manual_seed(0)
+    data = Shapes(count=4, size=64)
+    samples = [data[index] for index in range(4)]
+    images = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in samples])
+    target = torch.stack([torch.from_numpy(sample.mask).long() for sample in samples])
+    backbone = Backbone("test_vit", img_size=64)
+    head = Eomt(backbone.dims, backbone.strides, len(data.classes), queries=16, points=200)
+    model = SegmentationModel(backbone, head).train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    steps = 100
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1.5e-3 * min(1, (step + 1) / 10) * (1 - step / steps)
+        optimizer.zero_grad()
+        model.losses(images, target, nn.Module())[0].backward()
+        optimizer.step()
+        head.after_step(step / steps)
+    assert not head.probabilities.any()
+    model.eval()
+    assert (model(images).argmax(1) == target).float().mean() > 0.9
 
 
 def test_checkpointing_changes_no_gradient():
