@@ -106,8 +106,6 @@ class TrainingKeywords(TypedDict, total=False):
     """Loggers to use besides metrics.csv. wandb stays offline unless you are logged in."""
     log_every: int
     """Steps between two rows of metrics.csv."""
-    backbone: Choice
-    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
     weights: File | None
     """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight
     weights`)."""
@@ -127,6 +125,8 @@ class PretrainKeywords(TrainingKeywords, total=False):
     10."""
     method: Choice
     """Self-supervised method, or FILE.py with one of your own."""
+    backbone: Choice
+    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
     attention: Section
     accumulate_exact: bool
     """With accumulate=N, compute the loss over the images of all N steps: the gradient of one large batch in the
@@ -163,9 +163,10 @@ class SegmentKeywords(TrainingKeywords, total=False):
     """Average predictions over the image and its mirror image."""
     head: Choice
     """Segmentation head, or FILE.py with one of your own."""
+    backbone: Choice
+    """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     freeze: int | Literal["all"]
-    """Freeze the whole backbone (all), or its stem and this many of its first blocks; -2: all but the last 2
-    blocks; 0: nothing."""
+    """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
     head_lr: float
     """Peak learning rate of the head."""
     loss: str

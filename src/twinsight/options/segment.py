@@ -25,12 +25,11 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     head: Annotated[Head, FIRST] = field(default_factory=LinearOptions)
     """Segmentation head, or FILE.py with one of your own."""
     backbone: Annotated[Backbone, FIRST] = field(default_factory=TimmOptions)
-    """Any timm model, such as resnet50 or vit_small_patch16_224, or vit-pytorch."""
+    """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     weights: Annotated[Path | None, FIRST] = None
     """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight weights`)."""
     freeze: Annotated[Index | Literal["all"], FIRST] = 0
-    """Freeze the whole backbone (all), or its stem and this many of its first blocks; -2: all but the last 2 blocks; 0:
-    nothing."""
+    """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
     epochs: Annotated[Count, FIRST] = 50
     usual_batch: ClassVar = 16
     batch_size: Annotated[Count | Literal["auto"], FIRST] = "auto"
