@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from twinsight.assemble.datasets import open_images, open_pairs
 from twinsight.assemble.looks import read_looks
 from twinsight.assemble.networks import check_backbone, check_device, check_teacher, check_weights
+from twinsight.assemble.trained import trained_with
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
-from twinsight.options.build import label
+from twinsight.options.build import called, label
 from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.heads import EomtOptions, FusionOptions
+from twinsight.options.heads import HEADS, EomtOptions, FusionOptions
 from twinsight.options.methods.distill import DistillOptions
 from twinsight.options.methods.views import OneViewOptions
 from twinsight.options.ranges import check_ranges
@@ -66,6 +68,8 @@ def check_segment(options: Segment) -> Checked[tuple[Dataset, Dataset]]:
     """As `check_pretrain`."""
     check_training(options)
     check_loss(options)
+    if options.match_parameters is not None:
+        check_width(options.head, options.match_parameters)
     if isinstance(options.head, FusionOptions):
         refuse_recording(options)
     if isinstance(options.head, EomtOptions):
@@ -90,6 +94,23 @@ def refuse_recording(options: Segment) -> None:
             raise UserError(
                 f"--{name}: cannot be combined with --head {label(options.head)}, which records attention; leave it out"
             )
+
+
+def check_width(head: Any, wanted: float | Path) -> None:
+    """Raises UserError for a head whose width cannot be chosen, or nothing to match it to."""
+    if not hasattr(head, "channels"):
+        raise UserError(
+            f"--match-parameters: --head {called(head)} has no width to choose; leave it out or choose another --head"
+        )
+    if head.channels != getattr(type(head), "channels", None) and not isinstance(head.channels, tuple):
+        raise UserError("--head.channels: cannot be combined with --match-parameters, which chooses it; leave one out")
+    if isinstance(wanted, Path) and str(wanted) not in HEADS:
+        if not wanted.is_dir():
+            raise UserError(
+                f"--match-parameters {wanted}: is neither a number, nor a head, nor a run directory; give one of "
+                "these, such as 2e6, deeplabv3 or runs/first"
+            )
+        trained_with(wanted)
 
 
 def refuse_losses(options: Segment) -> None:

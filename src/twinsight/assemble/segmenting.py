@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from twinsight.assemble import planning
 from twinsight.assemble.checks import Checked
 from twinsight.assemble.data import make_inference
+from twinsight.assemble.matching_size import matched
 from twinsight.assemble.open import make_model
 from twinsight.assemble.opening import announce, announce_settings, computing, data_set, network, splits
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
@@ -93,6 +94,7 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     automatic = {"--batch-size": options.auto_batch(images)} if options.batch_size == "auto" else {}
     batch = automatic["--batch-size"].value if automatic else options.batch_size
     options = replace(options, data=options.data.settled(train), batch_size=batch)
+    options = matched(options, sketch.backbone, len(train.classes))
     balanced = options.class_weights == "auto" or options.sampling == "rarity"
     pixels = counted(train) if balanced else None
     loss = make_loss(options, train.classes, pixels)

@@ -8,7 +8,7 @@ from twinsight.options.backbones import Backbone, TimmOptions
 from twinsight.options.data import Data, PairOptions, ShapesOptions
 from twinsight.options.heads import Head, LinearOptions
 from twinsight.options.marks import FIRST, Heading
-from twinsight.options.ranges import BelowOne, Count, Index, NotNegative
+from twinsight.options.ranges import BelowOne, Count, Index, NotNegative, Range
 from twinsight.options.training import InferenceOptions, RunOptions, TrainingOptions
 
 
@@ -24,6 +24,9 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Folder of images and masks, or a data set by name."""
     head: Annotated[Head, FIRST] = field(default_factory=LinearOptions)
     """Segmentation head, or FILE.py with one of your own."""
+    match_parameters: Annotated[float, Range(1, 10**9)] | Path | None = None
+    """Choose the head's width so that it has this many parameters: a number, those of a run's head, or those of another
+    head by name."""
     backbone: Annotated[Backbone, FIRST] = field(default_factory=TimmOptions)
     """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     weights: Annotated[Path | None, FIRST] = None
