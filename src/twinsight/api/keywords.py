@@ -163,11 +163,11 @@ class SegmentKeywords(TrainingKeywords, total=False):
     """Average predictions over the image and its mirror image."""
     head: Choice
     """Segmentation head, or FILE.py with one of your own."""
-    backbone: Choice
-    """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     match_parameters: float | File | None
     """Choose the head's width so that it has this many parameters: a number, those of a run's head, or those of
     another head by name."""
+    backbone: Choice
+    """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     freeze: int | Literal["all"]
     """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
     head_lr: float
