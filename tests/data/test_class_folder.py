@@ -15,7 +15,7 @@ def write(folder, *names):
 
 
 def classes(dataset):
-    return {entry.id: dataset.names[label] for entry, label in zip(dataset.entries, dataset.labels)}
+    return {entry.id: dataset.names[label] for entry, label in zip(dataset.entries, dataset.targets)}
 
 
 def test_a_folder_a_split(tmp_path):
@@ -23,7 +23,7 @@ def test_a_folder_a_split(tmp_path):
     train, val = ClassFolder(tmp_path), ClassFolder(tmp_path, "val")
     assert train.names == val.names == ("cat", "dog", "eel")
     assert classes(train) == {"cat/b.png": "cat", "cat/deep/c.jpg": "cat", "dog/a.jpg": "dog", "eel/d.jpg": "eel"}
-    assert val.labels == (1,)
+    assert val.targets == (1,)
     image, mask, name = val[0]
     assert (image.shape, mask, name) == ((6, 9, 3), None, "dog/e.jpg")
     assert val.classes == ()
@@ -31,7 +31,7 @@ def test_a_folder_a_split(tmp_path):
 
 def test_splits_of_any_name(tmp_path):
     write(tmp_path, "train/a/1.png", "train/b/1.png", "test/b/1.png")
-    assert ClassFolderOptions(root=tmp_path, val="test").open("val").labels == (1,)
+    assert ClassFolderOptions(root=tmp_path, val="test").open("val").targets == (1,)
     with pytest.raises(UserError, match=r"val: no such split; .*: test, train"):
         ClassFolder(tmp_path, "val")
 

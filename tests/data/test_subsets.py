@@ -53,8 +53,8 @@ def test_a_fraction_is_said(drives):
 def test_labels_of_class_folders_follow_their_images(tmp_path):
     root = lay(tmp_path, [f"{kind}/{i}" for kind in ("cat", "dog") for i in range(10)], masks=False)
     dataset = ClassFolderOptions(root=root, val_fraction=0, fraction=0.4).open("train")
-    assert len(dataset.labels) == len(dataset) == 8
-    assert [dataset.names[label] for label in dataset.labels] == [entry.id.split("/")[0] for entry in dataset.entries]
+    assert len(dataset.targets) == len(dataset) == 8
+    assert [dataset.names[label] for label in dataset.targets] == [entry.id.split("/")[0] for entry in dataset.entries]
 
 
 def test_percent(drives):

@@ -54,5 +54,5 @@ def sample(data: Dataset, count: int, size: int | None) -> Seen:
     chosen, samples = [place for place, _ in read], [sample for _, sample in read]
     images = [to_tensor(image, size) for image, _, _ in samples]
     masks = [mask_to_tensor(s.mask, i) for s, i in zip(samples, images) if s.mask is not None]
-    labels = [data.names[data.labels[i]] for i in chosen] if isinstance(data, ClassFolder) else None
+    labels = [data.names[data.targets[i]] for i in chosen] if isinstance(data, ClassFolder) else None
     return Seen(images, masks if len(masks) == len(images) else None, labels, data.classes, data.palette)

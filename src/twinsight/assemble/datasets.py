@@ -4,6 +4,7 @@ from twinsight.data.fingerprint import fingerprint
 from twinsight.data.glance import glance, glance_at_images
 from twinsight.data.samples import Dataset, enough_images
 from twinsight.errors import UserError
+from twinsight.options.build import label
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.runs.directory import Run
 
@@ -12,6 +13,11 @@ def open_images(options: Pretrain, run: Run) -> Dataset:
     """The images to pretrain on. Raises UserError for what is missing or cannot be trained on."""
     data = options.data.open("train")
     run.expect({"train": fingerprint(data)})
+    if "classes" in options.method.given and not data.names:
+        raise UserError(
+            f"--data: has no classes, from which --method {label(options.method)} learns; put the images into a folder "
+            "per class, as in photos/cat/1.jpg and photos/dog/2.jpg, and give --data class-folder --data.root photos"
+        )
     check_batch_size(options, data)
     if len(data) < 2:
         raise UserError("--data: holds a single image; the loss compares images, so give 2 or more")

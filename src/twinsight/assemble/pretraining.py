@@ -1,6 +1,6 @@
 """A pretraining: its plan, its parts, its loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from twinsight.assemble.training import Machine, Parts, Plan, make_optimization,
 from twinsight.backbones.integrity import intact
 from twinsight.backbones.weights import save_backbone
 from twinsight.console import tell
-from twinsight.data.loader import Loader, Views, train_loader
+from twinsight.data.loader import Loader, ViewBatch, Views, train_loader
 from twinsight.data.samples import Dataset, enough_images, usual_side
 from twinsight.methods.attention_term import AttentionTerm
 from twinsight.methods.method import check_method
@@ -88,7 +88,7 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     """Decide everything. Raises UserError for invalid options before anything is built, decoded or downloaded."""
     run = checked.run
     machine = Machine.choose(options)
-    known = given(options.method)
+    known = given(options.method, checked.data)
     with torch.device("meta"):  # shapes only: checks at once whether the parts fit
         method, _ = make_method(options, known, empty=True)
     data = checked.data()
@@ -116,13 +116,16 @@ def plan(options: Pretrain, checked: Checked[Dataset]) -> PretrainPlan:
     )
 
 
-def given(method: Any) -> dict[str, Any]:
+def given(method: Any, data: Callable[[], Dataset]) -> dict[str, Any]:
     """What a method's options say that it is built on beside the backbone."""
-    if "teacher" not in method.given:
-        return {}
-    with torch.random.fork_rng(devices=[]):
-        opened = open_model(str(method.teacher), None, "best", torch.device("cpu"), "backbone", "--method.teacher")
-    return {"teacher": opened.subjects["backbone"]}
+    found: dict[str, Any] = {}
+    if "classes" in method.given:
+        found["classes"] = len(data().names)
+    if "teacher" in method.given:
+        with torch.random.fork_rng(devices=[]):
+            opened = open_model(str(method.teacher), None, "best", torch.device("cpu"), "backbone", "--method.teacher")
+        found["teacher"] = opened.subjects["backbone"]
+    return found
 
 
 def make_method(options: Pretrain, known: Mapping[str, Any], empty: bool) -> tuple[Any, AttentionTerm | None]:
@@ -191,7 +194,8 @@ def imagined_step(plan: PretrainPlan, method: Any, term: AttentionTerm | None, s
     def loss(method: nn.Module, batch: int) -> Tensor:
         views = [torch.zeros(batch, 3, *view.shape[:2], dtype=torch.uint8) for view in drawn]
         crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).expand(batch, len(views), 5)
-        return losses(method, term, views, crops, 0.0)["loss"]
+        zeros = torch.zeros(batch, dtype=torch.int64)
+        return losses(method, term, ViewBatch(views, crops, zeros, labels=zeros), 0.0)["loss"]
 
     slots = planning.optimizer_slots(plan.options.optimizer)
     remedies = "--find-batch-size, --checkpointing or --accumulate N --accumulate-exact"

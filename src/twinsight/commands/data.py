@@ -70,7 +70,7 @@ def check_data(options: DataCheck) -> None:
         console.print(f"[bold]{split}[/bold]")
         console.print(render(checkups[split]))
         if isinstance(dataset, ClassFolder):
-            counts = np.bincount(dataset.labels, minlength=len(dataset.names))
+            counts = np.bincount(dataset.targets, minlength=len(dataset.names))
             console.print(f"{number(len(counts), 'class')}, of {counts.min()} to {number(counts.max(), 'image')}")
     shared = shared_findings(*(each.facts for each in checkups.values())) if len(checkups) == 2 else []
     for line in (line for finding in shared for line in lines_of(finding)):

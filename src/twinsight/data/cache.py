@@ -4,7 +4,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -55,7 +55,7 @@ class Cached(Dataset):
         report: Callable[[int, int], None] | None = None,
     ):
         super().__init__(dataset.entries, dataset.classes, dataset.palette)
-        self.dataset, self.folder = dataset, folder
+        self.dataset, self.folder, self.names = dataset, folder, dataset.names
         self._reading, self.tolerate = dataset.reading, dataset.tolerate
         self.broken: dict[str, str] = {}
         try:
@@ -71,6 +71,10 @@ class Cached(Dataset):
             raise UserError(
                 f"{folder}: cannot be written ({error.strerror}); choose a writable folder with enough space"
             ) from error
+
+    @property
+    def targets(self) -> Sequence[int]:
+        return self.dataset.targets
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, read-only, straight from the mapped file."""

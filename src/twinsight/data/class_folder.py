@@ -17,7 +17,7 @@ class ClassFolder(Dataset):
     split: the name of a split's folder, where "val" also matches valid and validation; without such folders "train",
     "val" or "all".
 
-    names: the categories in train, sorted, for every split. labels: each image's index into `names`. `classes` is
+    names: the categories in train, sorted, for every split. targets: each image's index into `names`. `classes` is
     empty: those are the classes of masks.
 
     Raises UserError if a folder is missing, an image is outside every class folder, a class is missing from train, or
@@ -43,7 +43,7 @@ class ClassFolder(Dataset):
             entries = choose(known, roles, split)
         else:
             raise UserError(f"split {split}: no such split; choose train, val or all")
-        self.names: tuple[str, ...] = tuple(sorted({category(entry) for entry in known}))
+        self.names = tuple(sorted({category(entry) for entry in known}))
         if len(self.names) < 2:
             raise UserError(f"{root}: has images of {' '.join(self.names)} only; give at least 2 classes")
         strange = next((entry for entry in entries if category(entry) not in self.names), None)
@@ -55,9 +55,10 @@ class ClassFolder(Dataset):
         super().__init__(entries)
 
     @property
-    def labels(self) -> tuple[int, ...]:
+    def targets(self) -> tuple[int, ...]:
         """The category of each image, as its place in `names`."""
-        return tuple(self.names.index(category(entry)) for entry in self.entries)
+        places = {name: place for place, name in enumerate(self.names)}
+        return tuple(places[category(entry)] for entry in self.entries)
 
 
 def category(entry: Entry) -> str:

@@ -49,12 +49,14 @@ class ViewBatch(NamedTuple):
     crops: (B, views, 5) float32: top, left, height and width in pixels of the image; 1 if mirrored, else 0.
     indices: (B,) int64, of the images.
     params: the color operations still to apply to views that are only cropped; None if they have been applied.
+    labels: (B,) int64, the images' categories; None if the data set has none.
     """
 
     views: list[torch.Tensor]
     crops: torch.Tensor
     indices: torch.Tensor
     params: HostParams | None = None
+    labels: torch.Tensor | None = None
 
 
 class Views(TorchDataset[Any]):
@@ -66,6 +68,7 @@ class Views(TorchDataset[Any]):
     def __init__(self, dataset: Dataset, transform: MultiView, seed: int = 0, color: bool = True):
         self.dataset, self.transform, self.seed, self.color = dataset, transform, seed, color
         self.tolerance = Tolerance(len(dataset), dataset.tolerate)
+        self.labels = torch.tensor(dataset.targets) if dataset.names else None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -83,7 +86,9 @@ class Views(TorchDataset[Any]):
         images = [batch.permute(0, 3, 1, 2) for batch in stacked]
         crops = [[[*drawn.box, drawn.flip] for drawn in each] for each in params]
         todo = None if self.color else HostParams(list(params))
-        return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), torch.tensor(indices), todo)
+        places = torch.tensor(indices)
+        labels = None if self.labels is None else self.labels[places]
+        return ViewBatch(images, torch.tensor(crops, dtype=torch.float32), places, todo, labels)
 
 
 class Pairs(TorchDataset[Sample]):

@@ -50,6 +50,8 @@ class Dataset:
 
     classes: the names of the classes, index = label; empty where there are no masks.
     palette: (len(classes), 3) uint8 RGB, the color of each class in every figure.
+    names: the categories of whole images, sorted; empty where images have none.
+    targets: each image's index into `names`, in the order of the entries; empty where images have none.
     tolerate: how many broken samples a training puts up with, as `tolerance.Tolerance` takes it.
     relatives: the images of all splits, where 16-bit ones are to be read alike; empty: its own.
     split_note: how the splits came about, with counts, in words; "" where nobody would ask.
@@ -58,6 +60,7 @@ class Dataset:
     """
 
     tolerate: float = 0
+    names: tuple[str, ...] = ()
     relatives: Sequence[Path] = ()
     _reading: Reading | None = None
     split_note: str = ""
@@ -98,6 +101,10 @@ class Dataset:
         kept = {entry.id for entry in ranked[: max(1, round(fraction * len(ranked)))]}
         self.split_note += f"{'; ' if self.split_note else ''}{len(kept)} of {len(ranked)} train ({100 * fraction:g} %)"
         self.entries = [entry for entry in self.entries if entry.id in kept]
+
+    @property
+    def targets(self) -> Sequence[int]:
+        return ()
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -164,7 +164,7 @@ def linear_patches(bench: Bench) -> Numbers:
 
 
 def knn(bench: Bench) -> Numbers:
-    labels, known = torch.tensor(bench.val.labels), torch.tensor(bench.train.labels)
+    labels, known = torch.tensor(bench.val.targets), torch.tensor(bench.train.targets)
     ks = [k for k in KS if k <= len(known)] or [len(known)]
     shown = 20 if 20 in ks else ks[-1]
     right = {
@@ -187,7 +187,7 @@ def knn(bench: Bench) -> Numbers:
 
 
 def linear_classes(bench: Bench) -> Numbers:
-    labels, known, names = torch.tensor(bench.val.labels), torch.tensor(bench.train.labels), bench.val.names
+    labels, known, names = torch.tensor(bench.val.targets), torch.tensor(bench.train.targets), bench.val.names
     numbers, right = {}, {}
     for name, (train, val) in bench.embeddings.items():
         logits, strength = linear_logits(train, known, val, len(names))

@@ -57,10 +57,12 @@ class AttentionTerm:
         if not self.blocks:
             raise UserError("--attention.blocks: none given; give at least one, such as -1 for the last")
 
-    def __call__(self, method: nn.Module, views: Sequence[Tensor], crops: Tensor, progress: float) -> dict[str, Tensor]:
+    def __call__(
+        self, method: nn.Module, views: Sequence[Tensor], crops: Tensor, progress: float, **labels: Tensor
+    ) -> dict[str, Tensor]:
         """`method(views, progress)` with the term added to the loss, and the term's parts; crops: see `ViewBatch`."""
         with passes(method, self.blocks) as recorded:
-            scalars = method(views, progress=progress)
+            scalars = method(views, progress=progress, **labels)
         size = (views[0].shape[2], views[0].shape[3])
         parts = self.parts(*first_two(recorded, len(views[0])), crops[:, :2], size, recorded[0].extent)
         term = sum(self.weights[part] * value for part, value in parts.items())

@@ -26,6 +26,9 @@ class Method(Protocol):
     def __call__(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: one (B, 3, H, W) batch per view, uint8 or float in [0, 1]. progress: 0 to 1 over the run.
 
+        A method that takes `labels` too gets them by that name: (B,) int64, each image's class. Its constructor may
+        take `classes`, their number.
+
         Returns "loss", a scalar with a gradient, and any other scalars to log.
         """
         ...
@@ -63,12 +66,19 @@ def projects(model: object) -> TypeGuard[Projecting]:
     return callable(getattr(model, "project", None))
 
 
+def wants_labels(method: nn.Module) -> bool:
+    """Whether a method learns from classes."""
+    return "labels" in inspect.signature(method.forward).parameters
+
+
 def check_method(module: nn.Module) -> None:
     """Raises UserError for a module that lacks a member of `Method`."""
     lacks = {
         "trunk (the backbone to train)": not isinstance(getattr(module, "trunk", None), nn.Module),
         "views() (its augmentation)": not callable(getattr(module, "views", None)),
-        "forward(views, progress) (which returns the loss)": not takes(module.forward, "views", "progress"),
+        "forward(views, progress) (which returns the loss)": not takes(
+            module.forward, "views", "progress", *(["labels"] if wants_labels(module) else [])
+        ),
     }
     if missing := [part for part, lacking in lacks.items() if lacking]:
         raise UserError(

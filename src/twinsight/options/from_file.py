@@ -20,6 +20,9 @@ from twinsight.options.values import in_words
 GIVEN = {"method": ("backbone",), "head": ("dims", "strides", "num_classes"), "data": ("split",)}
 """What each kind of thing is made with; its other parameters are options."""
 
+OFFERED = {"method": ("classes",)}
+"""What it is made with if its constructor takes it."""
+
 NAME = re.compile(r"(?P<file>.+\.py)(:(?P<in_file>\w+))?|(?P<module>[A-Za-z_][\w.]*):(?P<in_module>\w+)")
 
 
@@ -66,11 +69,13 @@ def from_file(kind: str, name: str) -> type:
     options: list[Any] = [("name", str, field(default=name))]
     for parameter in inspect.signature(target).parameters.values():
         various = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        if parameter.name not in GIVEN[kind] and not various:
+        if parameter.name not in (*GIVEN[kind], *OFFERED.get(kind, ())) and not various:
             options.append(option(target, parameter, hints.get(parameter.name), name))
     made = make_dataclass(f"{target.__name__}Options", options, bases=(base,), frozen=True, kw_only=True)
     made.__doc__ = (inspect.getdoc(target) or target.__name__).partition("\n\n")[0]
     made.target = f"{module.__name__}:{target.__name__}"  # pyright: ignore[reportAttributeAccessIssue] (a made class)
+    parameters = inspect.signature(target).parameters
+    made.given = tuple(name for name in OFFERED.get(kind, ()) if name in parameters)  # pyright: ignore[reportAttributeAccessIssue]
     return made
 
 

@@ -64,9 +64,10 @@ class LargeBatches(Loader):
     def __iter__(self) -> Iterator[ViewBatch]:
         batches = super().__iter__()
         while len(several := list(islice(batches, self.parts))) == self.parts:
-            views, crops, indices, params = zip(*several)
+            views, crops, indices, params, labels = zip(*several)
             todo = None if params[0] is None else HostParams([image for each in params for image in each.images])
             joined = [torch.cat(same) for same in zip(*views)]
             if self.pin_memory:
                 joined = [view.pin_memory() for view in joined]
-            yield ViewBatch(joined, torch.cat(crops), torch.cat(indices), todo)
+            known = None if labels[0] is None else torch.cat(labels)
+            yield ViewBatch(joined, torch.cat(crops), torch.cat(indices), todo, known)

@@ -1,6 +1,5 @@
 """A self-supervised method in Lightning's loop."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -11,7 +10,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.batched_color import recolor_views
 from twinsight.data.loader import ViewBatch
 from twinsight.methods.attention_term import AttentionTerm
-from twinsight.methods.method import AfterBackward, AfterStep, Method, check_method
+from twinsight.methods.method import AfterBackward, AfterStep, Method, check_method, wants_labels
 from twinsight.training.exact import in_parts
 from twinsight.training.optim import Optimization, peak_rate
 
@@ -51,7 +50,7 @@ class Pretrainer(pl.LightningModule):
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
         with in_parts(self.method, self.parts):
-            scalars = losses(self.method, self.attention, batch.views, batch.crops, self.progress)
+            scalars = losses(self.method, self.attention, batch, self.progress)
         self.log_dict(
             {f"train/{name}": value.detach() for name, value in scalars.items()}, batch_size=len(batch.indices)
         )
@@ -87,10 +86,9 @@ def subjects(method: nn.Module) -> dict[str, nn.Module]:
     return {"method": method, "backbone": trunk, "network": trunk}
 
 
-def losses(
-    method: nn.Module, attention: AttentionTerm | None, views: Sequence[Tensor], crops: Tensor, progress: float
-) -> dict[str, Tensor]:
-    """The loss and other scalars to log; crops: see `ViewBatch`."""
+def losses(method: nn.Module, attention: AttentionTerm | None, batch: ViewBatch, progress: float) -> dict[str, Tensor]:
+    """The loss and other scalars to log."""
+    labels = {"labels": batch.labels} if batch.labels is not None and wants_labels(method) else {}
     if attention is None:
-        return method(views, progress=progress)
-    return attention(method, views, crops, progress)
+        return method(batch.views, progress=progress, **labels)
+    return attention(method, batch.views, batch.crops, progress, **labels)

@@ -9,6 +9,7 @@ from twinsight.options.methods.lejepa import LejepaOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simclr import SimclrOptions
 from twinsight.options.methods.simsiam import SimSiamOptions
+from twinsight.options.methods.supervised import SupervisedOptions
 from twinsight.options.methods.swav import SwavOptions
 from twinsight.options.methods.vicreg import VicregOptions
 
@@ -23,6 +24,7 @@ Method = (
     | DinoOptions
     | LejepaOptions
     | DistillOptions
+    | SupervisedOptions
 )
 """Every method that is here; a new one is added to this list."""
 
