@@ -17,6 +17,17 @@ def segment(words: str):
 
 
 @pytest.mark.parametrize(
+    ("words", "value"),
+    [("", "auto"), ("--method.batch-norm", True), ("--method.no-batch-norm", False),
+     ("--method.batch-norm false", False), ("--method.batch-norm=auto", "auto"), ("--method.batch-norm auto", "auto"),
+     ("--method.batch-norm --seed 3", True)],
+)  # fmt: skip
+def test_a_switch_with_auto(words, value):
+    assert parse(Pretrain, "pretrain", ["shapes", "--method", "dino", *words.split()]).method.batch_norm == value
+    assert parse(Pretrain, "pretrain", ["--method", "dino", *words.split(), "shapes"]).method.batch_norm == value
+
+
+@pytest.mark.parametrize(
     ("words", "name", "value"),
     [
         ("--epochs 3", "epochs", 3),

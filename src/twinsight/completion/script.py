@@ -72,7 +72,7 @@ def rows(name: str, cls: Any, shared: set[str]) -> Iterator[str]:
         if option.flag in seen:
             continue
         seen.add(option.flag)
-        count = 0 if bare(option.kind) is bool else 1 if option.repeated else count_words(option.kind)[1]
+        count = 0 if bool in alternatives(option.kind) else 1 if option.repeated else count_words(option.kind)[1]
         flag = "" if option.positional else option.flag
         about = option.help.partition(". ")[0].removesuffix(".")
         if option.flag == "--data" and not name.startswith("look"):  # which is also a word on its own: pretrain photos

@@ -7,8 +7,7 @@ from typing import Any
 
 from twinsight.errors import UserError
 from twinsight.options.describe import Option
-from twinsight.options.marks import bare
-from twinsight.options.values import count_words, in_words, understand
+from twinsight.options.values import alternatives, count_words, in_words, understand
 
 HELP = ("-h", "--help", "--help-all")
 NUMBER = re.compile(r"-\.?\d.*|-inf|-nan", re.IGNORECASE)
@@ -24,7 +23,7 @@ def read_flags(options: Sequence[Option], argv: Sequence[str], explain: Callable
     says of one that is unknown.
     """
     flags = {option.flag: option for option in options if not option.positional}
-    switches = {negative(option.flag): option for option in flags.values() if bare(option.kind) is bool}
+    switches = {negative(option.flag): option for option in flags.values() if bool in alternatives(option.kind)}
     waiting = list(argv)
     left: list[str] = []
     found: dict[str, Any] = {}
@@ -42,7 +41,7 @@ def read_flags(options: Sequence[Option], argv: Sequence[str], explain: Callable
             found[switches[flag].name] = False
         elif flag in flags:
             option = flags[flag]
-            if bare(option.kind) is bool and not equals:
+            if stands_alone(option, waiting) and not equals:
                 found[option.name] = True
                 continue
             words = [value] if equals else following(waiting)
@@ -68,6 +67,7 @@ def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> i
     for option in options:  # of two with one flag, --head.channels of fcn and unet, the one that takes more words
         if option.flag not in flags or most(option) > most(flags[option.flag]):
             flags[option.flag] = option
+    off = {negative(option.flag) for option in options if bool in alternatives(option.kind)}
     own = [option for option in options if option.positional]
     if any(most(option) > 1 for option in own):
         return None
@@ -79,10 +79,10 @@ def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> i
         option = flags.get(flag)
         if not is_flag(argv[place]):
             loose.append(place)
-        elif option is None and flag not in HELP and not equals:
+        elif option is None and flag not in HELP and flag not in off and not equals:
             place += min(1, len(following(argv[place + 1 :])))
             after[place + 1] = None
-        elif option and not equals and bare(option.kind) is not bool:
+        elif option and not equals and not stands_alone(option, argv[place + 1 :]):
             taken = take(option, following(argv[place + 1 :]))
             place += len(taken)
             if most(option) > len(taken):
@@ -97,6 +97,20 @@ def extra_word(options: Sequence[Option], argv: Sequence[str], named: bool) -> i
             return None  # the flag is refused soon
         raise UserError(f"{option.flag} {word}: must be {in_words(option.kind)}; there is no folder {word}")
     return place
+
+
+def stands_alone(option: Option, words: Sequence[str]) -> bool:
+    """Whether a flag takes none of the words after it: --overlay, and --method.batch-norm unless true, false or auto
+    follows.
+    """
+    kinds = alternatives(option.kind)
+    if bool not in kinds or len(kinds) == 1:
+        return bool in kinds
+    try:
+        understand(words[:1], option.kind)
+    except ValueError:
+        return True
+    return False
 
 
 def is_data(word: str, options: Sequence[Option]) -> bool:
