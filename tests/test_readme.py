@@ -43,6 +43,9 @@ SMALL = {
     "simsiam": "--method.dim 8 --method.hidden 8",
     "swav": "--method.prototypes 8 --method.hidden 8 --method.views.local-views 1 --method.views.local-size 32",
     "dino": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
+    "ibot": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
+    "dinov2": "--method.prototypes 16 --method.hidden 16 --method.views.local-views 1 --method.views.local-size 32",
+    "mae": "--method.decoder-width 16 --method.decoder-heads 2",
     "deeplabv3": "--head.channels 8 --head.rates 1 2",
     "eomt": "--head.queries 4 --head.blocks 2 --head.points 16",
 }

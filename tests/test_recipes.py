@@ -31,6 +31,7 @@ SMALL = {
     "simsiam": "--method.views.size 32 --method.dim 64 --method.hidden 16",
     "swav": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 16",
     "dino": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
+    "mae": "--method.views.size 32 --method.decoder-width 16",
     None: "--augment.size 32",
 }
 

@@ -9,6 +9,7 @@ from twinsight.assemble.datasets import open_images, open_pairs
 from twinsight.assemble.looks import read_looks
 from twinsight.assemble.networks import check_backbone, check_device, check_teacher, check_weights
 from twinsight.assemble.trained import trained_with
+from twinsight.backbones.timm_names import PLAIN, class_of, no_patches
 from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
 from twinsight.errors import UserError
@@ -47,6 +48,8 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
         raise UserError("--batch-size 1: the loss compares the images of a batch; give 2 or more")
     if isinstance(options.method, DistillOptions):
         check_teacher(options.method.teacher)
+    if getattr(options.method, "masks", False):
+        check_plain(options)
     if options.attention.asked:
         if isinstance(options.method.views, OneViewOptions):
             raise UserError(
@@ -62,6 +65,13 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
                 f"--{name}: cannot be combined with --attention, which records as the backbone runs; leave it out"
             )
     return checked(options, "pretrain", options.method, open_images)
+
+
+def check_plain(options: Pretrain) -> None:
+    """Raises UserError for a network whose patches the method cannot mask."""
+    name = options.backbone.name
+    if name != "vit-pytorch" and class_of(name) not in PLAIN:
+        raise no_patches(called(options.method), name)
 
 
 def check_segment(options: Segment) -> Checked[tuple[Dataset, Dataset]]:

@@ -21,6 +21,9 @@ from twinsight.probes.views.snapshots import animate, strip
 from twinsight.runs.rows import read_rows
 from twinsight.training.probing import Probing, Scheduled
 
+COMPARING = ("correlation", "health")
+"""Probes of two views."""
+
 
 def seen_by_probes(folder: Path | None, data: Dataset) -> Dataset:
     """The images of --probe-images, else those of the training."""
@@ -39,6 +42,8 @@ def plan_looks(given: str, subjects: Mapping[str, nn.Module], seen: Dataset) -> 
         subject = target(look).subject
         if subject not in subjects:
             raise UserError(f"--probe {look.name}: needs a {subject}, which this training does not have; leave it out")
+        if look.name in COMPARING and not compares_views(subjects):
+            raise UserError(f"--probe {look.name}: compares two views, but this method makes only one; leave it out")
         if look.name in ("attention", "scores") and not attention_blocks(backbone):
             raise UserError(f"--probe {look.name}: this backbone has no attention; use erf instead")
         there = {"masks": bool(seen.classes), "labels": isinstance(seen, ClassFolder)}
@@ -56,7 +61,14 @@ def auto(subjects: Mapping[str, nn.Module]) -> list[Look]:
         return [read_look("predictions")]
     backbone: Any = subjects["backbone"]
     inside = "attention" if attention_blocks(backbone) else "erf"
-    return [read_look(name) for name in ("views", "correlation", "health", "features", inside)]
+    compare = COMPARING if compares_views(subjects) else ()
+    return [read_look(name) for name in ("views", *compare, "features", inside)]
+
+
+def compares_views(subjects: Mapping[str, nn.Module]) -> bool:
+    """Whether these modules have a method that makes two views or more."""
+    method: Any = subjects.get("method")
+    return method is None or len(method.views().views) > 1
 
 
 def target(look: Look) -> Any:

@@ -9,17 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.backbones.attention import Recorded, recording_attention
-from twinsight.backbones.hub import timm_weights
+from twinsight.backbones.building import build_network, first_line
 from twinsight.backbones.last_blocks import LastBlocks, check_last_blocks, last_blocks
-from twinsight.backbones.light_timm import group_parameters, timm
+from twinsight.backbones.light_timm import group_parameters
+from twinsight.backbones.masking import Tokens, masking
 from twinsight.backbones.positions import resize_as_dino
 from twinsight.backbones.small_stem import make_small_stem
-from twinsight.backbones.timm_names import unknown_model
 from twinsight.errors import UserError
-
-# Lets a network take image sizes other than the one it was built for: timm's plain ViTs have the first keyword,
-# its Swins the second, and convolutional networks need neither.
-FLEXIBLE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 WRONG_SHAPE = ("size of tensor", "is invalid for input of size")
 """PyTorch's words for shapes that do not match, or that a tensor cannot take."""
@@ -153,6 +149,18 @@ class Backbone(nn.Module):
         grid, extent = (last.shape[2], last.shape[3]), (pixels.shape[2], pixels.shape[3])
         return LastBlocks(tokens, blocks, self.network.norm, self.prefix_tokens, grid, extent)
 
+    def tokens(
+        self, images: Tensor, keep: Tensor | None = None, mask: Tensor | None = None, mask_token: Tensor | None = None
+    ) -> Tokens:
+        """Images as for `forward`. Only for networks that `has_patches` accepts.
+
+        keep: (B, K) indices of the patches to run on; the others are dropped after position embeddings are added.
+        mask: (B, N), true for patches whose embeddings `mask_token` (dim,) replaces before positions are added.
+        """
+        with masking(self.network, keep, mask, mask_token):
+            final = self._fitting(self.network.forward_features, self.normalize(images))
+        return Tokens(self.network.forward_head(final), *final.tensor_split((self.prefix_tokens,), dim=1))
+
     def normalize(self, images: Tensor) -> Tensor:
         """Images as float pixels, normalized and padded for the network."""
         scale, shift = 1 / self.std, -self.mean / self.std
@@ -215,36 +223,3 @@ class Backbone(nn.Module):
             if frozen and all(frozen):
                 module.eval()
         return self
-
-
-def build_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
-    """The network without its classifier."""
-    if name == "vit-pytorch":
-        from twinsight.backbones.vit_pytorch import VitPytorch  # an optional dependency
-
-        return VitPytorch(**options)
-    if not timm.is_model(name):
-        raise unknown_model(name)
-    for flexible in FLEXIBLE:
-        try:
-            with timm_weights(name) if pretrained else nullcontext():
-                return timm.create_model(name, pretrained=pretrained, num_classes=0, **flexible, **options)
-        except TypeError as error:
-            refused = str(error).split("'")[1::2][-1:]
-            if "unexpected keyword" not in str(error):
-                raise
-            if refused and refused[0] in options:
-                raise UserError(f"--backbone {name}: this network has no option {refused[0]}; leave it out") from error
-        except UserError:
-            raise
-        except (RuntimeError, ValueError, OSError, AssertionError) as error:
-            given = ", ".join(f"{option} {value}" for option, value in options.items() if value is not None)
-            reason = first_line(error) or f"it rejects {given or 'its own defaults'}"
-            raise UserError(
-                f"--backbone {name}: timm cannot build it ({reason}); change its options or choose another model"
-            ) from error
-    raise UserError(f"--backbone {name}: timm cannot build it without a classifier; choose another model")
-
-
-def first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

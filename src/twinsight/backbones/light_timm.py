@@ -71,11 +71,12 @@ from timm.layers.norm import LayerNorm2d  # noqa: E402
 from timm.layers.pos_embed import resample_abs_pos_embed  # noqa: E402
 from timm.models import group_parameters  # noqa: E402
 from timm.models.eva import Eva  # noqa: E402
-from timm.models.vision_transformer import VisionTransformer  # noqa: E402
+from timm.models.vision_transformer import Block, VisionTransformer  # noqa: E402
 
 __all__ = [
     "IMAGENET_DEFAULT_MEAN",
     "IMAGENET_DEFAULT_STD",
+    "Block",
     "Eva",
     "LayerNorm2d",
     "VisionTransformer",

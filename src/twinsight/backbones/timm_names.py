@@ -44,3 +44,20 @@ def models_like(name: str) -> str:
 def unknown_model(name: str) -> UserError:
     hint = models_like(name) or "timm.list_models() lists them all"
     return UserError(f"--backbone {name}: timm has no such model; {hint}")
+
+
+PLAIN = ("VisionTransformer", "VisionTransformerDistilled", "Eva", None)
+"""Classes of plain vision transformers; None: unknown before it is built."""
+
+
+def class_of(name: str) -> str | None:
+    """The class of the network of this name; None where the source does not tell."""
+    found = re.search(rf"^def {re.escape(name.partition('.')[0])}\([^)]*\)\s*->\s*(\w+):", source(), re.MULTILINE)
+    return found and found[1]
+
+
+def no_patches(method: str, name: str) -> UserError:
+    return UserError(
+        f"--method {method}: needs a plain vision transformer, but {name} has no patches to mask; "
+        "give --backbone vit_small_patch16_224, for instance"
+    )

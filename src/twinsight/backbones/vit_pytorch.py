@@ -46,8 +46,11 @@ class VitPytorch(nn.Module):
         self.pretrained_cfg = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        tokens, _ = self.forward_intermediates(pixels, indices=())
-        return self.forward_head(tokens)
+        return self.forward_head(self.forward_features(pixels))
+
+    def forward_features(self, pixels: Tensor) -> Tensor:
+        """As in timm: the final tokens (B, 1 + N, dim)."""
+        return self.forward_intermediates(pixels, indices=())[0]
 
     def forward_intermediates(
         self, pixels: Tensor, indices: Sequence[int], norm: bool = True, output_fmt: str = "NCHW"

@@ -43,7 +43,13 @@ class AttentionTerm:
         self.blocks = blocks
 
     def check(self, method: nn.Module, size: int) -> None:
-        """Raises UserError if the method's backbone lacks this attention on views of `size` pixels."""
+        """Raises UserError if the method's backbone lacks this attention on views of `size` pixels, or sees only parts
+        of them."""
+        if getattr(method, "masks", False):
+            raise UserError(
+                f"--attention: needs a backbone that sees whole views, but {type(method).__name__} masks patches; "
+                "leave it out"
+            )
         backbone = trained(method)
         training = backbone.training
         count = len(attention_maps(backbone.eval(), torch.zeros(1, 3, size, size)).blocks)

@@ -58,6 +58,7 @@ NotNegative = Annotated[float, Range(0, 10**6)]
 Positive = Annotated[float, Range(0, 10**6, above=True)]
 Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
+Fraction = Annotated[float, Range(0, 1, above=True, below=True)]
 BelowOne = Annotated[float, Range(0, 1, below=True)]
 Factor = Annotated[float, Range(1 / 16, 16)]
 """Factor by which an image's side is scaled."""

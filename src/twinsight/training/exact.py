@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.masking import Tokens
 from twinsight.data.loader import HostParams, Loader, ViewBatch
 from twinsight.errors import UserError
 from twinsight.training.recompute import recomputed
@@ -17,7 +18,8 @@ from twinsight.training.recompute import recomputed
 
 @contextmanager
 def in_parts(method: nn.Module, parts: int) -> Generator[None]:
-    """Inside, the method's backbones process each batch in `parts` equal parts and keep only the embeddings.
+    """Inside, the method's backbones process each batch in `parts` equal parts and keep only the embeddings
+    or tokens.
 
     The backward recomputes each part (Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
     Limited Setup"): first the gradient of the loss with respect to all embeddings, then for each part a second forward,
@@ -29,17 +31,29 @@ def in_parts(method: nn.Module, parts: int) -> Generator[None]:
     backbones = [module for module in method.modules() if isinstance(module, Backbone)] if parts > 1 else []
     for backbone in backbones:
         backbone.forward = partial(_forward, backbone.forward, parts)
+        backbone.tokens = partial(_tokens, backbone.tokens, parts)
     try:
         yield
     finally:
         for backbone in backbones:
-            del backbone.forward
+            del backbone.forward, backbone.tokens
 
 
 def _forward(forward: Any, parts: int, images: Tensor) -> Tensor:
     # Strided, so that when views are concatenated every part holds the same images.
     embeddings = [recomputed(forward, images[part::parts]) for part in range(parts)]
     return torch.stack(embeddings, dim=1).flatten(0, 1)
+
+
+def _tokens(
+    tokens: Any, parts: int, images: Tensor, keep: Tensor | None = None, mask: Tensor | None = None,
+    mask_token: Tensor | None = None,
+) -> Tokens:  # fmt: skip
+    def part(values: Tensor | None, i: int) -> Tensor | None:
+        return None if values is None else values[i::parts]
+
+    found = [recomputed(tokens, images[i::parts], part(keep, i), part(mask, i), mask_token) for i in range(parts)]
+    return Tokens(*(torch.stack(each, dim=1).flatten(0, 1) for each in zip(*found)))
 
 
 class LargeBatches(Loader):

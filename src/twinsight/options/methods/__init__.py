@@ -4,8 +4,11 @@ from twinsight.options.choices import table
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.dino import DinoOptions
+from twinsight.options.methods.dinov2 import DinoV2Options
 from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.ibot import IbotOptions
 from twinsight.options.methods.lejepa import LejepaOptions
+from twinsight.options.methods.mae import MaeOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simclr import SimclrOptions
 from twinsight.options.methods.simsiam import SimSiamOptions
@@ -22,6 +25,9 @@ Method = (
     | SimSiamOptions
     | SwavOptions
     | DinoOptions
+    | MaeOptions
+    | IbotOptions
+    | DinoV2Options
     | LejepaOptions
     | DistillOptions
     | SupervisedOptions
