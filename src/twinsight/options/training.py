@@ -79,10 +79,10 @@ class ScheduleOptions:
 
     def auto_batch(self, images: int) -> Setting:
         """For a process that has `images` of them."""
-        least = min(32, self.usual_batch)
-        batch = min(power_of_two(images / 4, least, self.usual_batch), max(1, images))
-        usual = f"a quarter of the {images} images, as a power of two from {least} to {self.usual_batch}"
-        return Setting(batch, f"all {images} images" if batch == images else usual)
+        least = min(64, self.usual_batch)
+        batch = min(power_of_two(images / 16, least, self.usual_batch), max(1, images))
+        part = f"a sixteenth of the {images} images, as a power of two from {least} to {self.usual_batch}"
+        return Setting(batch, f"all {images} images" if batch == images else part)
 
     @property
     def batch(self) -> int:
