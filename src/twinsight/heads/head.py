@@ -50,7 +50,7 @@ class BlockHead(Protocol):
         ...
 
 
-class LosingHead(Protocol):
+class HeadWithLoss(Protocol):
     """A head whose outputs are not the logits of pixels: it makes those from them, and has a loss of its own."""
 
     def logits(self, outputs: Any) -> Tensor:
@@ -66,7 +66,7 @@ def runs_blocks(head: object) -> TypeGuard[BlockHead]:
     return hasattr(head, "last_blocks")
 
 
-def has_loss(head: object) -> TypeGuard[LosingHead]:
+def has_loss(head: object) -> TypeGuard[HeadWithLoss]:
     return hasattr(head, "loss")
 
 
