@@ -32,6 +32,8 @@ SMALL = {
     "swav": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 16",
     "dino": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
     "mae": "--method.views.size 32 --method.decoder-width 16",
+    "ibot": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
+    "dinov2": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
     None: "--augment.size 32",
 }
 

@@ -17,7 +17,7 @@ def make(folder: Path | None, overwrite: bool = False) -> Run:
 def test_holds_what_one_needs_to_repeat_it(tmp_path):
     run = make(tmp_path / "a" / "run")
     assert run.checkpoints.is_dir()
-    assert "epochs: 100" in (run.folder / "config.yaml").read_text()
+    assert "epochs: auto" in (run.folder / "config.yaml").read_text()
     assert "torch: " in (run.folder / "environment.txt").read_text()
 
 

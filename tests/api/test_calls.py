@@ -121,7 +121,7 @@ def test_what_a_stream_raises_later_is_translated_too():
 
 def test_signatures_name_every_option_with_its_default():
     options = inspect.signature(twinsight.pretrain).parameters
-    assert options["epochs"].default == 100
+    assert options["epochs"].default == "auto"
     assert options["backbone"].default == "resnet18"
     assert "dry_run" not in options
     assert inspect.signature(twinsight.Model.predict).parameters["overlap"].default == 0.5

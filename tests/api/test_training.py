@@ -39,7 +39,7 @@ def test_what_is_no_run_is_refused(folder):
         ({"epochs": 0}, "^epochs=0: must be at least 1"),
         ({"epohcs": 3}, "epohcs.*did you mean epochs"),
         ({"backbone": "resnt18"}, "^backbone='resnt18': timm has no such model"),
-        ({"method": "simclr"}, "^method='?simclr'?: unknown"),
+        ({"method": "sinclair"}, "^method='?sinclair'?: unknown"),
         ({"batch_size": 1}, "^batch_size=1: the loss compares"),
         ({"weights": "no/such"}, "weights='no/such': no such file or run directory"),
         ({"dry_run": True}, "^dry_run: is for the command line only"),

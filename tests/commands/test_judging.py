@@ -97,7 +97,7 @@ def test_on_class_folders(pretrained, photos):
         images = [to_tensor(sample.image) for sample in data]
         squares = [image[:, 2:38] if image.shape[2] == 36 else image for image in images]
         vectors.append(embed(model, squares))
-        labels.append(torch.tensor(data.labels))
+        labels.append(torch.tensor(data.targets))
     voted = knn_predictions(vectors[0], labels[0], vectors[1], 3, (10, 20))
     assert set(found["knn"]["model"]) == {"k10", "k20"}
     for k, row in zip((10, 20), voted):

@@ -5,7 +5,9 @@ from twinsight.assemble import probing
 from twinsight.backbones.backbone import Backbone
 from twinsight.commands import pretrain
 from twinsight.data.shapes import Shapes
+from twinsight.data.views import two_views
 from twinsight.errors import UserError
+from twinsight.methods.barlow_twins import BarlowTwins
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain
 from twinsight.options.data import ShapesOptions
@@ -25,8 +27,8 @@ def options(run, **changes) -> Pretrain:
 
 
 def names(spec: str, backbone: str = "test_resnet") -> list[tuple]:
-    network = Backbone(backbone)
-    subjects = {"backbone": network, "network": network, "method": network}
+    method = BarlowTwins(network := Backbone(backbone), two_views(size=32), (8, 8))
+    subjects = {"backbone": network, "network": network, "method": method}
     data = Shapes(count=40, size=32)
     watching = probing.make_probing(probing.plan_looks(spec, subjects, data), subjects, data, data, None, 0.05)
     return [(s.name, s.every, s.unit, len(s.images)) for one in watching for s in one.scheduled]

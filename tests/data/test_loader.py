@@ -94,7 +94,7 @@ def test_epochs_and_seeds_are_shuffled_differently():
 
 
 def test_views_batches():
-    (large, small), _, names, params = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
+    (large, small), _, names, params, _ = next(iter(train_loader(Views(Memory(), VIEWS, 0), 4, 0)))
     assert params is None
     assert large.shape == (4, 3, 24, 24)
     assert small.shape == (4, 3, 16, 16)

@@ -32,7 +32,10 @@ def options(run: Path | None, **changes) -> Pretrain:
         "epochs": 2, "batch_size": 4, "workers": 0, "log_every": 1, "precision": "fp32", "warmup_epochs": 0,
         "lr": 0.05, "weight_decay": (0.04, 0.4), "probe": "none", "data": ShapesOptions(count=20, size=32),
         "backbone": TimmOptions(name="test_vit", drop_path_rate=0.4),
-        "method": DinoOptions(**HEAD, freeze_last_layer=0.25, temperature_warmup=0.3, views=views),
+        "method": DinoOptions(
+            **HEAD, freeze_last_layer=0.25, temperature_warmup=0.3, views=views, momentum=0.996,
+            teacher_temperature=(0.04, 0.07), centering="mean", batch_norm=False,
+        ),
     }  # fmt: skip
     return Pretrain(run=run, **given | changes)
 

@@ -39,7 +39,7 @@ def test_every_option_is_a_hyperparameter(run):
     saved = yaml.safe_load(config.read_text())
     assert dict(began(run).config) == saved
     assert saved["lr"] == 0.25
-    config.write_text(config.read_text().replace("epochs: 100", "epochs: 200"))
+    config.write_text(config.read_text().replace("epochs: auto", "epochs: 200"))
     assert began(run).config["epochs"] == 200
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, get_origin
 
 from twinsight.options.values import alternatives
@@ -24,6 +25,7 @@ def table(kind: Any) -> dict[str, Any]:
     return {name: cls for cls in sections(kind) for name in names_of(cls)}
 
 
+@cache
 def choices_of(cls: Any) -> dict[str, dict[str, Any]]:
     """The options of a command that choose by name: {"head": {"linear": LinearOptions, ...}, ...}."""
     return {

@@ -75,10 +75,11 @@ def describe(cls: Any, chosen: Mapping[str, Any] | None = None) -> list[Option]:
     return list(described(cls, "", "--", chosen or {}))
 
 
-def every_option(cls: Any) -> list[Option]:
+@cache
+def every_option(cls: Any) -> tuple[Option, ...]:
     """The options of a command with each of its choices."""
     chosen = [{kind: each} for kind, table in choices_of(cls).items() for each in table.values()]
-    return [*describe(cls), *(option for each in chosen for option in describe(cls, each) if "." in option.flag)]
+    return (*describe(cls), *(option for each in chosen for option in describe(cls, each) if "." in option.flag))
 
 
 def described(cls: Any, prefix: str, flags: str, chosen: Mapping[str, Any], group: str = "") -> Iterator[Option]:

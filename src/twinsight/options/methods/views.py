@@ -100,6 +100,8 @@ class MultiCropOptions(ViewOptions):
 
     def auto(self, scale: Scale) -> dict[str, Setting]:
         settings = super().auto(scale)
+        if not self.local_views:
+            return settings
         size: int = settings["size"].value if self.size == AUTO else self.size
         local = 96 if size == 224 else max(16, 16 * round(size * 96 / 224 / 16))
         return settings | {"local_size": Setting(local, f"beside large views of {size}, as 96 beside 224")}
