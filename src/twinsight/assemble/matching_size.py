@@ -26,7 +26,7 @@ NEAR = 0.1
 
 
 def matched(options: Segment, backbone: Backbone, classes: int) -> Segment:
-    """The options with the head's width settled by --match-parameters, and told.
+    """The options with the width that --match-parameters chooses for the head, which is printed.
 
     backbone: on the meta device, as all that is built here. Raises UserError if no width comes near.
     """

@@ -12,9 +12,7 @@ What is built of it gets the value; where nothing settles it, the default of wha
 
 import math
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, NamedTuple, TypeVar, cast
-
-T = TypeVar("T")
+from typing import Any, NamedTuple, cast
 
 AUTO = "auto"
 
@@ -39,12 +37,12 @@ class Setting(NamedTuple):
     why: str
 
 
-def settle(options: T, scale: Scale, prefix: str = "--") -> tuple[T, dict[str, Setting]]:
+def settle(options: Any, scale: Scale, prefix: str = "--") -> tuple[Any, dict[str, Setting]]:
     """The options without "auto", and the settings in its place by their flags; also in the sections below."""
     found: dict[str, Setting] = {}
     values: dict[str, Any] = {}
-    settings: dict[str, Setting] = options.auto(scale) if hasattr(options, "auto") else {}  # type: ignore[attr-defined]
-    for field in fields(options):  # type: ignore[arg-type]
+    settings: dict[str, Setting] = options.auto(scale) if hasattr(options, "auto") else {}
+    for field in fields(options):
         value, flag = getattr(options, field.name), prefix + field.name.replace("_", "-")
         if is_dataclass(value):
             values[field.name], below = settle(value, scale, f"{flag}.")
@@ -52,7 +50,7 @@ def settle(options: T, scale: Scale, prefix: str = "--") -> tuple[T, dict[str, S
         elif value == AUTO and field.name in settings:
             found[flag] = settings[field.name]
             values[field.name] = found[flag].value
-    return replace(options, **values), found  # type: ignore[type-var]
+    return replace(options, **values), found
 
 
 def shown(value: Any) -> str:
