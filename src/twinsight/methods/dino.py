@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
 from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, mean_over_ranks
-from twinsight.methods.crops import each_size
+from twinsight.methods.crops import cross_entropy, each_size
 from twinsight.methods.sinkhorn import sinkhorn_knopp
 from twinsight.methods.teacher import train_teacher
 
@@ -164,12 +164,3 @@ def projector(dim: int, hidden: int, bottleneck: int, batch_norm: bool) -> nn.Se
         nn.init.zeros_(layer.bias)
     norms = [[GlobalBatchNorm1d(hidden)] if batch_norm else [] for _ in range(2)]
     return nn.Sequential(layers[0], *norms[0], nn.GELU(), layers[1], *norms[1], nn.GELU(), layers[2], UnitLength())
-
-
-def cross_entropy(teacher: Sequence[Tensor], log_student: Sequence[Tensor]) -> Tensor:
-    """The mean of H(t, s) = -sum t log s over images and pairs of different views.
-
-    teacher: (B, K) probabilities per large view; log_student: (B, K) log-probabilities per view, in the same order.
-    """
-    terms = [-(t * s).sum(1).mean() for i, t in enumerate(teacher) for j, s in enumerate(log_student) if i != j]
-    return torch.stack(terms).mean()

@@ -13,8 +13,8 @@ from twinsight.backbones.masking import check_patches, patch_grid
 from twinsight.data.views import MultiView
 from twinsight.layers import at_least_float32, cosine, ema, mean_over_ranks
 from twinsight.methods.block_masks import block_counts, block_masks
-from twinsight.methods.crops import each_size
-from twinsight.methods.dino import Prototypes, cross_entropy, projector
+from twinsight.methods.crops import cross_entropy, each_size
+from twinsight.methods.dino import Prototypes, projector
 from twinsight.methods.sinkhorn import sinkhorn_knopp
 from twinsight.methods.teacher import train_teacher
 

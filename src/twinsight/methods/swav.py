@@ -10,8 +10,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
 from twinsight.layers import GlobalBatchNorm1d, at_least_float32, full_precision, gather, rank, world_size
 from twinsight.methods.collapse import collapse
-from twinsight.methods.crops import each_size
-from twinsight.methods.dino import cross_entropy
+from twinsight.methods.crops import cross_entropy, each_size
 from twinsight.methods.sinkhorn import sinkhorn_knopp
 
 
