@@ -63,6 +63,8 @@ def method(name: str) -> dict[str, Any]:
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A method's section over one that all share, such as the size of the views."""
+    if own["name"] == "none":
+        return dict(own)  # it has no options
     views = {**shared.get("views", {}), **own.get("views", {})}
     return {**shared, **own, **({"views": views} if views else {})}
 

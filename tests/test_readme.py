@@ -28,7 +28,7 @@ PAGES = {
 
 TRAINING = "--batch-size 4 --workers 0 --probe none"
 SMALL = {
-    "pretrain": f"--method.views.size 32 {TRAINING}",
+    "pretrain": TRAINING,
     "segment": f"--augment.size 32 {TRAINING}",
     "evaluate": "--workers 0",
     "look": "--overwrite",
@@ -83,7 +83,7 @@ def small(words):
     if command == "pretrain":
         if not choices & METHODS.keys():
             choices.add("barlow-twins")
-        words += ["--epochs", "1"]
+        words += ["--epochs", "1", *([] if "none" in choices else ["--method.views.size", "32"])]
     elif command == "segment":
         words += ["--epochs", "1"]
     for name, flags in SMALL.items():

@@ -19,18 +19,19 @@ def test_it_trains_what_is_missing_in_the_time_and_judges(tmp_path, monkeypatch,
     scenes, recipe, out = tmp_path / "scenes", tmp_path / "recipe.yaml", tmp_path / "methods"
     with pytest.raises(SystemExit, match="0"):
         main(["data", "make", "shapes", str(scenes), "--data.count", "8", "--data.val-count", "4", "--data.size", "32"])
-    recipe.write_text("command: pretrain\nbackbone: {name: test_vit}\nbatch_size: 4\nworkers: 0\nprobe: none\n")
+    shared = "command: pretrain\nbackbone: {name: test_vit}\nbatch_size: 4\nworkers: 0\nprobe: none\n"
+    recipe.write_text(shared + "method: {views: {size: 32}}\n")
     narrow = tmp_path / "narrow.yaml"
     narrow.write_text("method: {name: barlow-twins, projector: [8, 8]}\n")
     words = [str(scenes), "--config", str(recipe), "--out", str(out), "--seeds", "1", "--minutes", "0.02", "--methods"]
     SCRIPT["main"]([*words, str(narrow)])
     trained = (out / "narrow-seed-1/backbone.safetensors").stat().st_mtime_ns
     capsys.readouterr()
-    SCRIPT["main"]([*words, str(narrow), "barlow-twins"])
+    SCRIPT["main"]([*words, str(narrow), "barlow-twins", "none"])
     assert (out / "narrow-seed-1/backbone.safetensors").stat().st_mtime_ns == trained
     with (out / "scores.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert [row["method"] for row in rows] == ["untrained", "narrow", "barlow-twins"]
+    assert [row["method"] for row in rows] == ["untrained", "narrow", "barlow-twins", "none"]
     assert all(0 < float(row[score]) < 100 for row in rows for score in ("patches", "linear", "attention"))
     options = twinsight.Run(out / "barlow-twins-seed-1").options
     assert options["epochs"] >= 1

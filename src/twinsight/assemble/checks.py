@@ -17,6 +17,7 @@ from twinsight.options.build import called, label
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.heads import HEADS, EomtOptions, FusionOptions
 from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.untrained import UntrainedOptions
 from twinsight.options.methods.views import OneViewOptions
 from twinsight.options.ranges import check_ranges
 from twinsight.options.training import RunOptions
@@ -50,7 +51,9 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
         check_teacher(options.method.teacher)
     if getattr(options.method, "masks", False):
         check_plain(options)
-    if options.attention.asked:
+    if isinstance(options.method, UntrainedOptions):
+        refuse_training(options)
+    elif options.attention.asked:
         if isinstance(options.method.views, OneViewOptions):
             raise UserError(
                 f"--attention: compares two views, and --method {label(options.method)} makes one; leave it out"
@@ -65,6 +68,20 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
                 f"--{name}: cannot be combined with --attention, which records as the backbone runs; leave it out"
             )
     return checked(options, "pretrain", options.method, open_images)
+
+
+def refuse_training(options: Pretrain) -> None:
+    """Raises UserError for what only a method that trains can do. How it would train (--epochs) is merely unused, so
+    that any recipe can be run with --method none.
+    """
+    asked = {
+        "resume": options.resume is not None,
+        "attention": options.attention.asked,
+        "find-lr": options.find_lr,
+        "find-batch-size": options.find_batch_size,
+    }
+    for name in (name for name, on in asked.items() if on):
+        raise UserError(f"--{name}: cannot be combined with --method none, which trains nothing; leave it out")
 
 
 def check_plain(options: Pretrain) -> None:

@@ -28,6 +28,7 @@ from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.config import read
 from twinsight.options.heads import FcnOptions
+from twinsight.options.methods.untrained import UntrainedOptions
 from twinsight.options.parse import parse
 from twinsight.probes.probe import Subject
 from twinsight.segmentation.classes import load_classes
@@ -135,10 +136,11 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         return Opened(name, subjects, None, run, classes, palette, options)
     options = parse(Pretrain, "pretrain", [], tree, run / "config.yaml")
     backbone = build(options.backbone, **pretrained_off(options.backbone))
-    if subject != "method" or options.method.given:  # such as a teacher, which need not be here any more
+    alone = isinstance(options.method, UntrainedOptions)
+    if subject != "method" or alone or options.method.given:  # such as a teacher, which need not be here any more
         if not untrained:
             load_weights(backbone, run)
-        views = build(options.method.views) if subject == "method" else None
+        views = build(options.method.views) if subject == "method" and not alone else None
         return as_backbone(name, backbone, device, transform=views, run=run, options=options)
     method = build(options.method, backbone)
     if not untrained:

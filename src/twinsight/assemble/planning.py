@@ -57,7 +57,6 @@ def optimizer_slots(optimizer: str) -> int:
 
 def print_plan(step: Step, batch: int, steps: int, rows: Mapping[str, object]) -> None:
     """What a dry run prints."""
-    table = Table(show_header=False, box=None, pad_edge=False)
     each = step.cost()
     facts = {
         **rows,
@@ -68,6 +67,11 @@ def print_plan(step: Step, batch: int, steps: int, rows: Mapping[str, object]) -
         f"{size(each.per_image)} per image of the batch",
         "steps": f"{steps}",
     }
+    print_facts(facts)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         table.add_row(f"[bold]{name}[/bold]", str(value))
     console.print(table)

@@ -133,11 +133,12 @@ def make_method(options: Pretrain, known: Mapping[str, Any], empty: bool) -> tup
     backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
-    method = build(options.method, backbone, **known)
+    chosen: Any = options.method
+    method = build(chosen, backbone, **known)
     check_method(method)
     term = build(options.attention) if options.attention.asked else None
     if term is not None:
-        term.check(method, options.method.views.size)
+        term.check(method, chosen.views.size)
     return method, term
 
 

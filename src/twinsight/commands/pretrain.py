@@ -6,6 +6,7 @@ from twinsight.assemble.checks import Checked, check_pretrain
 from twinsight.console import loading
 from twinsight.data.samples import Dataset
 from twinsight.options.commands import Pretrain
+from twinsight.options.methods.untrained import UntrainedOptions
 
 
 def run(options: Pretrain) -> Path | None:
@@ -19,8 +20,10 @@ def run(options: Pretrain) -> Path | None:
 def train(options: Pretrain, checked: Checked[Dataset]) -> Path | None:
     """As `run`, with options that have been checked."""
     loading("PyTorch and Lightning")
-    from twinsight.assemble import pretraining
+    from twinsight.assemble import pretraining, untrained
 
+    if isinstance(options.method, UntrainedOptions):
+        return untrained.write(options, checked)
     plan = pretraining.plan(options, checked)
     if plan.complete:
         return plan.run.folder

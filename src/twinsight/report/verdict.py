@@ -30,6 +30,8 @@ class Verdict(NamedTuple):
 
 def verdict(run: Record) -> Verdict:
     """The verdict on a run, finished or not."""
+    if run.options.get("method.name") == "none":
+        return Verdict(["Nothing was trained (--method none)."], next_steps(run))
     if not run.rows:
         return Verdict(["Nothing is logged yet."], [])
     found = segmented(run) if run.options["command"] == "segment" else pretrained(run)
@@ -112,13 +114,15 @@ def pretrained(run: Record) -> Verdict:
             if looks
             else "Whether the features have collapsed was not measured: train with --probe health to know."
         )
-    return Verdict(
-        says,
-        [
-            ("Measure the features, on images with masks", f"twinsight evaluate {folder(run)} --probe {judges(run)}"),
-            ("Train a segmenter on them", f"twinsight segment --weights {folder(run)}{network(run)}{masked(run)}"),
-        ],
-    )
+    return Verdict(says, next_steps(run))
+
+
+def next_steps(run: Record) -> list[tuple[str, str]]:
+    """What to do with a backbone."""
+    return [
+        ("Measure the features, on images with masks", f"twinsight evaluate {folder(run)} --probe {judges(run)}"),
+        ("Train a segmenter on them", f"twinsight segment --weights {folder(run)}{network(run)}{masked(run)}"),
+    ]
 
 
 def judges(run: Record) -> str:

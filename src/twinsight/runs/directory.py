@@ -145,7 +145,7 @@ class Run:
         if RANK == 0:
             self._lock.release()
             self.settle()
-            if not self.last.is_file():
+            if not self.weights_there():
                 if aside(self.folder).exists():
                     put_back(self.folder)
                     tell(f"{self.folder}: holds the old run again, since the new one has come to no checkpoint")
@@ -159,7 +159,7 @@ class Run:
         if not self.resumed:
             self.check_room()
             if not vacant(self.folder):
-                move_aside(self.folder, finished=self.last.is_file())
+                move_aside(self.folder, finished=self.weights_there())
                 tell(f"{self.folder}: the old run waits in {aside(self.folder)} for the new one's first checkpoint")
             try:
                 self.folder.resolve().mkdir(parents=True, exist_ok=True)
@@ -180,6 +180,10 @@ class Run:
         self.checkpoints.mkdir(exist_ok=True)
         os.environ[JOIN] = str(self.folder)
 
+    def weights_there(self) -> bool:
+        """Whether it has come to weights: a checkpoint, or without a training, the backbone."""
+        return self.last.is_file() or (self.folder / "backbone.safetensors").is_file()
+
     def worth_reading(self) -> bool:
         metrics = self.folder / "metrics.csv"
         return metrics.is_file() and "train/" in metrics.read_text(encoding="utf-8")
@@ -190,8 +194,8 @@ class Run:
         write_text(self.folder / "data.json", json.dumps(self.data, indent=1) + "\n")
 
     def settle(self) -> None:
-        """Remove the run that this one replaces, once this one has a checkpoint."""
-        if RANK == 0 and self.last.is_file() and aside(self.folder).exists():
+        """Remove the run that this one replaces, once this one has weights."""
+        if RANK == 0 and self.weights_there() and aside(self.folder).exists():
             discard(aside(self.folder))
 
     def hold(self) -> None:

@@ -14,6 +14,7 @@ from twinsight.options.methods.simclr import SimclrOptions
 from twinsight.options.methods.simsiam import SimSiamOptions
 from twinsight.options.methods.supervised import SupervisedOptions
 from twinsight.options.methods.swav import SwavOptions
+from twinsight.options.methods.untrained import UntrainedOptions
 from twinsight.options.methods.vicreg import VicregOptions
 
 Method = (
@@ -31,6 +32,7 @@ Method = (
     | LejepaOptions
     | DistillOptions
     | SupervisedOptions
+    | UntrainedOptions
 )
 """Every method that is here; a new one is added to this list."""
 
