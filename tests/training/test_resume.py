@@ -17,6 +17,7 @@ from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import PairOptions, ShapesOptions
 from twinsight.options.heads import EomtOptions, LinearOptions
+from twinsight.options.lora import LoraOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.distill import DistillOptions
@@ -92,10 +93,13 @@ def test_same_weights(tmp_path, monkeypatch, make, command, batches):
     compare(tmp_path, monkeypatch, make, command, batches)
 
 
+LORA = LoraOptions(rank=2, dropout=0.5)
 EOMT = EomtOptions(queries=8, blocks=2, points=64)
 
 
-@pytest.mark.parametrize("changes", [{"ema": 0.9}, {"swa": 0.5}, {"accumulate": 2}, {"head": EOMT}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"ema": 0.9}, {"swa": 0.5}, {"accumulate": 2}, {"head": EOMT}, {"lora": LORA, "ema": 0.9}], ids=str
+)
 def test_same_weights_averaged_and_accumulated(tmp_path, monkeypatch, changes):
     compare(tmp_path, monkeypatch, segment_options, segment, 7, **changes)
 

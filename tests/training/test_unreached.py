@@ -1,5 +1,6 @@
 """Every kind of backbone and head trains on two processes, which wait for the gradients of all that can train."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from twinsight.assemble.segmenting import step_loss
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.lora import Lora
 from twinsight.options.build import build
 from twinsight.options.heads import HEADS, FcnOptions
 from twinsight.segmentation.model import SegmentationModel
@@ -56,8 +58,11 @@ def two_steps(rank: int, folder: str) -> None:
     """The second raises if the first left out a gradient."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     torch.set_num_threads(1)
-    for combination in SHALLOW + OTHERS:
-        step = Step(*combination)
+    steps = [Step(*combination) for combination in SHALLOW + OTHERS]
+    if find_spec("peft"):
+        steps.append(Step("vit", "linear", {"levels": (0,)}))  # the adapters of later blocks get no gradient
+        Lora(rank=2).add(steps[-1].model.backbone)
+    for step in steps:
         freeze_unreached(step.model, lambda model, batch: step_loss(model, batch, 32))
         parallel = DistributedDataParallel(step)
         for _ in range(2):

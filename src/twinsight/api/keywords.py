@@ -170,6 +170,7 @@ class SegmentKeywords(TrainingKeywords, total=False):
     """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
     freeze: int | Literal["all"]
     """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
+    lora: Section
     head_lr: float
     """Peak learning rate of the head."""
     loss: str

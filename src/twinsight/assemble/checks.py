@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -97,6 +98,8 @@ def check_segment(options: Segment) -> Checked[tuple[Dataset, Dataset]]:
     check_loss(options)
     if options.match_parameters is not None:
         check_width(options.head, options.match_parameters)
+    if options.lora.rank:
+        check_lora(options)
     if isinstance(options.head, FusionOptions):
         refuse_recording(options)
     if isinstance(options.head, EomtOptions):
@@ -121,6 +124,14 @@ def refuse_recording(options: Segment) -> None:
             raise UserError(
                 f"--{name}: cannot be combined with --head {label(options.head)}, which records attention; leave it out"
             )
+
+
+def check_lora(options: Segment) -> None:
+    """Raises UserError if nothing is left to adapt, or peft is missing."""
+    if options.freeze == "all":
+        raise UserError("--lora: cannot be combined with --freeze all, which leaves no layer to adapt; leave one out")
+    if find_spec("peft") is None:
+        raise UserError("--lora: requires peft, which is not installed; run: pip install 'twinsight[lora]'")
 
 
 def check_width(head: Any, wanted: float | Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from twinsight.assemble.open import make_model
+from twinsight.assemble.open import make_model, without_training
 from twinsight.assemble.trained import trained_with
 from twinsight.backbones.backbone import Backbone
 from twinsight.console import tell
@@ -70,8 +70,9 @@ def parameters_of(wanted: Path, backbone: Backbone, classes: int) -> int:
     """Of the head of a run, or of a head by name with its default width on this backbone."""
     if str(wanted) in HEADS:
         return head_parameters(backbone, HEADS[str(wanted)](), classes)
+    options, (classes_of_run, _) = trained_with(wanted), load_classes(wanted / "classes.json")
     with torch.device("meta"):
-        return trainable(make_model(trained_with(wanted), len(load_classes(wanted / "classes.json")[0]), True).head)
+        return trainable(make_model(without_training(options), len(classes_of_run), empty=True).head)
 
 
 def head_parameters(backbone: Backbone, head: Any, classes: int) -> int:

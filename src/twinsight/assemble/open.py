@@ -28,6 +28,7 @@ from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.config import read
 from twinsight.options.heads import FcnOptions
+from twinsight.options.lora import LoraOptions
 from twinsight.options.methods.untrained import UntrainedOptions
 from twinsight.options.parse import parse
 from twinsight.probes.probe import Subject
@@ -124,7 +125,7 @@ def open_run(run: Path, name: str, untrained: bool, checkpoint: str, device: tor
         classes, palette = load_classes(run / "classes.json")
         if untrained:
             options = parse(Segment, "segment", [], tree, run / "config.yaml")
-            model: SegmentationModel = make_model(options, len(classes), empty=True).eval().to(device)
+            model: SegmentationModel = make_model(without_training(options), len(classes), True).eval().to(device)
         else:
             model, options = load_segmenter(run, checkpoint, device)
         subjects: dict[str, nn.Module] = {
@@ -176,12 +177,18 @@ def load_segmenter(run: Path, checkpoint: str, device: torch.device) -> tuple[Se
     options, file, classes, _ = read_trained(run, checkpoint)
     if checkpoint == "best" and not intact(file):
         raise incomplete(run, file)
-    model = make_model(replace(options, checkpointing=False, compile=False), len(classes), empty=True)
+    model = make_model(without_training(options), len(classes), empty=True)
     state = read_tensors(file)
     prefix = "model." if checkpoint == "last" else ""
-    load_whole(model, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, file)
+    state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    load_whole(model, build(options.lora).merged(state), file)
     model.backbone.weights = str(run)
     return model.eval().to(device), options
+
+
+def without_training(options: Segment) -> Segment:
+    """The options of the same segmenter without what only its training needs."""
+    return replace(options, checkpointing=False, compile=False, lora=LoraOptions())
 
 
 def segmenting_precision(asked: str | None, trained: Segment, device: Device) -> str:
@@ -209,6 +216,8 @@ def make_model(options: Segment, num_classes: int, empty: bool = False) -> Segme
         level = len(backbone.dims) - 2 if pyramid else len(backbone.dims) * 2 // 3 - 1
         aux = build(FcnOptions(level=max(0, level)), *shape)
     model = SegmentationModel(backbone, build(options.head, *shape), aux)
+    if options.lora.rank:
+        build(options.lora).add(backbone)
     if reads_attention(model.head):
         refuse_recording(options)
     if has_loss(model.head):

@@ -31,6 +31,7 @@ from twinsight.errors import UserError
 from twinsight.heads.head import Head, runs_blocks
 from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
+from twinsight.options.lora import LoraOptions
 from twinsight.segmentation.classes import save_classes
 from twinsight.segmentation.inference import Inference, at_once
 from twinsight.segmentation.losses import SegmentationLoss
@@ -74,7 +75,7 @@ class SegmentParts(Parts[Segment]):
 
     def export(self) -> str:
         run, scores = self.plan.run, self.module.scores
-        best = export_best(self.module, run)
+        best = export_best(self.module, run, build(self.options.lora).merged)
         if scores is not None:
             tell("scores of the last validation (`twinsight evaluate` measures the best checkpoint, the one exported):")
             print_scores(scores, self.plan.train.classes)
@@ -114,9 +115,19 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
             f"run {run.folder}",
         )
         announce_settings(automatic)
+        tell_adapters(options.lora, sketch.backbone)
     return SegmentPlan(
         "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
     )
+
+
+def tell_adapters(lora: LoraOptions, backbone: nn.Module) -> None:
+    if lora.rank:
+        sizes = [(each.numel(), each.requires_grad) for each in backbone.parameters()]
+        adapters, own = (sum(size for size, trained in sizes if trained == kind) for kind in (True, False))
+        tell(
+            f"  --lora.rank {lora.rank}: trains {adapters:,} parameters in adapters; the backbone's {own:,} are frozen"
+        )
 
 
 def counted(train: Dataset) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from twinsight.options.backbones import Backbone, TimmOptions
 from twinsight.options.data import Data, PairOptions, ShapesOptions
 from twinsight.options.heads import Head, LinearOptions
+from twinsight.options.lora import LoraOptions
 from twinsight.options.marks import FIRST, Heading
 from twinsight.options.ranges import BelowOne, Count, Index, NotNegative, Range
 from twinsight.options.training import InferenceOptions, RunOptions, TrainingOptions
@@ -33,6 +34,7 @@ class Segment(RunOptions, InferenceOptions, TrainingOptions):
     """Weights to start from: a run directory, a weights file or an official name (listed by `twinsight weights`)."""
     freeze: Annotated[Index | Literal["all"], FIRST] = 0
     """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
+    lora: LoraOptions = field(default_factory=LoraOptions)
     epochs: Annotated[Count, FIRST] = 50
     usual_batch: ClassVar = 16
     batch_size: Annotated[Count | Literal["auto"], FIRST] = "auto"

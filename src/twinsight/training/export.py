@@ -1,9 +1,11 @@
 """Exports the weights of a finished training from its checkpoints."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
+from torch import Tensor
 
 from twinsight.backbones.integrity import intact, save_tensors
 from twinsight.console import tell
@@ -12,6 +14,8 @@ from twinsight.runs.directory import Run
 from twinsight.training.best import Best, Record
 from twinsight.training.checkpoints import read_checkpoint
 from twinsight.training.segmenter import Segmenter
+
+Tensors = dict[str, Tensor]
 
 MODEL = "model.safetensors"
 """The file that `twinsight segment` exports."""
@@ -41,9 +45,10 @@ def restore(module: pl.LightningModule, file: Path) -> None:
     module.load_state_dict(read_checkpoint(file)["state_dict"])
 
 
-def export_best(module: Segmenter, run: Run) -> Best | None:
+def export_best(module: Segmenter, run: Run, merged: Callable[[Tensors], Tensors]) -> Best | None:
     """Write model.safetensors from the best intact checkpoint, or from the last if there is none.
 
+    merged: removes what only the training needs from the tensors.
     Returns the one used; None for the last.
     """
     best = None
@@ -60,5 +65,5 @@ def export_best(module: Segmenter, run: Run) -> Best | None:
             tell(f"{error}; exporting the next best")
     else:
         restore(module, run.last)
-    save_tensors(module.model.state_dict(), run.folder / MODEL)
+    save_tensors(merged(module.model.state_dict()), run.folder / MODEL)
     return best
