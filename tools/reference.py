@@ -3,6 +3,7 @@
 <!-- options segment -->         every option of a command that no choice brings
 <!-- options head linear -->     the options that --head linear brings
 <!-- options data files -->      the options that all data in files have, which `options data voc` leaves out
+<!-- views barlow-twins -->      the options of a method's views; `options method` leaves out what VIEWS show
 <!-- about head linear -->       the docstring of the class behind it, without its arguments
 <!-- numbers attention -->       the docstring of a probe, which names its numbers
 <!-- reading attention -->       how to read a probe's figures, and how they mislead
@@ -22,16 +23,21 @@ from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 
 import twinsight
+from twinsight.options.auto import AUTO
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.choices import choices_of
 from twinsight.options.commands import COMMANDS
 from twinsight.options.describe import Option, describe
 from twinsight.options.files import FileOptions
+from twinsight.options.help import DIGITS
 from twinsight.options.probes import PROBES
 from twinsight.probes.captions import CAPTIONS
 
 ROOT = Path(__file__).parents[1]
 LINE = re.compile(r"<!-- (\w+) (.+) -->")
+VIEWS = ("barlow-twins", "dino")
+"""The methods whose views stand for those of all: two of one size, and large and small ones."""
+HEADER = ("| option | default | |", "|---|---|---|")
 
 
 class Expand(Preprocessor):
@@ -75,10 +81,25 @@ def options(what: str) -> list[str]:
         described = describe(COMMANDS[command], {kind: chosen(what)} if kind in choices_of(COMMANDS[command]) else {})
         listed = [each for each in described if each.section.partition(".")[0] == kind]
     rows = [row(each) for each in listed]
+    shared: list[str] = []
     if what not in COMMANDS and kind == "data" and name != "files" and issubclass(chosen(what), FileOptions):
         shared = options("data files")
-        rows = [each for each in rows if each not in shared]
-    return ["| option | default | |", "|---|---|---|", *rows, ""] if rows else ["It has no options of its own.", ""]
+    elif kind == "method":
+        shared = [line for each in VIEWS for line in views(each)]
+    own = [each for each in rows if each not in shared]
+    more = ["The [other options of its views](#views) are those of all methods.", ""] if views_of(listed) else []
+    return [*HEADER, *own, "", *more] if own else more or ["It has no options of its own.", ""]
+
+
+def views(method: str) -> list[str]:
+    """Those that the earlier ones of VIEWS do not have."""
+    rows = views_of(describe(COMMANDS["pretrain"], {"method": chosen(f"method {method}")}))
+    earlier = [line for each in VIEWS[: VIEWS.index(method)] for line in views(each)]
+    return [*HEADER, *(each for each in rows if each not in earlier), ""]
+
+
+def views_of(listed: Iterable[Option]) -> list[str]:
+    return [row(each) for each in listed if each.section == "method.views"]
 
 
 def has(kind: str, cls: Any) -> bool:
@@ -87,9 +108,10 @@ def has(kind: str, cls: Any) -> bool:
 
 def row(option: Option) -> str:
     """Names that one can choose stand in the text; a range only where there are no names."""
-    takes = ", ".join(f"`{each}`" for each in option.choices) or option.range or option.words
+    names = [each for each in option.choices if each != AUTO or len(option.choices) > 1]
+    takes = ", ".join(f"`{each}`" for each in names) or option.range or option.words
     flag = option.flag.upper() if option.positional else option.flag
-    default = f"`{option.shown_default}`" if option.shown_default else ""
+    default = f"`{DIGITS.sub('', option.shown_default)}`" if option.shown_default else ""
     return f"| `{flag}` | {default} | {escape(option.help)} ({takes}) |"
 
 
@@ -187,5 +209,5 @@ def escape(text: str) -> str:
 
 
 FILL: dict[str, Callable[[str], list[str]]] = {
-    each.__name__: each for each in (options, about, numbers, reading, recipes, include, api)
+    each.__name__: each for each in (options, views, about, numbers, reading, recipes, include, api)
 }
