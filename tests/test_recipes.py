@@ -1,4 +1,7 @@
-"""Every recipe, on a miniature data set in VOC layout that stands in for the one it names."""
+"""Every recipe, on a miniature data set in VOC layout that stands in for the one it names.
+
+Where a recipe wants a folder per class, the folders of images and of masks are two.
+"""
 
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
 from twinsight.assemble.open import make_backbone, make_model
 from twinsight.assemble.training import make_optimization
+from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.weights import save_backbone
 from twinsight.cli import main
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
@@ -34,6 +39,8 @@ SMALL = {
     "mae": "--method.views.size 32 --method.decoder-width 16",
     "ibot": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
     "dinov2": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
+    "distill": "--method.views.size 32",
+    "supervised": "--method.views.size 32",
     None: "--augment.size 32",
 }
 
@@ -45,6 +52,16 @@ def command(recipe):
 def method(recipe):
     """Its name; None where a recipe is for another command."""
     return yaml.safe_load(recipe.read_text()).get("method", {}).get("name")
+
+
+def needed(recipe, folder):
+    """Options for what a recipe names and is not here: a part of many images, a network to learn from."""
+    options = ["--data.fraction", "1"] if "fraction" in yaml.safe_load(recipe.read_text())["data"] else []
+    if method(recipe) == "distill":
+        file = folder / "teacher.safetensors"
+        save_backbone(Backbone("test_vit"), file)
+        options += ["--method.teacher", file]
+    return options
 
 
 def count(model):
@@ -102,6 +119,7 @@ def test_dry_run(recipe, dataset, capsys):
     """With small images and a small head: the estimate runs the network."""
     kind = command(recipe)
     options = ["--config", recipe, "--data.root", dataset, "--dry-run", *SMALL[method(recipe)].split()]
+    options += needed(recipe, dataset)
     assert call(kind, *options) == 0
     printed = capsys.readouterr().out
     for word in ("backbone", "data", "parameters", "step", "memory"):
@@ -114,7 +132,12 @@ def test_builds_at_full_size(recipe):
     options = parse(COMMANDS[kind], kind, ["--config", str(recipe)])
     with torch.device("meta"):
         if kind == "pretrain":
-            model = build(options.method, make_backbone(options.backbone, None))
+            known = {"classes": 10, "teacher": Backbone("test_vit")}
+            model = build(
+                options.method,
+                make_backbone(options.backbone, None),
+                **{name: known[name] for name in options.method.given},
+            )
         else:
             model = make_model(options, 21)
     assert not make_optimization(options).warmup >= 1
@@ -145,7 +168,7 @@ def test_one_full_size_step(recipe, tmp_path):
     size = {"pretrain": "--method.views.size", "segment": "--augment.size"}
     kind = command(recipe)
     run = tmp_path / "run"
-    options = ["--config", recipe, "--run", run, "--data.root", data, size[kind], 224]
+    options = ["--config", recipe, "--run", run, "--data.root", data, size[kind], 224, *needed(recipe, tmp_path)]
     assert (
         call(
             kind,

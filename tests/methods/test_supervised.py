@@ -109,8 +109,13 @@ def test_it_learns_classes_and_leaves_a_backbone(animals, tmp_path):
 
 
 def test_data_without_classes(animals, tmp_path):
-    with pytest.raises(UserError, match=r"--data: has no classes, from which --method supervised learns; put .*/cat/"):
-        pretrain.run(options(tmp_path / "run", FolderOptions(root=animals)))
+    """Also a folder that was given with images alone, where that much is known only then."""
+    flat = animals / "cat"
+    for data in (FolderOptions(root=animals), parse(Pretrain, "pretrain", [str(flat), "--method", "supervised"]).data):
+        with pytest.raises(
+            UserError, match=r"--data: has no classes, from which --method supervised learns; put .*/cat"
+        ):
+            pretrain.run(options(tmp_path / "run", data))
 
 
 OWN = """

@@ -13,8 +13,19 @@ import test_vicreg
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from by_hand import batches
+from by_hand import Trunk, batches
 from torch.nn.parallel import DistributedDataParallel
+
+from twinsight.backbones.backbone import Backbone
+from twinsight.methods.distill import Distill
+from twinsight.methods.method import wants_labels
+from twinsight.methods.supervised import Supervised
+
+
+def vit() -> Backbone:
+    torch.manual_seed(0)  # which the networks below it follow
+    return Backbone("test_vit", img_size=32)
+
 
 CASES = {
     "vicreg": (test_vicreg.method, (6, 6), (0.5,)),
@@ -23,10 +34,14 @@ CASES = {
     "moco-v3": (test_moco_v3.method, (6, 6), (0.5,)),  # the keys of both are negatives for each
     "byol": (test_byol.method, (6, 6), (0.5,)),
     "simsiam": (test_simsiam.method, (6, 6), (0.5,)),
+    "distill": (lambda: Distill(vit(), Backbone("test_resnet"), None, hidden=9), (32,), (0.5,)),
+    "supervised": (lambda: Supervised(Trunk(), 3, None), (6,), (0.5,)),
     # Without its queue, which has an odd length; filled by two steps and used by the third.
     "swav": (partial(test_swav.method, queue_length=11, queue_start=0.1), test_swav.SIZES, (0.05, 0.5, 0.5, 0.5)),
 }
 """What is made, the sizes of its views, and the progress at each of its steps."""
+
+LABELS = torch.tensor([0, 1, 2, 0, 1, 1, 0, 2])
 
 
 def steps(wrap, rank=0, count=1):
@@ -36,10 +51,11 @@ def steps(wrap, rank=0, count=1):
         made = make().double()
         torch.manual_seed(rank)  # the noise of each process; LeJEPA's directions are those of the first
         model, gradients = wrap(made), []
+        labels = {"labels": LABELS.chunk(count)[rank]} if wants_labels(made) else {}
         views = [view.chunk(count)[rank] for view in batches(8, sizes)]
         for at in progress:
             model.zero_grad()
-            model(views, progress=at)["loss"].backward()
+            model(views, progress=at, **labels)["loss"].backward()
             gradients.append({name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None})
         found[name] = gradients, dict(made.named_buffers())
     return found

@@ -36,6 +36,42 @@ def test_a_layout_is_known(tmp_path, layout):
     assert detect(lay(tmp_path, LAYOUTS[layout])) == layout.partition(" ")[0]
 
 
+CLASSES = {
+    "class-folder": ["cat/a.jpg", "dog/a.jpg"],
+    "class-folder with a stray image": ["cat/a.jpg", "dog/a.jpg", "b.jpg"],
+    "class-folder of splits": ["train/cat/a.jpg", "train/dog/a.jpg", "val/cat/a.jpg"],
+    "folder that is flat": ["a.jpg", "b.jpg", "notes/a.txt"],
+    "folder of pairs": ["images/a.jpg", "masks/a.png", "classes.txt"],
+    "folder of one's own in VOC layout": ["ImageSets/Segmentation/train.txt", "JPEGImages/a.jpg", "classes.txt"],
+    "voc": ["VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"],
+}
+
+
+@pytest.mark.parametrize("layout", CLASSES)
+def test_folders_are_classes_for_who_wants_classes(tmp_path, layout):
+    assert detect(lay(tmp_path, CLASSES[layout]), classes=True) == layout.partition(" ")[0]
+
+
+def test_a_method_that_learns_from_classes_takes_folders_as_such(tmp_path):
+    folder = str(lay(tmp_path / "animals", CLASSES["class-folder"]))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"data: {folder}\nmethod: supervised\n")
+    wanted = [
+        parse(Pretrain, "pretrain", [folder, "--method", "supervised"]),
+        parse(Pretrain, "pretrain", ["--data.root", folder, "--method", "supervised"]),
+        parse(Pretrain, "pretrain", ["--config", str(recipe)]),
+        from_keywords(Pretrain, "pretrain", {"data": folder, "method": "supervised"}),
+    ]
+    assert {options.data.name for options in wanted} == {"class-folder"}
+    assert {str(options.data.root) for options in wanted} == {folder}
+    others = [
+        parse(Pretrain, "pretrain", [folder]),
+        parse(Pretrain, "pretrain", ["--config", str(recipe), "--method", "dino"]),
+        parse(Pretrain, "pretrain", ["--data", "folder", "--data.root", folder, "--method", "supervised"]),
+    ]
+    assert {options.data.name for options in others} == {"folder"}
+
+
 def test_voc_itself_may_be_named(tmp_path):
     assert detect(lay(tmp_path / "VOC2012", ["ImageSets/Segmentation/train.txt"])) == "voc"
 

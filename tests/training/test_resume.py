@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.weights import save_backbone
@@ -15,7 +17,7 @@ from twinsight.commands import pretrain, segment
 from twinsight.errors import UserError
 from twinsight.options.backbones import TimmOptions
 from twinsight.options.commands import Pretrain, Segment
-from twinsight.options.data import PairOptions, ShapesOptions
+from twinsight.options.data import ClassFolderOptions, PairOptions, ShapesOptions
 from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.lora import LoraOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
@@ -25,6 +27,7 @@ from twinsight.options.methods.lejepa import LejepaOptions, LejepaViewsOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simclr import SimclrOptions, SimclrViewsOptions
 from twinsight.options.methods.simsiam import SimSiamOptions, SimSiamViewsOptions
+from twinsight.options.methods.supervised import SupervisedOptions
 from twinsight.options.methods.swav import SwavOptions, SwavViewsOptions
 from twinsight.options.methods.vicreg import VicregOptions
 from twinsight.options.methods.views import OneViewOptions, TwoViewsOptions
@@ -47,7 +50,7 @@ def pretrain_options(run: Path, **changes) -> Pretrain:
         "probe": "none",
         "precision": "fp32",
     } | changes
-    return Pretrain(run=run, backbone=VIT, data=DATA, **given)
+    return Pretrain(run=run, backbone=VIT, **{"data": DATA} | given)
 
 
 def segment_options(run: Path, **changes) -> Segment:
@@ -145,6 +148,27 @@ OTHERS = {
 @pytest.mark.parametrize("method", OTHERS)
 def test_same_weights_of_each_method(tmp_path, monkeypatch, method):
     compare(tmp_path, monkeypatch, partial(pretrain_options, method=OTHERS[method], epochs=1), pretrain, 4)
+
+
+LABELED = {"supervised": SupervisedOptions(views=OneViewOptions(size=32))}
+"""Methods that learn from classes."""
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    """20 images in a folder per class."""
+    root, rng = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
+    for i in range(20):
+        file = root / f"{'abc'[i % 3]}/{i}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(file)
+    return ClassFolderOptions(root=root, val_fraction=0.0)
+
+
+@pytest.mark.parametrize("method", LABELED)
+def test_same_weights_with_labels(tmp_path, monkeypatch, classes, method):
+    make = partial(pretrain_options, method=LABELED[method], data=classes, epochs=1)
+    compare(tmp_path, monkeypatch, make, pretrain, 4)
 
 
 def test_same_weights_beside_a_teacher(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def open_images(options: Pretrain, run: Run) -> Dataset:
     if "classes" in options.method.given and not data.names:
         raise UserError(
             f"--data: has no classes, from which --method {label(options.method)} learns; put the images into a folder "
-            "per class, as in photos/cat/1.jpg and photos/dog/2.jpg, and give --data class-folder --data.root photos"
+            "per class, as in photos/cat/1.jpg and photos/dog/2.jpg, and give --data photos"
         )
     check_batch_size(options, data)
     if len(data) < 2:

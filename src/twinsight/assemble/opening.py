@@ -28,7 +28,7 @@ def announce_settings(settings: Mapping[str, Setting]) -> None:
 
 def data_set(options: Any, counts: str, dataset: Dataset | None = None) -> str:
     """The data set by layout and place, and its classes; counts: how many images of which split, and why."""
-    known = dataset.classes if dataset and not isinstance(options, ShapesOptions) else ()
+    known = dataset.classes or dataset.names if dataset and not isinstance(options, ShapesOptions) else ()
     classes = f", {len(known)} classes" if known else ""
     return f"data {place(options, dataset)}{classes}, {counts}"
 

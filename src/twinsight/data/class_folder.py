@@ -75,5 +75,8 @@ def read(folder: Path) -> list[Entry]:
         raise no_images(folder)
     alone = next((entry for entry in entries if "/" not in entry.id), None)
     if alone is not None:
-        raise UserError(f"{alone.image}: is in no class folder; move it to {folder}/CLASS, or give --data folder")
+        raise UserError(
+            f"{alone.image}: is in no class folder; move it to {folder}/CLASS, or read all images without classes by "
+            "--data folder"
+        )
     return entries

@@ -27,21 +27,26 @@ def choose(cls: Any, sources: Sequence[tuple[str, Tree]]) -> dict[str, Any]:
     Brings sections to their long form (head: fcn is head: {name: fcn}), and takes out those of a choice that a later
     one replaces.
     """
-    return {field.name: choose_one(field, sources) for field in fields(cls) if field.name in choices_of(cls)}
+    choices = {field.name: field for field in fields(cls) if field.name in choices_of(cls)}
+    method = choose_one(choices.pop("method"), sources) if "method" in choices else None
+    classes = "classes" in getattr(method, "given", ())
+    chosen = {name: choose_one(field, sources, classes) for name, field in choices.items()}
+    return chosen if method is None else chosen | {"method": method}
 
 
-def choose_one(field: Any, sources: Sequence[tuple[str, Tree]]) -> Any:
+def choose_one(field: Any, sources: Sequence[tuple[str, Tree]], classes: bool = False) -> Any:
+    """classes: whether a folder given to --data is wanted with classes of whole images."""
     kind, chosen = field.name, None
     if kind == "data" and not any(naming(tree.get("data")) for _, tree in sources):
         for _, tree in sources:
             if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
                 refuse_run("--data.root ", Path(tree["data"]["root"]))
-                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root")}
+                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root", classes)}
     for i, (source, tree) in enumerate(sources):
         if naming(tree.get(kind)) is None:
             continue
         given = tree[kind] if isinstance(tree[kind], Mapping) else {"name": tree[kind]}
-        section = tree[kind] = located(kind, given, table(field.type), source)
+        section = tree[kind] = located(kind, given, table(field.type), source, classes)
         named = by_name(field, section["name"])
         for _, below in sources[:i]:
             if isinstance(below.get(kind), Mapping):
@@ -61,8 +66,8 @@ def kept(section: Tree, moved: bool) -> Tree:
     return {key: value for key, value in section.items() if not (moved and key in PLACES)}
 
 
-def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], source: str) -> Tree:
-    """A section whose name is a path, as what is there: a folder of images, or a Python file."""
+def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], source: str, classes: bool) -> Tree:
+    """A section whose name is a path, as what is there: a folder of images, or a Python file. classes: see `detect`."""
     given = section["name"]
     name: Any = os.fspath(cast(os.PathLike[str], given)) if isinstance(given, os.PathLike) else given
     if isinstance(name, str) and kind == "data" and "root" not in section and reads_here(known.get(name), name):
@@ -80,7 +85,7 @@ def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], sou
         if "root" in section:
             raise UserError(f"--data.root: cannot be combined with --data {name}, which is a folder; leave one out")
         refuse_run("--data ", Path(name))
-        return {**section, "name": detect(Path(name)), "root": name}
+        return {**section, "name": detect(Path(name), classes=classes), "root": name}
     return {**section, "name": name}
 
 

@@ -18,8 +18,10 @@ ANNOTATIONS = (".json", ".xml", "_classes.csv")
 SPLITS = Path("ImageSets", "Segmentation")
 
 
-def detect(folder: Path, flag: str = "--data") -> str:
+def detect(folder: Path, flag: str = "--data", classes: bool = False) -> str:
     """The name of the data set in a folder.
+
+    classes: whether images alone are wanted with the folders that they are in as classes.
 
     Raises UserError if it is not a folder, if two readings are possible, or for images alone with an empty file of
     annotations, whose tool nothing tells.
@@ -40,7 +42,18 @@ def detect(folder: Path, flag: str = "--data") -> str:
             f"{empty}: is empty; export it again, or read the images without it by {flag.partition('.')[0]} folder "
             f"--data.root {folder}"
         )
-    return next(iter(found), "folder")
+    return next(iter(found), "class-folder" if classes and in_folders(survey) else "folder")
+
+
+def in_folders(survey: Survey) -> bool:
+    """Whether images lie in folders of the folder, and are no pairs of images and masks."""
+    from twinsight.data.decode import EXTENSIONS  # loads OpenCV, which --help can do without
+    from twinsight.data.pairing import pair_up
+    from twinsight.data.voc import is_layout
+
+    images = [survey.root / file for file in survey.files if Path(file).suffix.lower() in EXTENSIONS]
+    inside = any(image.parent != survey.root for image in images)
+    return inside and not is_layout(survey.root) and pair_up(survey.root, images, None) is None
 
 
 def readings(survey: Survey) -> dict[str, str]:
