@@ -121,15 +121,16 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         return normed * self.weight + self.bias if self.affine else normed
 
 
-def mlp(widths: Sequence[int], norm_last: bool = False) -> nn.Sequential:
+def mlp(widths: Sequence[int], norm_last: bool = False, bias_last: bool = False) -> nn.Sequential:
     """Linear layers without bias, of the given widths; batch norm and ReLU between them.
 
-    norm_last: ends with a batch norm that has neither weights nor biases.
+    norm_last: ends with a batch norm that has neither weights nor biases. bias_last: the last layer has a bias.
     """
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(pairwise(widths)):
-        layers.append(nn.Linear(before, after, bias=False))
-        if i < len(widths) - 2:
+        last = i == len(widths) - 2
+        layers.append(nn.Linear(before, after, bias=last and bias_last))
+        if not last:
             layers += [GlobalBatchNorm1d(after), nn.ReLU(inplace=True)]
     if norm_last:
         layers.append(GlobalBatchNorm1d(widths[-1], affine=False))

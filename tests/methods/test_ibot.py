@@ -10,9 +10,13 @@ from test_sinkhorn import official_sinkhorn
 from torch.nn.parallel import DistributedDataParallel
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.data.views import View
 from twinsight.methods import masked_dino
 from twinsight.methods.dinov2 import DINOv2
 from twinsight.methods.ibot import IBOT
+from twinsight.options.build import build
+from twinsight.options.methods.dinov2 import DinoV2ViewsOptions
+from twinsight.options.methods.ibot import IbotViewsOptions
 
 VIT = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 1, "num_heads": 2}
 HEAD = {"prototypes": 9, "hidden": 10, "bottleneck": 6}
@@ -153,13 +157,35 @@ def test_teacher_and_hooks():
     assert not any(p.requires_grad for p in made.teacher.parameters())
     made.after_backward(0.0)
     frozen = {name for name, p in made.student.named_parameters() if p.grad is None}
-    assert frozen == {"1.1.weight", "2.1.weight"}
+    assert frozen == {"1.1.weight", "1.1.length", "2.1.weight", "2.1.length"}
     made.after_step(0.0)
     for now, t, s in zip(made.teacher.parameters(), teacher, student, strict=True):
         torch.testing.assert_close(now, 0.992 * t + 0.008 * s)
     assert made.project(batches()[0]).norm(dim=1).tolist() == pytest.approx([1.0] * 4)
     shared = method("ibot")
     assert shared.student[1] is shared.student[2]
+
+
+@pytest.mark.parametrize(("options", "least", "local"), [(IbotViewsOptions, 0.25, 10), (DinoV2ViewsOptions, 0.32, 8)])
+def test_views_are_the_official_ones(options, least, local):
+    """iBOT's as its README trains a ViT-S, DINOv2's as in its default configuration: only the crops are not DINO's."""
+    color = {"jitter": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1, "gray": 0.2}
+    first, second = (View(224, (least, 1.0), blur=b, solarize=s, **color) for b, s in ((1.0, 0.0), (0.1, 0.2)))
+    small = View(96, (0.05, least), blur=0.5, **color)
+    assert build(options()).views == (first, second, *[small] * local)
+
+
+@pytest.mark.parametrize("made", [IBOT, DINOv2])
+def test_heads_are_the_official_ones(made):
+    """iBOT's README shares one head, DINOv2's configurations for large networks do not; lengths are learned in both."""
+    found = made(Backbone("vit_tiny_patch16_224", **VIT), None, **HEAD)
+    assert (found.head is found.patch_head) == (made is IBOT)
+    for each in {found.student[1], found.student[2]}:
+        assert [tuple(p.shape) for p in each.parameters()] == [
+            (10, 12), (10,), (10, 10), (10,), (6, 10), (6,), (9, 6), (9, 1),
+        ]  # fmt: skip
+        assert all(p.requires_grad for p in each.parameters())
+        assert (each[1].length == 1).all()
 
 
 @pytest.mark.parametrize("kind", ["ibot", "dinov2"])

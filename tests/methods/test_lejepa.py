@@ -114,6 +114,12 @@ def test_a_collapse_shows_in_the_deviation():
     assert out["sigreg"] > 1
 
 
+def test_the_projector_is_the_official_one():
+    """The MLP of the authors' example: batch norm and ReLU between, a bias at the end (before batch norm it is void)."""
+    shapes = [tuple(p.shape) for p in LeJEPA(Trunk(), None).projector.parameters()]
+    assert shapes == [(2048, 7), (2048,), (2048,), (2048, 2048), (2048,), (2048,), (128, 2048), (128,)]
+
+
 def test_backbones_take_large_and_small_views():
     made = LeJEPA(Backbone("test_vit"), None, projector=(16, 8), slices=16)
     made([torch.rand(4, 3, side, side) for side in (48, 48, 32, 32)], 0.5)["loss"].backward()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import Flat, Trunk, derivatives
+from by_hand import Flat, Trunk, batches, derivatives, embed, head, moved
 
 from twinsight.data.views import View
 from twinsight.methods.simclr import SimCLR, nt_xent
@@ -72,6 +72,16 @@ def test_the_scalars_show_a_collapse():
     mixed = nt_xent(torch.eye(6), torch.eye(6).roll(1, 0), 0.1)  # each view is that of the next image
     assert mixed["accuracy"] == 0
     assert mixed["similarity"].item() == pytest.approx(12 / 120)
+
+
+def test_the_projector_is_the_official_one():
+    """Batch norm after the last layer, too, with a scale and no offset; the loss of both views at once."""
+    made = moved(method()).double()
+    views = batches(5)
+    rows = head(np.concatenate([embed(made.trunk, view) for view in views]), made.projector)
+    assert made(views, 0.0)["loss"].item() == pytest.approx(reference(*np.split(rows, 2)), rel=1e-9)
+    last = made.projector[-1]
+    assert (last.weight.requires_grad, last.bias.requires_grad) == (True, False)
 
 
 def test_views_are_the_papers():

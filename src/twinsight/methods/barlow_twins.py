@@ -6,7 +6,7 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import each_view, full_precision, mean_over_ranks, standardize, world_size
+from twinsight.layers import each_view, full_precision, mean_over_ranks, mlp, standardize, world_size
 from twinsight.methods.joint_embedding import JointEmbedding
 
 
@@ -26,7 +26,7 @@ class BarlowTwins(JointEmbedding):
         projector: Sequence[int] = (8192,) * 3,
         lambd: float = 0.0051,
     ):
-        super().__init__(backbone, views, projector)
+        super().__init__(backbone, views, mlp([backbone.dim, *projector]))
         self.lambd = lambd
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:

@@ -14,10 +14,13 @@ from twinsight.methods.masked_dino import MaskedDINO
 class DINOv2(MaskedDINO):
     """Learning Robust Visual Features without Supervision (Oquab et al., 2023), as in its official code.
 
+    Heads and centering are those of its configurations for large networks, the rest is its default configuration.
+
     backbone: a plain vision transformer; becomes `trunk`, the teacher's, which is kept; the student is a copy.
     views: two large ones, then any number of small ones for the student only.
     prototypes, hidden, bottleneck: widths of both heads; 65536 (131072 for its largest networks), 2048 and 256.
-    norm_last_layer: fixes the norm of each prototype at 1. separate_heads: whether patches have a head of their own.
+    norm_last_layer: fixes the norm of each prototype at 1; the code learns it.
+    separate_heads: whether patches have a head of their own.
     mask_share: fraction of the large views with masked patches. mask_ratio: fraction of masked patches in those, from
         and to; see `block_masks`.
     momentum: of the teacher at the start; rises to 1 on a cosine.
@@ -39,7 +42,7 @@ class DINOv2(MaskedDINO):
         prototypes: int = 65536,
         hidden: int = 2048,
         bottleneck: int = 256,
-        norm_last_layer: bool = True,
+        norm_last_layer: bool = False,
         separate_heads: bool = True,
         mask_share: float = 0.5,
         mask_ratio: tuple[float, float] = (0.1, 0.5),

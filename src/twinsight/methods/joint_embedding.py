@@ -1,12 +1,9 @@
 """What methods share that compare projections of an image's views."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import mlp
 
 
 class JointEmbedding(nn.Module):
@@ -14,13 +11,13 @@ class JointEmbedding(nn.Module):
 
     backbone: becomes `trunk`, which is kept after training.
     views: makes the views of an image.
-    projector: widths of the projector's layers.
+    projector: (B, backbone.dim) -> (B, D), what the loss compares.
     """
 
-    def __init__(self, backbone: Backbone, views: MultiView, projector: Sequence[int]):
+    def __init__(self, backbone: Backbone, views: MultiView, projector: nn.Sequential):
         super().__init__()
         self.trunk = backbone
-        self.projector = mlp([backbone.dim, *projector])
+        self.projector = projector
         self._views = views
 
     def views(self) -> MultiView:

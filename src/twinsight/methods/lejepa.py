@@ -9,7 +9,7 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, full_precision, mean_over_ranks, world_size
+from twinsight.layers import at_least_float32, full_precision, mean_over_ranks, mlp, world_size
 from twinsight.methods.crops import each_size
 from twinsight.methods.joint_embedding import JointEmbedding
 
@@ -32,7 +32,7 @@ class LeJEPA(JointEmbedding):
         lambd: float = 0.05,
         slices: int = 1024,
     ):
-        super().__init__(backbone, views, projector)
+        super().__init__(backbone, views, mlp([backbone.dim, *projector], bias_last=True))
         self.lambd = lambd
         self.slices = slices
 

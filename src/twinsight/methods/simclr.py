@@ -8,7 +8,7 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, full_precision, gather_over_ranks
+from twinsight.layers import GlobalBatchNorm1d, at_least_float32, full_precision, gather_over_ranks, mlp
 from twinsight.methods.joint_embedding import JointEmbedding
 
 
@@ -19,6 +19,9 @@ class SimCLR(JointEmbedding):
     projector: widths of the projector's layers; 2048 128 in the paper, for a ResNet-50.
     temperature: divides the cosine similarities; 0.1 in the paper.
     views: the two augmentation pipelines.
+
+    The projector ends with a batch norm that has a scale and no offset, as in the official code; the paper does not
+    mention it. The loss is the paper's, a mean over views; the code's is twice that.
     """
 
     def __init__(
@@ -28,7 +31,9 @@ class SimCLR(JointEmbedding):
         projector: Sequence[int] = (2048, 128),
         temperature: float = 0.1,
     ):
-        super().__init__(backbone, views, projector)
+        norm = GlobalBatchNorm1d(projector[-1])
+        norm.bias.requires_grad_(False)
+        super().__init__(backbone, views, mlp([backbone.dim, *projector]).append(norm))
         self.temperature = temperature
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:

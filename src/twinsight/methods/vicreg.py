@@ -8,7 +8,7 @@ from torch import Tensor
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, each_view, full_precision, gather_over_ranks
+from twinsight.layers import at_least_float32, each_view, full_precision, gather_over_ranks, mlp
 from twinsight.methods.joint_embedding import JointEmbedding
 
 
@@ -32,7 +32,7 @@ class VICReg(JointEmbedding):
         variance: float = 25.0,
         covariance: float = 1.0,
     ):
-        super().__init__(backbone, views, projector)
+        super().__init__(backbone, views, mlp([backbone.dim, *projector]))
         self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:

@@ -49,15 +49,29 @@ class DinoOptions(Buildable):
     views: MultiCropOptions = field(default_factory=MultiCropOptions)
 
     def auto(self, scale: Scale) -> dict[str, Setting]:
-        few = scale.images < 100_000
-        why = f"for {'fewer than' if few else 'at least'} 100,000 images"
+        few, why = few_images(scale)
         return {
-            "prototypes": Setting(
-                power_of_two(scale.images / 16, 512, 65536),
-                f"one for 16 of {scale.images} images, from 512 to the paper's 65536",
-            ),
+            "prototypes": prototype_count(scale, 65536),
             "batch_norm": Setting(few, why),
             "centering": Setting("sinkhorn-knopp" if few else "mean", why),
-            "teacher_temperature": Setting((0.02, 0.02) if few else (0.04, 0.07), why),
+            "teacher_temperature": sharpness(scale),
             "momentum": teacher_momentum(scale),
         }
+
+
+def few_images(scale: Scale) -> tuple[bool, str]:
+    """Whether there are too few for the paper's teacher, which then becomes uniform; and this in words."""
+    few = scale.images < 100_000
+    return few, f"for {'fewer than' if few else 'at least'} 100,000 images"
+
+
+def prototype_count(scale: Scale, paper: int) -> Setting:
+    """The paper's, or what few images can fill."""
+    why = f"one for 16 of {scale.images} images, from 512 to the paper's {paper}"
+    return Setting(power_of_two(scale.images / 16, 512, paper), why)
+
+
+def sharpness(scale: Scale) -> Setting:
+    """The teacher's temperatures."""
+    few, why = few_images(scale)
+    return Setting((0.02, 0.02) if few else (0.04, 0.07), why)
