@@ -115,7 +115,7 @@ def test_a_collapse_shows_in_the_deviation():
 
 
 def test_the_projector_is_the_official_one():
-    """The MLP of the authors' example: batch norm and ReLU between, a bias at the end (before batch norm it is void)."""
+    """The MLP of the authors' example: batch norm and ReLU between, a bias at the end."""
     shapes = [tuple(p.shape) for p in LeJEPA(Trunk(), None).projector.parameters()]
     assert shapes == [(2048, 7), (2048,), (2048,), (2048, 2048), (2048,), (2048,), (128, 2048), (128,)]
 
