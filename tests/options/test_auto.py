@@ -16,7 +16,7 @@ from twinsight.options.methods.dino import DinoOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simsiam import SimSiamOptions
 from twinsight.options.methods.swav import SwavOptions
-from twinsight.options.methods.views import MultiCropOptions, TwoViewsOptions
+from twinsight.options.methods.views import MultiCropOptions, OneViewOptions, TwoViewsOptions
 from twinsight.options.pretrain import Pretrain
 from twinsight.options.ranges import check_ranges
 
@@ -102,6 +102,17 @@ def test_a_small_view_suits_a_large_one_that_was_given():
     assert settle(MultiCropOptions(size=112), Scale(1000, 64, 2000, 500))[0].local_size == 48
 
 
+@pytest.mark.parametrize(("side", "largest"), [(8, 0.29), (32, 0.29), (90, 0.86), (224, 2.0), (1000, 2.0)])
+def test_small_views_are_blurred_less(side, largest):
+    """At 2 pixels, half of the views of 32 pixels would show little but colors."""
+    assert settle(TwoViewsOptions(), Scale(1000, 64, 2000, side))[0].sigma == (0.1, largest)
+
+
+def test_what_does_not_blur_tells_no_blur():
+    assert settle(OneViewOptions(), Scale(1000, 64, 2000, 32))[1].keys() == {"--size"}
+    assert settle(OneViewOptions(blur=0.5), Scale(1000, 64, 2000, 32))[1].keys() == {"--size", "--sigma"}
+
+
 @pytest.mark.parametrize(("images", "epochs", "updates"), [(500, 286, 2002), (50_000, 100, 19_500), (2, 2000, 2000)])
 def test_few_images_are_seen_more_often(images, epochs, updates):
     settled, _ = Pretrain().settled(images, 224)
@@ -135,7 +146,7 @@ def test_what_was_given_stays():
     )
     settled, told = given.settled(100, 224)
     assert (settled.epochs, settled.batch_size, settled.lr) == (3, 8, 0.5)
-    assert told.keys() == {"--method.views.size"}
+    assert told.keys() == {"--method.views.size", "--method.views.sigma"}
 
 
 def test_a_budget_beside_epochs_is_refused():

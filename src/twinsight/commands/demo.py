@@ -95,7 +95,7 @@ def plan(options: Demo, data: FolderOptions) -> tuple[Pretrain, dict[str, Segmen
     backbone = TimmOptions(name="resnet10t", channels=(32, 64, 128, 256), stem_width=16)
     views = TwoViewsOptions(
         size=64, scale=(0.4, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, mix=0.8, invert=0.3,
-        gray=0.2, blur=(0.5, 0.1), solarize=(0.0, 0.2),
+        gray=0.2, blur=(0.5, 0.1), sigma=(0.1, 2.0), solarize=(0.0, 0.2),
     )  # fmt: skip
     method = BarlowTwinsOptions(projector=(256, 256), lambd=0.03, views=views)
     augment = PairOptions(size=64, scale=(0.8, 1.25))

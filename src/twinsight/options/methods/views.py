@@ -35,8 +35,9 @@ class ViewOptions(Buildable):
     """Hue jitter: shift by -x to x of the color circle."""
     gray: Share = 0.2
     """Probability of converting to gray."""
-    sigma: Annotated[tuple[Sigma, Sigma], RISING] = (0.1, 2.0)
-    """Smallest and largest standard deviation of the blur, in pixels."""
+    sigma: Annotated[tuple[Sigma, Sigma], RISING] | Literal["auto"] = "auto"
+    """Smallest and largest standard deviation of the blur, in pixels. auto: 0.1 and 2 for large views of 224 pixels,
+    less for smaller ones."""
     mix: Share = 0.0
     """Probability of mixing the color channels by a random matrix (not in the paper)."""
     invert: Share = 0.0
@@ -44,9 +45,13 @@ class ViewOptions(Buildable):
 
     def auto(self, scale: Scale) -> dict[str, Setting]:
         if scale.side >= 224:
-            return {"size": Setting(224, "the usual size")}
-        size = max(32, 16 * math.ceil(scale.side / 16))
-        return {"size": Setting(size, f"the shorter side of a usual image has {scale.side} pixels")}
+            size = Setting(224, "the usual size")
+        else:
+            why = f"the shorter side of a usual image has {scale.side} pixels"
+            size = Setting(max(32, 16 * math.ceil(scale.side / 16)), why)
+        side: int = size.value if self.size == AUTO else self.size
+        largest = max(0.1, round(2 * min(1, side / 224), 2))
+        return {"size": size, "sigma": Setting((0.1, largest), f"2 for views of 224 pixels, so {largest} for {side}")}
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,10 @@ class OneViewOptions(ViewOptions):
     """Probability of a Gaussian blur."""
     solarize: Share = 0.0
     """Probability of solarization (inverting values of 128 and above)."""
+
+    def auto(self, scale: Scale) -> dict[str, Setting]:
+        settings = super().auto(scale)
+        return settings if self.blur else {"size": settings["size"]}
 
 
 @dataclass(frozen=True)
