@@ -63,8 +63,8 @@ def test_few_images_are_one_batch(tmp_path, capfd):
 
 @pytest.mark.parametrize(
     ("command", "images", "batch"),
-    [(Pretrain(), 3, 3), (Pretrain(), 500, 64), (Pretrain(), 3000, 128), (Pretrain(), 10**6, 256), (Segment(), 3, 3),
-     (Segment(), 20, 16), (Segment(), 300, 16)],
+    [(Pretrain(), 3, 3), (Pretrain(), 500, 64), (Pretrain(), 5000, 64), (Pretrain(), 10_000, 128),
+     (Pretrain(), 10**6, 256), (Segment(), 3, 3), (Segment(), 20, 16), (Segment(), 300, 16)],
 )  # fmt: skip
 def test_a_batch_suits_the_images(command, images, batch):
     assert command.auto_batch(images).value == batch

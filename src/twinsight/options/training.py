@@ -80,8 +80,8 @@ class ScheduleOptions:
     def auto_batch(self, images: int) -> Setting:
         """For a process that has `images` of them."""
         least = min(64, self.usual_batch)
-        batch = min(power_of_two(images / 16, least, self.usual_batch), max(1, images))
-        part = f"a sixteenth of the {images} images, as a power of two from {least} to {self.usual_batch}"
+        batch = min(power_of_two(images / 64, least, self.usual_batch), max(1, images))
+        part = f"{images} images / 64, as a power of two from {least} to {self.usual_batch}"
         return Setting(batch, f"all {images} images" if batch == images else part)
 
     @property
