@@ -153,7 +153,7 @@ def test_what_cannot_be_judged(pretrained, photos, segmenter_run):
     with pytest.raises(UserError, match="--probe atention: does not score a backbone; did you mean attention"):
         judge(pretrained, "patches,atention")
     with pytest.raises(
-        UserError, match=r"--probe knn: requires --data class-folder; .* attention or patches or linear"
+        UserError, match=r"--probe knn: requires a folder of images per class; .* attention or patches or linear"
     ):
         judge(pretrained, "knn")
     with pytest.raises(UserError, match="--probe patches: requires data with masks"):
@@ -210,7 +210,7 @@ def test_data_check_reads_both_splits_of_a_class_folder(photos, capfd):
         main(["data", "check", "--data", "class-folder", "--data.root", str(photos)])
     assert exit_.value.code == 0
     out, err = capfd.readouterr()
-    assert f"data check: data class-folder {photos}, 24 train, 12 val, as the folders say" in err
+    assert f"data check: data class-folder {photos}, 3 classes, 24 train, 12 val, as the folders say" in err
     assert [line for line in out.splitlines() if line in ("train", "val")] == ["train", "val"]
     assert "3 classes, of 8 to 8 images" in out
     assert "3 classes, of 4 to 4 images" in out

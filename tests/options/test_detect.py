@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from twinsight.errors import UserError
-from twinsight.options.commands import DataCheck, Pretrain
+from twinsight.options.commands import DataCheck, Evaluate, Pretrain
 from twinsight.options.detect import detect
 from twinsight.options.parse import from_keywords, parse
 
@@ -70,6 +70,9 @@ def test_a_method_that_learns_from_classes_takes_folders_as_such(tmp_path):
         parse(Pretrain, "pretrain", ["--data", "folder", "--data.root", folder, "--method", "supervised"]),
     ]
     assert {options.data.name for options in others} == {"folder"}
+    assert parse(Evaluate, "evaluate", ["run", folder, "--probe", "knn"]).data.name == "class-folder"
+    images = str(lay(tmp_path / "photos", ["a.jpg", "b.jpg"]))
+    assert parse(Evaluate, "evaluate", ["run", images, "--probe", "knn"]).data.name == "folder"
 
 
 def test_voc_itself_may_be_named(tmp_path):

@@ -203,7 +203,7 @@ class EvaluateKeywords(TypedDict, total=False):
     """Average predictions over the image and its mirror image."""
     probe: str | None
     """Judge the backbone, beside the same network untrained. Names separated by commas: attention, patches and
-    linear for data with masks; knn and linear for a class-folder."""
+    linear for data with masks; knn and linear for a folder per class."""
     size: int | None
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 with masks, otherwise 224,
     of which the central square is used."""

@@ -22,7 +22,7 @@ def classes_of(run: Path, checkpoint: str) -> tuple[str, ...]:
 def no_segmenter(source: object) -> UserError:
     return UserError(
         f"{source}: is a backbone without a segmentation head; judge it with --probe patches,linear (or attention; "
-        "on a class-folder knn,linear)"
+        "on a folder per class knn,linear)"
     )
 
 

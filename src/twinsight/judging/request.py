@@ -28,7 +28,7 @@ def judged_on(options: Evaluate) -> tuple[Dataset, Dataset]:
     judges = ON_CLASSES if isinstance(val, ClassFolder) else ON_MASKS
     for name in names:
         if name not in judges:
-            wants = "--data class-folder" if name in ON_CLASSES else "data with masks"
+            wants = "a folder of images per class" if name in ON_CLASSES else "data with masks"
             raise UserError(f"--probe {name}: requires {wants}; for this data give {' or '.join(judges)}")
     if judges is ON_MASKS:
         with_masks(val)

@@ -29,7 +29,7 @@ def choose(cls: Any, sources: Sequence[tuple[str, Tree]]) -> dict[str, Any]:
     """
     choices = {field.name: field for field in fields(cls) if field.name in choices_of(cls)}
     method = choose_one(choices.pop("method"), sources) if "method" in choices else None
-    classes = "classes" in getattr(method, "given", ())
+    classes = getattr(cls, "by_classes", False) or "classes" in getattr(method, "given", ())
     chosen = {name: choose_one(field, sources, classes) for name, field in choices.items()}
     return chosen if method is None else chosen | {"method": method}
 

@@ -32,6 +32,8 @@ class Evaluate(InferenceOptions):
     """
 
     heading: ClassVar = "Model and data"
+    by_classes: ClassVar = True
+    """A folder of images without masks is useful only if its folders are classes."""
     run: Annotated[Path, POSITIONAL, FIRST]
     """Run directory of `twinsight segment`. With --probe also one of `twinsight pretrain`, a weights file (of
     --backbone), an official or timm name, or random: before a run or name for the same model, untrained."""
@@ -43,7 +45,7 @@ class Evaluate(InferenceOptions):
     """Network of a weights file that does not name its own."""
     probe: Annotated[str | None, FIRST, Heading("Judging a backbone")] = None
     """Judge the backbone, beside the same network untrained. Names separated by commas: attention, patches and linear
-    for data with masks; knn and linear for a class-folder."""
+    for data with masks; knn and linear for a folder per class."""
     size: Annotated[Pixels | None, FIRST, Heading("Judging a backbone")] = None
     """Shrink images so that the shorter side has at most this many pixels. Default: 480 with masks, otherwise 224, of
     which the central square is used."""
