@@ -105,10 +105,11 @@ def test_half_the_images_in_each_of_two_processes_give_the_same_loss(student, te
     torch.testing.assert_close((losses[1] + losses[2]) / 2, losses[0])
 
 
-def test_float32_under_autocast():
-    method = small()
+@pytest.mark.parametrize(("student", "teacher"), [("test_vit", "test_resnet"), ("test_resnet", "test_vit")])
+def test_float32_under_autocast(student, teacher):
+    method = small(student, teacher, size=64)
     with torch.autocast("cpu", torch.bfloat16):
-        assert all(value.dtype == torch.float32 for value in method([torch.rand(2, 3, 32, 32)], progress=0.0).values())
+        assert all(value.dtype == torch.float32 for value in method([torch.rand(2, 3, 64, 64)], progress=0.0).values())
 
 
 @pytest.mark.parametrize("without", ["global_weight", "local_weight"])

@@ -76,7 +76,8 @@ class Distill(nn.Module):
             )
         if student.maps[0].shape[2:] == teacher.maps[0].shape[2:]:
             return student.maps[0]
-        return F.interpolate(student.maps[0], teacher.maps[0].shape[2:], mode="bilinear", antialias=True)
+        here = at_least_float32(student.maps[0])  # CPUs cannot resize bfloat16 with antialiasing
+        return F.interpolate(here, teacher.maps[0].shape[2:], mode="bilinear", antialias=True)
 
 
 class Frozen(nn.Module):
