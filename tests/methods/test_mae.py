@@ -172,14 +172,32 @@ def test_bytes_are_the_same_pixels():
 
 def test_the_papers_decoder_and_view():
     with torch.device("meta"):
-        decoder = MAEDecoder(768, 768)
+        decoder = MAE(Backbone("vit_base_patch16_224"), build(CropOptions())).decoder
+    assert decoder.blocks[0].attn.num_heads == 16
     block = 12 * 512**2 + 13 * 512
     assert sum(p.numel() for p in decoder.parameters()) == 8 * block + (768 + 1 + 1 + 2) * 512 + 513 * 768
     (view,) = build(CropOptions(size=224)).views
     assert (view.size, view.scale, view.flip) == (224, (0.2, 1.0), 0.5)
     assert view.jitter == view.gray == view.blur == view.solarize == view.mix == view.invert == 0
     with pytest.raises(UserError, match=r"--method.decoder-width 10: .* give 16"):
-        MAEDecoder(8, 8, width=10, heads=8)
+        MAEDecoder(8, 8, width=10, depth=1, heads=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "depth"),
+    [
+        ("vit_large_patch16_224", 512, 8),
+        ("vit_small_patch16_224", 256, 8),
+        ("vit_tiny_patch16_224", 128, 8),
+        ("test_vit", 64, 4),
+    ],
+)
+def test_a_small_network_has_a_small_decoder(name, width, depth):
+    """Of ViT-Ti's decoder, the paper's width would make five times the network."""
+    with torch.device("meta"):
+        decoder = MAE(Backbone(name), build(CropOptions())).decoder
+    assert (decoder.mask_token.shape, len(decoder.blocks)) == ((width,), depth)
+    assert decoder.blocks[0].attn.num_heads == width // 32
 
 
 def test_positions_tell_rows_from_columns():

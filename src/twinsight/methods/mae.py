@@ -1,5 +1,6 @@
 """MAE: a vision transformer that sees a quarter of the patches lets a small decoder paint the others."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +19,8 @@ class MAE(nn.Module):
     backbone: a plain vision transformer; becomes `trunk`, the encoder, which is kept after training.
     views: a single one.
     mask_ratio: fraction of the patches that the encoder does not see.
-    decoder_width, decoder_depth, decoder_heads: of the decoder.
+    decoder_width, decoder_depth, decoder_heads: of the decoder; None: two thirds of the backbone's width and depth, up
+        to the paper's 512 and 8, which a ViT-B has, and a head for a width of 32.
     norm_pix: predict each patch's pixels with mean 0 and variance 1.
 
     Raises UserError if the backbone has no patches to mask.
@@ -31,16 +33,19 @@ class MAE(nn.Module):
         backbone: Backbone,
         views: MultiView,
         mask_ratio: float = 0.75,
-        decoder_width: int = 512,
-        decoder_depth: int = 8,
-        decoder_heads: int = 16,
+        decoder_width: int | None = None,
+        decoder_depth: int | None = None,
+        decoder_heads: int | None = None,
         norm_pix: bool = True,
     ):
         super().__init__()
         check_patches("mae", backbone.network, backbone.name)
         self.trunk = backbone
         self.patch = backbone.strides[-1]
-        self.decoder = MAEDecoder(backbone.dims[-1], 3 * self.patch**2, decoder_width, decoder_depth, decoder_heads)
+        dim, blocks = backbone.dims[-1], max(backbone.layer_ids().values())
+        width = decoder_width or min(512, 32 * math.ceil(dim / 48))
+        depth = decoder_depth or min(8, math.ceil(blocks * 2 / 3))
+        self.decoder = MAEDecoder(dim, 3 * self.patch**2, width, depth, decoder_heads or max(1, width // 32))
         self.mask_ratio = mask_ratio
         self.norm_pix = norm_pix
         self._views = views

@@ -19,7 +19,7 @@ class MAEDecoder(nn.Module):
     Raises UserError unless width is a multiple of 4, for the positions, and of heads.
     """
 
-    def __init__(self, dim: int, pixels: int, width: int = 512, depth: int = 8, heads: int = 16):
+    def __init__(self, dim: int, pixels: int, width: int, depth: int, heads: int):
         super().__init__()
         if width % 4 or width % heads:
             raise UserError(

@@ -26,12 +26,13 @@ class MaeOptions(Buildable):
     name: Literal["mae"] = "mae"
     mask_ratio: Fraction = 0.75
     """Fraction of the patches that are hidden from the backbone."""
-    decoder_width: Width = 512
-    """Width of the decoder, a multiple of 4 and of its heads."""
-    decoder_depth: Annotated[int, Range(1, 1000)] = 8
-    """Number of the decoder's blocks."""
-    decoder_heads: Width = 16
-    """Attention heads in each block of the decoder."""
+    decoder_width: Width | None = None
+    """Width of the decoder, a multiple of 4 and of its heads. Default: two thirds of the backbone's, up to the paper's
+    512."""
+    decoder_depth: Annotated[int, Range(1, 1000)] | None = None
+    """Number of the decoder's blocks. Default: two thirds of the backbone's, up to the paper's 8."""
+    decoder_heads: Width | None = None
+    """Attention heads in each block of the decoder. Default: one for a width of 32, as in the paper."""
     norm_pix: bool = True
     """Predict each patch's pixels with mean 0 and variance 1, rather than as they are."""
     views: CropOptions = field(default_factory=CropOptions)
