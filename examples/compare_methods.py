@@ -5,8 +5,8 @@
 
 Each method trains with its bare settings for the same time on the same machine, once per seed; then the backbone is
 frozen and judged on data with masks (nearest patches, a linear layer, attention) or with a folder per class (nearest
-images, a linear layer), beside the same network untrained. A method that needs options of its own is a YAML file with
-a section `method`, such as a recipe.
+images, a linear layer), beside the same network untrained, for each seed one. A method that needs options of its own is
+a YAML file with a section `method`, such as a recipe.
 
 Each training is a run of its own in OUT, and called again, the script trains only what is missing. It writes
 OUT/scores.csv and OUT/table.md: the mean over the seeds with its 95 % t-interval, and in bold the methods that are
@@ -43,15 +43,11 @@ def cells(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Train and judge each method with each seed. Raises UserError for bad input."""
     recipe = yaml.safe_load(args.config.read_text(encoding="utf-8")) if args.config else {}
     recipe.pop("command", None)
-    methods = {Path(name).stem: method(name) for name in args.methods}
+    methods = {UNTRAINED: {"name": "none"}} | {Path(name).stem: method(name) for name in args.methods}
     for seed in args.seeds:
         for name, chosen in methods.items():
             options = recipe | {"method": merged(recipe.get("method", {}), chosen), "seed": seed}
-            folder = args.out / f"{name}-seed-{seed}"
-            scores = judged(args, options, folder)
-            if chosen is next(iter(methods.values())):
-                yield {"method": UNTRAINED, "seed": seed, **scores[UNTRAINED]}
-            yield {"method": name, "seed": seed, **scores["model"]}
+            yield {"method": name, "seed": seed, **judged(args, options, args.out / f"{name}-seed-{seed}")}
 
 
 def method(name: str) -> dict[str, Any]:
@@ -69,8 +65,8 @@ def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {**shared, **own, **({"views": views} if views else {})}
 
 
-def judged(args: argparse.Namespace, options: Mapping[str, Any], folder: Path) -> dict[str, dict[str, float]]:
-    """The scores of the backbone and of the network untrained; kept beside the run, and trained and judged but once.
+def judged(args: argparse.Namespace, options: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """The scores of the backbone; kept beside the run, and trained and judged but once.
 
     Raises UserError if the run was trained in another way.
     """
@@ -90,18 +86,16 @@ def judged(args: argparse.Namespace, options: Mapping[str, Any], folder: Path) -
         numbers = twinsight.evaluate(run, args.judge or args.data, probe=probe)
     except twinsight.UserError:  # a network without attention
         numbers = twinsight.evaluate(run, args.judge or args.data, probe="patches,linear")
-    scores = {kind: dict(columns(numbers, kind)) for kind in ("model", UNTRAINED)}
-    scores["model"]["minutes"] = took / 60
+    scores = {**dict(columns(numbers)), "minutes": took / 60}
     note.write_text(json.dumps({"asked": asked, "scores": scores}, indent=1), encoding="utf-8")
     return scores
 
 
-def columns(numbers: Mapping[str, Any], kind: str) -> Iterator[tuple[str, float]]:
-    """The scores of "model" or "untrained", in percent."""
+def columns(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The scores of a backbone, in percent."""
     for column, (judge, score, _) in SCORES.items():
         found = numbers.get(judge, {})
-        whole = found.get(score if kind == "model" else f"{kind}/{score}") if judge == "attention" else None
-        value = whole if whole is not None else found.get(kind, {}).get(score)
+        value = (found if judge == "attention" else found.get("model", {})).get(score)
         if value is not None:
             yield column, 100 * value
 

@@ -27,11 +27,11 @@ def test_it_trains_what_is_missing_in_the_time_and_judges(tmp_path, monkeypatch,
     SCRIPT["main"]([*words, str(narrow)])
     trained = (out / "narrow-seed-1/backbone.safetensors").stat().st_mtime_ns
     capsys.readouterr()
-    SCRIPT["main"]([*words, str(narrow), "barlow-twins", "none"])
+    SCRIPT["main"]([*words, str(narrow), "barlow-twins"])
     assert (out / "narrow-seed-1/backbone.safetensors").stat().st_mtime_ns == trained
     with (out / "scores.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert [row["method"] for row in rows] == ["untrained", "narrow", "barlow-twins", "none"]
+    assert [row["method"] for row in rows] == ["untrained", "narrow", "barlow-twins"]
     assert all(0 < float(row[score]) < 100 for row in rows for score in ("patches", "linear", "attention"))
     options = twinsight.Run(out / "barlow-twins-seed-1").options
     assert options["epochs"] >= 1
@@ -40,7 +40,7 @@ def test_it_trains_what_is_missing_in_the_time_and_judges(tmp_path, monkeypatch,
     recipe.write_text(recipe.read_text() + "lr: 0.5\n")
     with pytest.raises(SystemExit, match="2"):
         SCRIPT["main"]([*words, str(narrow)])
-    assert "narrow-seed-1.json: was trained with other options" in capsys.readouterr().err
+    assert "untrained-seed-1.json: was trained with other options" in capsys.readouterr().err
 
 
 def test_bold_is_ahead_by_more_than_chance():
