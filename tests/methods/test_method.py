@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 from twinsight.data.views import two_views
 from twinsight.errors import UserError
 from twinsight.heads.head import check_head
-from twinsight.methods.method import AfterBackward, AfterStep, check_method, projects
+from twinsight.methods.method import AfterBackward, AfterStep, check_method, projects, scalars_of
 from twinsight.training.optim import Optimization
 from twinsight.training.pretrainer import Pretrainer
 
@@ -64,6 +66,27 @@ def test_optional_parts():
     assert not projects(method)
     method.project = nn.Linear(3, 2)  # a submodule is a function of images too
     assert projects(method)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (torch.zeros(()), 'Whole\'s forward must return a dict with "loss", not a tensor of shape (); return'),
+        (None, "not a NoneType"),
+        ({}, 'returned no "loss", only an empty dict'),
+        ({"invariance": torch.zeros(())}, 'returned no "loss", only invariance'),
+        ({"loss": torch.zeros(3)}, 'returned a tensor of shape (3,) as "loss"; make it a tensor of one number'),
+        ({"loss": torch.zeros(()), "contrast": 0.5}, 'returned a float as "contrast"'),
+    ],
+)
+def test_a_wrong_return_is_named(returned, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        scalars_of(Whole(), returned)
+
+
+def test_a_return_of_scalars_passes():
+    scalars = {"loss": torch.zeros(()), "contrast": torch.zeros(1)}
+    assert scalars_of(Whole(), scalars) is scalars
 
 
 class Head(nn.Module):

@@ -13,6 +13,7 @@ from twinsight.backbones.attention import AttentionMaps, recording_attention
 from twinsight.backbones.attention_maps import attention_maps
 from twinsight.backbones.backbone import Backbone
 from twinsight.errors import UserError
+from twinsight.methods.method import scalars_of
 
 
 class AttentionTerm:
@@ -68,7 +69,7 @@ class AttentionTerm:
     ) -> dict[str, Tensor]:
         """`method(views, progress)` with the term added to the loss, and the term's parts; crops: see `ViewBatch`."""
         with passes(method, self.blocks) as recorded:
-            scalars = method(views, progress=progress, **labels)
+            scalars = scalars_of(method, method(views, progress=progress, **labels))
         size = (views[0].shape[2], views[0].shape[3])
         parts = self.parts(*first_two(recorded, len(views[0])), crops[:, :2], size, recorded[0].extent)
         term = sum(self.weights[part] * value for part, value in parts.items())

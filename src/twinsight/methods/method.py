@@ -86,6 +86,24 @@ def check_method(module: nn.Module) -> None:
         )
 
 
+def scalars_of(method: nn.Module, returned: Any) -> dict[str, Tensor]:
+    """What a method's forward returned. Raises UserError unless it is a "loss" and other scalars, all tensors."""
+    name = f"--method: {type(method).__name__}'s forward"
+    if not isinstance(returned, dict):
+        raise UserError(f'{name} must return a dict with "loss", not {what(returned)}; return {{"loss": loss}}')
+    if "loss" not in returned:
+        raise UserError(f'{name} returned no "loss", only {", ".join(map(str, returned)) or "an empty dict"}; add it')
+    for key, value in returned.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise UserError(f'{name} returned {what(value)} as "{key}"; make it a tensor of one number')
+    return returned
+
+
+def what(value: Any) -> str:
+    """A value in words; a tensor may be one of an estimate of memory, whose class would puzzle."""
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
 def takes(function: Any, *names: str) -> bool:
     """Whether a function accepts these arguments, the first by position, the others by name."""
     try:

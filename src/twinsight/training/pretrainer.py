@@ -10,7 +10,7 @@ from twinsight.backbones.backbone import Backbone
 from twinsight.data.batched_color import recolor_views
 from twinsight.data.loader import ViewBatch
 from twinsight.methods.attention_term import AttentionTerm
-from twinsight.methods.method import AfterBackward, AfterStep, Method, check_method, wants_labels
+from twinsight.methods.method import AfterBackward, AfterStep, Method, check_method, scalars_of, wants_labels
 from twinsight.training.exact import in_parts
 from twinsight.training.optim import Optimization, peak_rate
 
@@ -90,5 +90,5 @@ def losses(method: nn.Module, attention: AttentionTerm | None, batch: ViewBatch,
     """The loss and other scalars to log."""
     labels = {"labels": batch.labels} if batch.labels is not None and wants_labels(method) else {}
     if attention is None:
-        return method(batch.views, progress=progress, **labels)
+        return scalars_of(method, method(batch.views, progress=progress, **labels))
     return attention(method, batch.views, batch.crops, progress, **labels)
