@@ -53,18 +53,18 @@ def test_heads_are_the_papers():
 def test_the_target_is_the_moving_average(progress, momentum):
     """1 - (1 - 0.996) (cos(pi k / K) + 1) / 2, as the paper has it; the predictor is not part of it."""
     made = method()
-    online, target = ([p.detach().clone() for p in part.parameters()] for part in (made.online, made.teacher))
+    online, target = ([p.detach().clone() for p in part.parameters()] for part in (made.student, made.teacher))
     made.after_step(progress)
     for now, t, o in zip(made.teacher.parameters(), target, online, strict=True):
         torch.testing.assert_close(now, momentum * t + (1 - momentum) * o, rtol=1e-12, atol=1e-12)
-    assert all(torch.equal(now, o) for now, o in zip(made.online.parameters(), online))
+    assert all(torch.equal(now, o) for now, o in zip(made.student.parameters(), online))
     assert made(batches(), progress)["momentum"].item() == pytest.approx(momentum)
     assert not any(p.requires_grad for p in made.teacher.parameters())
 
 
 def test_the_target_begins_as_the_online_network():
     made = BYOL(Trunk(), None, 8, 4)
-    assert all(torch.equal(a, b) for a, b in zip(made.online.parameters(), made.teacher.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(made.student.parameters(), made.teacher.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
@@ -75,7 +75,7 @@ def test_every_kind_of_backbone(name):
     out = made(images, 0.5)
     out["loss"].backward()
     assert set(out) == {"loss", "momentum", "spread", "dimensions"}
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.online.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.student.parameters())
     training = {type(module).__name__: module.training for module in made.teacher.modules()}
     assert training["GlobalBatchNorm1d"]
     assert not training["DropPath"]

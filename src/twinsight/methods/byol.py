@@ -1,6 +1,7 @@
 """BYOL: a network predicts what its own moving average, the target, makes of another view."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +9,12 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, cosine, each_view, ema, mlp
+from twinsight.layers import at_least_float32, each_view, mlp
 from twinsight.methods.collapse import collapse
-from twinsight.methods.teacher import teacher_of, train_teacher
+from twinsight.methods.teacher import WithTeacher
 
 
-class BYOL(nn.Module):
+class BYOL(WithTeacher):
     """Bootstrap Your Own Latent (Grill et al., 2020).
 
     backbone: becomes `trunk`, the online encoder, which is kept after training; the target is a copy.
@@ -25,28 +26,17 @@ class BYOL(nn.Module):
     def __init__(
         self, backbone: Backbone, views: MultiView, hidden: int = 4096, dim: int = 256, momentum: float = 0.996
     ):
-        super().__init__()
+        super().__init__(views, momentum)
         self.trunk = backbone
         self.projector = mlp([backbone.dim, hidden, dim])
         self.predictor = mlp([dim, hidden, dim])
-        self.teacher = teacher_of(self.online)
-        self.momentum = momentum
-        self._views = views
+        self.teacher = deepcopy(self.student).requires_grad_(False)
         self.train()
 
     @property
-    def online(self) -> nn.Sequential:
-        """What the teacher is a copy of."""
+    def student(self) -> nn.Sequential:
+        """Of the online network, what the target is a copy of."""
         return nn.Sequential(self.trunk, *self.projector)
-
-    def train(self, mode: bool = True) -> "BYOL":
-        super().train(mode)
-        train_teacher(self.teacher, mode)
-        return self
-
-    def views(self) -> MultiView:
-        """The transform that makes the views of an image."""
-        return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: two (B, 3, H, W) batches, uint8 or float in [0, 1]; progress: 0 to 1 over the run."""
@@ -55,12 +45,8 @@ class BYOL(nn.Module):
         with torch.no_grad():
             t1, t2 = each_view(self.teacher[1:], [self.teacher[0](view) for view in views])
         loss = distance(p1, t2) + distance(p2, t1)
-        momentum = loss.new_full((), cosine(self.momentum, 1.0, progress))
+        momentum = loss.new_full((), self.momentum_at(progress))
         return {"loss": loss, "momentum": momentum, **collapse(z[0])}
-
-    def after_step(self, progress: float) -> None:
-        """Moves the target toward the online network."""
-        ema(self.teacher, self.online, cosine(self.momentum, 1.0, progress))
 
     def project(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim), the online network's projections."""

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.data.views import MultiView
-from twinsight.layers import GlobalBatchNorm1d, at_least_float32, cosine, ema, mean_over_ranks
+from twinsight.layers import GlobalBatchNorm1d, at_least_float32, mean_over_ranks
 from twinsight.methods.crops import cross_entropy, each_size
 from twinsight.methods.sinkhorn import sinkhorn_knopp
-from twinsight.methods.teacher import train_teacher
+from twinsight.methods.teacher import WithTeacher
 
 
-class DINO(nn.Module):
+class DINO(WithTeacher):
     """Emerging Properties in Self-Supervised Vision Transformers (Caron et al., 2021), as in its official code.
 
     backbone: becomes `trunk`, the teacher's, which is kept after training; the student is a copy.
@@ -57,35 +57,24 @@ class DINO(nn.Module):
         temperature_warmup: float = 0.1,
         freeze_last_layer: float = 0.01,
     ):
-        super().__init__()
+        super().__init__(views, momentum)
         self.trunk = backbone
         self.projector = projector(backbone.dim, hidden, bottleneck, batch_norm)
         self.prototypes = Prototypes(bottleneck, prototypes, norm_last_layer)
         self.student = deepcopy(self.teacher)
         self.teacher.requires_grad_(False)
         self.register_buffer("center", torch.zeros(prototypes))
-        self.momentum = momentum
         self.centering = centering
         self.center_momentum = center_momentum
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.temperature_warmup = temperature_warmup
         self.freeze_last_layer = freeze_last_layer
-        self._views = views
         self.train()
 
     @property
     def teacher(self) -> nn.Sequential:
         return nn.Sequential(self.trunk, self.projector, self.prototypes)
-
-    def train(self, mode: bool = True) -> "DINO":
-        super().train(mode)
-        train_teacher(self.teacher, mode)
-        return self
-
-    def views(self) -> MultiView:
-        """The transform that makes the views of an image."""
-        return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large ones first; progress: 0 to 1 over the run.
@@ -110,7 +99,7 @@ class DINO(nn.Module):
             "entropy": entropy,
             "kl": loss.detach() - entropy,
             "temperature": loss.new_full((), temperature),
-            "momentum": loss.new_full((), cosine(self.momentum, 1.0, progress)),
+            "momentum": loss.new_full((), self.momentum_at(progress)),
         }
 
     def after_backward(self, progress: float) -> None:
@@ -118,10 +107,6 @@ class DINO(nn.Module):
         if progress < self.freeze_last_layer:
             for parameter in self.student[-1].parameters():
                 parameter.grad = None
-
-    def after_step(self, progress: float) -> None:
-        """Moves the teacher toward the student."""
-        ema(self.teacher, self.student, cosine(self.momentum, 1.0, progress))
 
     def temperature(self, progress: float) -> float:
         """The teacher's temperature at this fraction of the run."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.masking import check_patches, patch_grid, random_patches
+from twinsight.backbones.sincos import fix_positions
 from twinsight.data.views import MultiView
 from twinsight.layers import at_least_float32
 from twinsight.methods.mae_decoder import MAEDecoder
@@ -23,7 +24,7 @@ class MAE(nn.Module):
         to the paper's 512 and 8, which a ViT-B has, and a head for a width of 32.
     norm_pix: predict each patch's pixels with mean 0 and variance 1.
 
-    Raises UserError if the backbone has no patches to mask.
+    Positions are not learned, see `fix_positions`. Raises UserError if the backbone has no patches to mask.
     """
 
     masks = True
@@ -40,6 +41,7 @@ class MAE(nn.Module):
     ):
         super().__init__()
         check_patches("mae", backbone.network, backbone.name)
+        fix_positions(backbone)
         self.trunk = backbone
         self.patch = backbone.strides[-1]
         dim, blocks = backbone.dims[-1], max(backbone.layer_ids().values())

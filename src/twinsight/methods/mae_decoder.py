@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twinsight.backbones.light_timm import Block
+from twinsight.backbones.sincos import sincos_positions
 from twinsight.errors import UserError
 
 
@@ -46,12 +47,3 @@ class MAEDecoder(nn.Module):
         tokens = tokens.scatter(1, keep[..., None].expand_as(visible), visible)
         tokens = torch.cat([prefix, tokens + sincos_positions(*grid, tokens.shape[2]).to(tokens)], dim=1)
         return self.predict(self.norm(self.blocks(tokens)))[:, prefix.shape[1] :]
-
-
-def sincos_positions(rows: int, columns: int, dim: int) -> Tensor:
-    """(rows * columns, dim): sines and cosines of the column, then of the row, at dim / 4 frequencies from 1 down to
-    near 1/10000."""
-    frequencies = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = [place.flatten()[:, None] * frequencies for place in (x, y)]
-    return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)

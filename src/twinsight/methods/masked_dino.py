@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.masking import check_patches, patch_grid
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, cosine, ema, mean_over_ranks
+from twinsight.layers import at_least_float32, mean_over_ranks
 from twinsight.methods.block_masks import block_counts, block_masks
 from twinsight.methods.crops import cross_entropy, each_size
 from twinsight.methods.dino import Prototypes, projector
 from twinsight.methods.sinkhorn import sinkhorn_knopp
-from twinsight.methods.teacher import train_teacher
+from twinsight.methods.teacher import WithTeacher
 
 
-class MaskedDINO(nn.Module):
+class MaskedDINO(WithTeacher):
     """A student that sees large views with some patches masked, and small views; a teacher that sees the former whole.
 
     The class token's loss is DINO's. At masked patches the student predicts the teacher's answer for the same patch.
@@ -48,7 +48,7 @@ class MaskedDINO(nn.Module):
         temperature_warmup: float,
         freeze_last_layer: float,
     ):
-        super().__init__()
+        super().__init__(views, momentum)
         check_patches(name, backbone.network, backbone.name)
         prototypes, hidden, bottleneck = head
 
@@ -66,29 +66,18 @@ class MaskedDINO(nn.Module):
         self.register_buffer("patch_center", torch.zeros(prototypes))
         self.mask_share = mask_share
         self.mask_ratio = mask_ratio
-        self.momentum = momentum
         self.centering = centering
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.patch_temperature = patch_temperature
         self.temperature_warmup = temperature_warmup
         self.freeze_last_layer = freeze_last_layer
-        self._views = views
         self.train()
 
     @property
     def teacher(self) -> nn.ModuleList:
         """Backbone, head of the class token, head of patches; the student's are in the same order."""
         return nn.ModuleList([self.trunk, self.head, self.patch_head])
-
-    def train(self, mode: bool = True) -> "MaskedDINO":
-        super().train(mode)
-        train_teacher(self.teacher, mode)
-        return self
-
-    def views(self) -> MultiView:
-        """The transform that makes the views of an image."""
-        return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: (B, 3, h, w) batches, uint8 or float in [0, 1], the large ones first; progress: 0 to 1 over the run.
@@ -126,7 +115,7 @@ class MaskedDINO(nn.Module):
             "entropy": entropy,
             "patch_entropy": (torch.special.entr(t_patch).sum(1) * weights).sum() / weights.sum(),
             "kl": class_loss.detach() - entropy,
-            "momentum": class_loss.new_full((), cosine(self.momentum, 1.0, progress)),
+            "momentum": class_loss.new_full((), self.momentum_at(progress)),
         }
         return scalars, seen.embedding
 
@@ -156,10 +145,6 @@ class MaskedDINO(nn.Module):
                 if isinstance(module, Prototypes):
                     for parameter in module.parameters():
                         parameter.grad = None
-
-    def after_step(self, progress: float) -> None:
-        """Moves the teacher toward the student."""
-        ema(self.teacher, self.student, cosine(self.momentum, 1.0, progress))
 
     def project(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, bottleneck), unit vectors that the teacher compares with its prototypes."""

@@ -1,19 +1,21 @@
 """MoCo v3: a network's query must find, among all images of the batch, the key of its moving average for one image."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.backbones.sincos import fix_positions
 from twinsight.data.views import MultiView
-from twinsight.layers import at_least_float32, cosine, each_view, ema, full_precision, gather, mlp, rank
+from twinsight.layers import at_least_float32, each_view, full_precision, gather, mlp, rank
 from twinsight.methods.collapse import collapse
-from twinsight.methods.teacher import teacher_of, train_teacher
+from twinsight.methods.teacher import WithTeacher
 
 
-class MoCoV3(nn.Module):
+class MoCoV3(WithTeacher):
     """An Empirical Study of Training Self-Supervised Vision Transformers (Chen, Xie and He, 2021).
 
     backbone: becomes `trunk`, the base encoder, which is kept after training; the momentum encoder is a copy.
@@ -25,7 +27,8 @@ class MoCoV3(nn.Module):
     freeze_patches: keeps a transformer's patch projection as it is, random if the network is; networks without one,
         such as ResNets, are not affected.
 
-    Batch norm also follows the predictor's last layer, which the official code leaves out for ResNets.
+    A plain transformer's positions are not learned, see `fix_positions`. Batch norm also follows the predictor's last
+    layer, which the official code leaves out for ResNets.
     """
 
     def __init__(
@@ -38,31 +41,21 @@ class MoCoV3(nn.Module):
         temperature: float = 0.2,
         freeze_patches: bool = True,
     ):
-        super().__init__()
+        super().__init__(views, momentum)
+        fix_positions(backbone)
         self.trunk = backbone
         self.projector = mlp([backbone.dim, *projector], norm_last=True)
         self.predictor = mlp([projector[-1], hidden, projector[-1]], norm_last=True)
-        self.teacher = teacher_of(self.base)
-        self.momentum = momentum
+        self.teacher = deepcopy(self.student).requires_grad_(False)
         self.temperature = temperature
-        self._views = views
         if freeze_patches and (patches := patch_projection(backbone.network)):
             patches.requires_grad_(False)
         self.train()
 
     @property
-    def base(self) -> nn.Sequential:
-        """What the teacher, the momentum encoder, is a copy of."""
+    def student(self) -> nn.Sequential:
+        """Of the base encoder, what the teacher, the momentum encoder, is a copy of."""
         return nn.Sequential(self.trunk, *self.projector)
-
-    def train(self, mode: bool = True) -> "MoCoV3":
-        super().train(mode)
-        train_teacher(self.teacher, mode)
-        return self
-
-    def views(self) -> MultiView:
-        """The transform that makes the views of an image."""
-        return self._views
 
     def forward(self, views: Sequence[Tensor], progress: float) -> dict[str, Tensor]:
         """views: two (B, 3, H, W) batches, uint8 or float in [0, 1]; progress: 0 to 1 over the run."""
@@ -74,13 +67,9 @@ class MoCoV3(nn.Module):
         return {
             "loss": first + second,
             "accuracy": (hits1 + hits2) / 2,
-            "momentum": first.new_full((), cosine(self.momentum, 1.0, progress)),
+            "momentum": first.new_full((), self.momentum_at(progress)),
             **collapse(z[0]),
         }
-
-    def after_step(self, progress: float) -> None:
-        """Moves the momentum encoder toward the base encoder."""
-        ema(self.teacher, self.base, cosine(self.momentum, 1.0, progress))
 
     def project(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim), the base encoder's projections."""

@@ -1,23 +1,46 @@
-"""A teacher: a copy of a network that is not trained, but follows the original as its moving average (`layers.ema`)."""
+"""A student and its teacher: a copy that is not trained, but follows the student as its moving average."""
 
-from copy import deepcopy
-from typing import TypeVar
+from typing import Any, Self
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-Network = TypeVar("Network", bound=nn.Module)
+from twinsight.data.views import MultiView
+from twinsight.layers import cosine, ema
 
 
-def teacher_of(student: Network) -> Network:
-    """A copy of the student without gradients."""
-    return deepcopy(student).requires_grad_(False)
+class WithTeacher(nn.Module):
+    """What methods with a teacher share; a subclass has `student` and `teacher`, of the same parameters.
 
+    views: makes the views of an image.
+    momentum: of the teacher at the start; rises to 1 on a cosine.
 
-def train_teacher(teacher: nn.Module, mode: bool) -> None:
-    """Call after the method's own `train(mode)`: turns off the teacher's stochastic depth and dropout.
-
-    Batch norm still uses batch statistics while training, as in the official code of DINO, BYOL and MoCo v3.
+    Stochastic depth and dropout apply to the student only. Batch norm uses batch statistics in both while training, as
+    in the official code of DINO, BYOL and MoCo v3.
     """
-    for module in teacher.modules():
-        module.training = mode and isinstance(module, _BatchNorm)
+
+    student: Any
+    teacher: Any
+
+    def __init__(self, views: MultiView, momentum: float):
+        super().__init__()
+        self._views = views
+        self.momentum = momentum
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self.teacher.modules():
+            module.training = mode and isinstance(module, _BatchNorm)
+        return self
+
+    def views(self) -> MultiView:
+        """The transform that makes the views of an image."""
+        return self._views
+
+    def momentum_at(self, progress: float) -> float:
+        """The teacher's momentum at this fraction of the run."""
+        return cosine(self.momentum, 1.0, progress)
+
+    def after_step(self, progress: float) -> None:
+        """Moves the teacher toward the student."""
+        ema(self.teacher, self.student, self.momentum_at(progress))
