@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "quantities": set(),
     "device": FREE,
     "layers": FREE,
-    "options": FREE | {"options", "ours", "data.exports.survey"},
+    "options": FREE | {"options", "ours", "data.exports.survey", "data.class_folder"},
     "console": {"errors"},
     "environment": set(),
     "ours": FREE,

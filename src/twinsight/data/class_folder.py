@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from twinsight.data.decode import EXTENSIONS
+from twinsight.data.exports.survey import Survey
+from twinsight.data.pairing import pair_up
 from twinsight.data.samples import Dataset, Entry
 from twinsight.data.search import find_images, no_images
 from twinsight.data.splits import choose, divide, folder_of, group_of, refuse_torn
+from twinsight.data.voc import is_layout
 from twinsight.errors import UserError
 
 
@@ -80,3 +84,10 @@ def read(folder: Path) -> list[Entry]:
             "--data folder"
         )
     return entries
+
+
+def in_folders(survey: Survey) -> bool:
+    """Whether images lie in folders of the folder, and are no pairs of images and masks."""
+    images = [survey.root / file for file in survey.files if Path(file).suffix.lower() in EXTENSIONS]
+    inside = any(image.parent != survey.root for image in images)
+    return inside and not is_layout(survey.root) and pair_up(survey.root, images, None) is None

@@ -42,18 +42,11 @@ def detect(folder: Path, flag: str = "--data", classes: bool = False) -> str:
             f"{empty}: is empty; export it again, or read the images without it by {flag.partition('.')[0]} folder "
             f"--data.root {folder}"
         )
-    return next(iter(found), "class-folder" if classes and in_folders(survey) else "folder")
+    if classes and not found:
+        from twinsight.data.class_folder import in_folders  # loads OpenCV, which --help can do without
 
-
-def in_folders(survey: Survey) -> bool:
-    """Whether images lie in folders of the folder, and are no pairs of images and masks."""
-    from twinsight.data.decode import EXTENSIONS  # loads OpenCV, which --help can do without
-    from twinsight.data.pairing import pair_up
-    from twinsight.data.voc import is_layout
-
-    images = [survey.root / file for file in survey.files if Path(file).suffix.lower() in EXTENSIONS]
-    inside = any(image.parent != survey.root for image in images)
-    return inside and not is_layout(survey.root) and pair_up(survey.root, images, None) is None
+        return "class-folder" if in_folders(survey) else "folder"
+    return next(iter(found), "folder")
 
 
 def readings(survey: Survey) -> dict[str, str]:
