@@ -69,7 +69,9 @@ def arguments(options: Any) -> dict[str, Any]:
 
 def differing(options: Any, known: dict[str, inspect.Parameter]) -> dict[str, Any]:
     values = {field.name: getattr(options, field.name) for field in fields(options)}
-    settings = options.auto(SCALE) if hasattr(options, "auto") else {"epochs", "lr"}
+    settings = set(options.auto(SCALE)) if hasattr(options, "auto") else {"epochs", "lr"}
+    if values.get("blur") == 0:
+        settings.add("sigma")  # unused, so it is not told
     return {
         name: (value, known[name].default)
         for name, value in values.items()

@@ -85,7 +85,7 @@ def test_the_papers_values_of_those_with_two_networks_and_of_swav():
     assert (byol.hidden, byol.momentum) == (4096, 0.996)
     assert (moco.projector, moco.hidden, moco.momentum) == ((4096, 4096, 256), 4096, 0.99)
     assert (simsiam.dim, simsiam.hidden) == (2048, 512)
-    assert (swav.prototypes, swav.hidden, swav.queue_length) == (3000, 2048, 0)
+    assert (swav.prototypes, swav.hidden, swav.queue_length, swav.epsilon) == (3000, 2048, 0, 0.05)
     small = SwavOptions().auto(paper._replace(batch=256))
     assert small["queue_length"].value == 3840  # as in the official script for batches of 256
 

@@ -51,8 +51,8 @@ class SwavOptions(Buildable):
     """Width of the vectors that are compared with the prototypes."""
     temperature: Positive = 0.1
     """Temperature of the predictions' softmax."""
-    epsilon: Positive = 0.05
-    """Temperature of the assignments; smaller makes them sharper."""
+    epsilon: Positive | Literal["auto"] = "auto"
+    """Temperature of the assignments; smaller makes them sharper. auto: 0.05, or 0.02 for fewer than 100,000 images."""
     iterations: Count = 3
     """Iterations of Sinkhorn-Knopp."""
     freeze_prototypes: Share = 0.01
@@ -73,7 +73,9 @@ class SwavOptions(Buildable):
         count = prototypes.value if self.prototypes == AUTO else self.prototypes
         batches = 0 if scale.batch >= count else math.ceil(1.28 * count / scale.batch)
         why = f"{batches} batches of {scale.batch} for {count} prototypes" if batches else "a batch is large enough"
+        few = scale.images < 100_000
         return {
+            "epsilon": Setting(0.02 if few else 0.05, f"for {'fewer than' if few else 'at least'} 100,000 images"),
             "prototypes": prototypes,
             "hidden": hidden_width(scale, 2048),
             "queue_length": Setting(batches * scale.batch, why),
