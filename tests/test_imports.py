@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "quantities": set(),
     "device": FREE,
     "layers": FREE,
-    "options": FREE | {"options", "ours", "data.exports.survey", "data.class_folder"},
+    "options": FREE | {"options", "ours", "data.exports.survey"},
     "console": {"errors"},
     "environment": set(),
     "ours": FREE,

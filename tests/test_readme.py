@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,8 @@ SMALL = {
 SMALLER = {"vit_small_patch16_224.dino": "random:test_vit", "vit_tiny_patch16_224": "test_vit", "--epochs": None}
 """Networks of seconds, and without a download, in place of those that the pages name."""
 
-NOT_RUN = ("recipes/voc",)
-"""What needs data that are downloaded."""
+NOT_RUN = ("recipes/voc", *([] if find_spec("pytorch_metric_learning") else ["arcface", "angular"]))
+"""What needs data that are downloaded, or a package that is not there."""
 
 
 def commands(block):

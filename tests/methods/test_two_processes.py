@@ -1,6 +1,7 @@
 """Two processes with half of each view are as one with all: losses over the global batch, in one spawn for all."""
 
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 import test_byol
@@ -17,8 +18,11 @@ from by_hand import Trunk, batches
 from torch.nn.parallel import DistributedDataParallel
 
 from twinsight.backbones.backbone import Backbone
+from twinsight.methods.angular import Angular
+from twinsight.methods.arcface import ArcFace
 from twinsight.methods.distill import Distill
 from twinsight.methods.method import wants_labels
+from twinsight.methods.subcenter_arcface import SubcenterArcFace
 from twinsight.methods.supervised import Supervised
 
 
@@ -39,6 +43,12 @@ CASES = {
     # Without its queue, which has an odd length; filled by two steps and used by the third.
     "swav": (partial(test_swav.method, queue_length=11, queue_start=0.1), test_swav.SIZES, (0.05, 0.5, 0.5, 0.5)),
 }
+if find_spec("pytorch_metric_learning"):  # in `pip install twinsight[dev]`
+    CASES |= {
+        "arcface": (lambda: ArcFace(Trunk(), 3, None), (6,), (0.5,)),
+        "subcenter-arcface": (lambda: SubcenterArcFace(Trunk(), 3, None), (6,), (0.5,)),
+        "angular": (lambda: Angular(Trunk(), 3, None), (6,), (0.5,)),  # pairs of images of both processes
+    }
 """What is made, the sizes of its views, and the progress at each of its steps."""
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 1, 0, 2])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from twinsight.commands import pretrain
 from twinsight.data.loader import Views, train_loader
 from twinsight.data.shapes import Shapes
 from twinsight.errors import UserError
+from twinsight.methods.angular import Angular
 from twinsight.methods.barlow_twins import BarlowTwins
 from twinsight.methods.byol import BYOL
 from twinsight.methods.dino import DINO
 from twinsight.methods.lejepa import LeJEPA
+from twinsight.methods.method import wants_labels
 from twinsight.methods.moco_v3 import MoCoV3
 from twinsight.methods.simclr import SimCLR
 from twinsight.methods.simsiam import SimSiam
@@ -60,6 +63,8 @@ METHODS = {
     "dino": lambda b: DINO(b, None, prototypes=16, hidden=16, bottleneck=8, batch_norm=True),
     "dino-sinkhorn": lambda b: DINO(b, None, prototypes=16, hidden=16, bottleneck=8, centering="sinkhorn-knopp"),
 }
+if find_spec("pytorch_metric_learning"):  # in `pip install twinsight[dev]`
+    METHODS["angular"] = lambda b: Angular(b, 3, None)
 
 
 def views_for(method: nn.Module, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -72,9 +77,10 @@ def gradients(method: nn.Module, parts: int) -> tuple[torch.Tensor, dict[str, to
     """Of a copy, so that a center that moves is the same at the next call."""
     method = deepcopy(method)
     views = views_for(method, next(method.parameters()).dtype)
+    labels = {"labels": torch.arange(12) % 3} if wants_labels(method) else {}
     torch.manual_seed(3)
     with in_parts(method, parts):
-        loss = method(views, progress=0.3)["loss"]
+        loss = method(views, progress=0.3, **labels)["loss"]
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
 

@@ -3,6 +3,7 @@
 import signal
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -20,6 +21,7 @@ from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.data import ClassFolderOptions, PairOptions, ShapesOptions
 from twinsight.options.heads import EomtOptions, LinearOptions
 from twinsight.options.lora import LoraOptions
+from twinsight.options.methods.angular import AngularOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.distill import DistillOptions
@@ -27,6 +29,7 @@ from twinsight.options.methods.lejepa import LejepaOptions, LejepaViewsOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simclr import SimclrOptions, SimclrViewsOptions
 from twinsight.options.methods.simsiam import SimSiamOptions, SimSiamViewsOptions
+from twinsight.options.methods.subcenter_arcface import SubcenterArcFaceOptions
 from twinsight.options.methods.supervised import SupervisedOptions
 from twinsight.options.methods.swav import SwavOptions, SwavViewsOptions
 from twinsight.options.methods.vicreg import VicregOptions
@@ -150,8 +153,15 @@ def test_same_weights_of_each_method(tmp_path, monkeypatch, method):
     compare(tmp_path, monkeypatch, partial(pretrain_options, method=OTHERS[method], epochs=1), pretrain, 4)
 
 
-LABELED = {"supervised": SupervisedOptions(views=OneViewOptions(size=32))}
+ONE_VIEW = OneViewOptions(size=32)
+LABELED = {"supervised": SupervisedOptions(views=ONE_VIEW)}
 """Methods that learn from classes."""
+
+if find_spec("pytorch_metric_learning"):  # in `pip install twinsight[dev]`
+    LABELED |= {
+        "subcenter-arcface": SubcenterArcFaceOptions(views=ONE_VIEW),
+        "angular": AngularOptions(views=ONE_VIEW),
+    }
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from twinsight.options.build import called, label
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.heads import HEADS, EomtOptions, FusionOptions
 from twinsight.options.methods.distill import DistillOptions
+from twinsight.options.methods.metric_learning import MetricLearningOptions
 from twinsight.options.methods.untrained import UntrainedOptions
 from twinsight.options.methods.views import OneViewOptions
 from twinsight.options.ranges import check_ranges
@@ -50,6 +51,11 @@ def check_pretrain(options: Pretrain) -> Checked[Dataset]:
         raise UserError("--batch-size 1: the loss compares the images of a batch; give 2 or more")
     if isinstance(options.method, DistillOptions):
         check_teacher(options.method.teacher)
+    if isinstance(options.method, MetricLearningOptions) and find_spec("pytorch_metric_learning") is None:
+        raise UserError(
+            f"--method {label(options.method)}: requires pytorch-metric-learning, which is not installed; run: "
+            "pip install 'twinsight[metric]'"
+        )
     if getattr(options.method, "masks", False):
         check_plain(options)
     if isinstance(options.method, UntrainedOptions):

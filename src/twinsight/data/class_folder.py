@@ -58,6 +58,13 @@ class ClassFolder(Dataset):
         self.relatives = [entry.image for entry in known]
         super().__init__(entries)
 
+    @staticmethod
+    def recognizes(survey: Survey) -> bool:
+        """Whether images lie in folders of the folder, and are no pairs of images and masks."""
+        images = [survey.root / file for file in survey.files if Path(file).suffix.lower() in EXTENSIONS]
+        inside = any(image.parent != survey.root for image in images)
+        return inside and not is_layout(survey.root) and pair_up(survey.root, images) is None
+
     @property
     def targets(self) -> tuple[int, ...]:
         """The category of each image, as its place in `names`."""
@@ -84,10 +91,3 @@ def read(folder: Path) -> list[Entry]:
             "--data folder"
         )
     return entries
-
-
-def in_folders(survey: Survey) -> bool:
-    """Whether images lie in folders of the folder, and are no pairs of images and masks."""
-    images = [survey.root / file for file in survey.files if Path(file).suffix.lower() in EXTENSIONS]
-    inside = any(image.parent != survey.root for image in images)
-    return inside and not is_layout(survey.root) and pair_up(survey.root, images, None) is None

@@ -6,6 +6,7 @@ from twinsight.data.exports.survey import Survey
 from twinsight.errors import UserError
 from twinsight.options.build import target_of
 from twinsight.options.choices import table
+from twinsight.options.data import ClassFolderOptions
 from twinsight.options.exports import Exports
 from twinsight.options.public import Public
 
@@ -43,9 +44,7 @@ def detect(folder: Path, flag: str = "--data", classes: bool = False) -> str:
             f"--data.root {folder}"
         )
     if classes and not found:
-        from twinsight.data.class_folder import in_folders  # loads OpenCV, which --help can do without
-
-        return "class-folder" if in_folders(survey) else "folder"
+        return "class-folder" if target_of(ClassFolderOptions).recognizes(survey) else "folder"
     return next(iter(found), "folder")
 
 

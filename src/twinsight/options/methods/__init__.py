@@ -1,6 +1,8 @@
 """Self-supervised methods: a file of options for each, and the list of all."""
 
 from twinsight.options.choices import table
+from twinsight.options.methods.angular import AngularOptions
+from twinsight.options.methods.arcface import ArcFaceOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
 from twinsight.options.methods.byol import ByolOptions
 from twinsight.options.methods.dino import DinoOptions
@@ -12,6 +14,7 @@ from twinsight.options.methods.mae import MaeOptions
 from twinsight.options.methods.moco_v3 import MocoV3Options
 from twinsight.options.methods.simclr import SimclrOptions
 from twinsight.options.methods.simsiam import SimSiamOptions
+from twinsight.options.methods.subcenter_arcface import SubcenterArcFaceOptions
 from twinsight.options.methods.supervised import SupervisedOptions
 from twinsight.options.methods.swav import SwavOptions
 from twinsight.options.methods.untrained import UntrainedOptions
@@ -32,6 +35,9 @@ Method = (
     | LejepaOptions
     | DistillOptions
     | SupervisedOptions
+    | ArcFaceOptions
+    | SubcenterArcFaceOptions
+    | AngularOptions
     | UntrainedOptions
 )
 """Every method that is here; a new one is added to this list."""
