@@ -118,7 +118,7 @@ def test_another_choice_drops_the_options_of_the_recipes(tmp_path):
         ("epochs: {a: 1}", "epochs must be a whole number"),
         ("augment: {scale: 3}", "augment.scale must be a list of 2, each a number, not 3"),
         ("augment: [3]", "augment needs options below it"),
-        ("freeze: some", "freeze must be a whole number or all, not"),
+        ("freeze: some", "freeze must be a whole number or one of all, auto, not"),
         ("precision: fp17", "precision must be one of auto, bf16, fp16, fp32"),
         ("head: [linear]", "--head"),
         ("run: here", "unknown key run; is for the command line alone: give --run there"),

@@ -21,6 +21,7 @@ from twinsight.cli import main
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.parse import parse
+from twinsight.options.segment import Start
 from twinsight.runs.rows import read_rows
 
 RECIPES = sorted(Path(__file__).parents[1].glob("recipes/*.yaml"))
@@ -139,6 +140,7 @@ def test_builds_at_full_size(recipe):
                 **{name: known[name] for name in options.method.given},
             )
         else:
+            options, _ = options.settled(Start(images=1000, pretrained=True, transformer=True))
             model = make_model(options, 21)
     assert not make_optimization(options).warmup >= 1
     if recipe.stem in TORCHVISION:

@@ -79,7 +79,7 @@ def test_what_is_told_of_an_option():
 
 
 def test_help_of_an_option_that_a_command_changes_is_inherited():
-    assert option(Segment, "--epochs").help == option(Pretrain, "--epochs").help
+    assert option(Segment, "--weight-decay").help == option(Pretrain, "--weight-decay").help
     assert option(Segment, "--lr").help != option(Pretrain, "--lr").help
 
 

@@ -58,8 +58,6 @@ class TrainingKeywords(TypedDict, total=False):
     the second along a cosine over the run."""
     momentum: float
     """Momentum of sgd and lars, beta 1 of adamw."""
-    layer_decay: float
-    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     clip: float | None
     """Largest norm of the gradient. Default: no limit."""
     ema: float | None
@@ -123,6 +121,8 @@ class PretrainKeywords(TrainingKeywords, total=False):
     warmup_epochs: float | None
     """Epochs of linear warm-up, before the learning rate follows a cosine. Default: a tenth of epochs, at most
     10."""
+    layer_decay: float
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     method: Choice
     """Self-supervised method, or FILE.py with one of your own."""
     backbone: Choice
@@ -146,13 +146,16 @@ class SegmentKeywords(TrainingKeywords, total=False):
     """Options of `twinsight.segment`."""
 
     epochs: int
-    """Number of passes over the training images. auto: 100, or more if the images are few."""
+    """Number of passes over the training images."""
     batch_size: int | Literal["auto"]
     """Images per step per process. auto: 16, or fewer if the images are few."""
-    lr: float
-    """Peak learning rate of the backbone."""
+    lr: float | Literal["auto"]
+    """Peak rate of the backbone (auto: 1e-4)."""
     warmup_epochs: float | None
     """Epochs of linear warm-up, before the learning rate follows a cosine."""
+    layer_decay: float | Literal["auto"]
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it. auto: 0.8 for a
+    transformer with weights from elsewhere, otherwise 1."""
     window: int | None
     """Side of a sliding window in pixels. Default: the whole image at once."""
     overlap: float
@@ -168,11 +171,12 @@ class SegmentKeywords(TrainingKeywords, total=False):
     another head by name."""
     backbone: Choice
     """Any timm model, such as vit_small_patch16_224, or vit-pytorch."""
-    freeze: int | Literal["all"]
-    """Freeze all, or the stem and first N blocks; -2: all but the last 2 blocks; 0: nothing."""
+    freeze: int | Literal["all", "auto"]
+    """Freeze all, or the stem and first N blocks; -2: all but the last 2; 0: nothing. auto: all of DINOv2 and
+    DINOv3 on few images, else nothing."""
     lora: Section
-    head_lr: float
-    """Peak learning rate of the head."""
+    head_lr: float | Literal["auto"]
+    """Peak rate of the head (auto: 1e-3)."""
     loss: str
     """Sum of cross-entropy, dice, focal, jaccard, lovasz, such as cross-entropy+0.5*dice."""
     class_weights: Sequence[float] | Literal["auto"] | None

@@ -23,6 +23,7 @@ from twinsight.console import tell
 from twinsight.device import Device
 from twinsight.errors import UserError
 from twinsight.heads.head import has_loss, reads_attention
+from twinsight.options.auto import AUTO
 from twinsight.options.backbones import TimmOptions, VitPytorchOptions
 from twinsight.options.build import build
 from twinsight.options.commands import Pretrain, Segment
@@ -206,7 +207,7 @@ def make_model(options: Segment, num_classes: int, empty: bool = False) -> Segme
     backbone = make_backbone(options.backbone, options.weights, empty)
     if options.checkpointing:
         checkpoint_blocks(backbone)
-    if options.freeze != 0:
+    if options.freeze not in (0, AUTO):
         backbone.freeze(options.freeze)
     shape = (backbone.dims, backbone.strides, num_classes)
     aux = None

@@ -21,7 +21,9 @@ from twinsight.assemble.opening import announce, announce_settings, computing, d
 from twinsight.assemble.probing import make_probing, plan_looks, seen_by_probes
 from twinsight.assemble.searching import found_lr
 from twinsight.assemble.training import Machine, Parts, Plan, make_optimization, make_training, train
+from twinsight.backbones.backbone import Backbone
 from twinsight.backbones.integrity import intact
+from twinsight.backbones.light_timm import Eva, VisionTransformer
 from twinsight.console import notes, tell
 from twinsight.data.balance import class_pixels, median_frequency, rarity
 from twinsight.data.loader import Loader, Pairs, train_loader
@@ -32,6 +34,7 @@ from twinsight.heads.head import Head, runs_blocks
 from twinsight.options.build import build, called
 from twinsight.options.commands import Segment
 from twinsight.options.lora import LoraOptions
+from twinsight.options.segment import Start
 from twinsight.segmentation.classes import save_classes
 from twinsight.segmentation.inference import Inference, at_once
 from twinsight.segmentation.losses import SegmentationLoss
@@ -63,7 +66,7 @@ class SegmentParts(Parts[Segment]):
 
     def search(self) -> Segment:
         found = found_lr(self.module, self.loader, self.plan.machine.device)
-        lr = found * self.options.lr / self.options.head_lr
+        lr = found * self.options.peak_lr / self.options.peak_head_lr
         options = replace(self.options, lr=lr, head_lr=found, find_lr=False)
         tell(f"--find-lr: {found:.3g} for the head, {lr:.3g} for the backbone")
         self.module.optimization, self.module.head_lr = make_optimization(options), found
@@ -95,6 +98,7 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
     automatic = {"--batch-size": options.auto_batch(images)} if options.batch_size == "auto" else {}
     batch = automatic["--batch-size"].value if automatic else options.batch_size
     options = replace(options, data=options.data.settled(train), batch_size=batch)
+    options, suited = options.settled(start(options, len(train), sketch.backbone))
     options = matched(options, sketch.backbone, len(train.classes))
     balanced = options.class_weights == "auto" or options.sampling == "rarity"
     pixels = counted(train) if balanced else None
@@ -114,11 +118,18 @@ def plan(options: Segment, checked: Checked[tuple[Dataset, Dataset]]) -> Segment
             computing(machine.device, options.precision),
             f"run {run.folder}",
         )
-        announce_settings(automatic)
+        announce_settings(automatic | suited)
         tell_adapters(options.lora, sketch.backbone)
     return SegmentPlan(
         "segment", options, run, machine, looks, seen, ended, complete, train, val, loss, odds, inference
     )
+
+
+def start(options: Segment, images: int, backbone: Backbone) -> Start:
+    """What settings at "auto" follow from. Weights of a run are one's own; all others come from elsewhere."""
+    elsewhere = options.weights is not None and not (options.weights / "config.yaml").is_file()
+    pretrained = elsewhere or getattr(options.backbone, "pretrained", False)
+    return Start(images, pretrained, isinstance(backbone.network, VisionTransformer | Eva))
 
 
 def tell_adapters(lora: LoraOptions, backbone: nn.Module) -> None:
@@ -168,7 +179,13 @@ def build_parts(plan: SegmentPlan) -> SegmentParts:
     model = make_model(options, len(classes), empty=plan.run.resumed)
     augmentation = build(options.augment)
     module = Segmenter(
-        model, plan.loss, len(classes), make_optimization(options), options.head_lr, plan.inference, options.aux_weight
+        model,
+        plan.loss,
+        len(classes),
+        make_optimization(options),
+        options.peak_head_lr,
+        plan.inference,
+        options.aux_weight,
     )
 
     def loss(shadow: SegmentationModel, batch: int) -> Tensor:

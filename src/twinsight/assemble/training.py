@@ -22,6 +22,7 @@ from twinsight.data.samples import Dataset
 from twinsight.data.workers import choose_workers
 from twinsight.device import Device
 from twinsight.errors import Interrupted
+from twinsight.options.auto import AUTO
 from twinsight.options.commands import Pretrain, Segment
 from twinsight.options.training import TrainingOptions
 from twinsight.report.record import Record
@@ -126,6 +127,7 @@ def make_training(options: Pretrain | Segment, machine: Machine, title: str, mon
 
 def make_optimization(options: TrainingOptions, scale: float = 1.0) -> Optimization:
     """scale: factor of the learning rates."""
+    assert options.layer_decay != AUTO
     warmup = min(10, options.passes / 10) if options.warmup_epochs is None else options.warmup_epochs
     return Optimization(
         name=options.optimizer, lr=options.peak_lr * scale,

@@ -90,7 +90,8 @@ class UNetOptions(Buildable):
 
 @dataclass(frozen=True)
 class EomtOptions(Buildable):
-    """EoMT (Kerssies et al., 2025): queries join the last blocks of a plain ViT; each finds a class and its mask."""
+    """EoMT (Kerssies et al., 2025): queries join the last blocks of a plain ViT; each finds a class and its mask.
+    --head-lr auto is 1e-4 with it."""
 
     target: ClassVar = "twinsight.heads.eomt:Eomt"
     name: Literal["eomt"] = "eomt"

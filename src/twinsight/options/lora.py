@@ -15,7 +15,8 @@ class LoraOptions(Buildable):
     target: ClassVar = "twinsight.backbones.lora:Lora"
     not_arguments: ClassVar = ()
     rank: Annotated[int, Range(0, 4096)] = 0
-    """Train adapters of this rank (LoRA, usually 4 to 16) and freeze the backbone's own weights. 0: no adapters."""
+    """Train adapters of this rank (LoRA, usually 4 to 16) and freeze the backbone's own weights. 0: no adapters.
+    --lr auto is 1e-3 then."""
     alpha: Positive = 16.0
     """What an adapter adds is multiplied by this over the rank."""
     dropout: BelowOne = 0.0

@@ -13,7 +13,7 @@ from twinsight.options.marks import FIRST, Heading
 from twinsight.options.methods import Method
 from twinsight.options.methods.attention_term import AttentionTermOptions
 from twinsight.options.methods.barlow_twins import BarlowTwinsOptions
-from twinsight.options.ranges import Count
+from twinsight.options.ranges import Count, PositiveShare
 from twinsight.options.training import Minutes, RunOptions, TrainingOptions
 
 Settings = dict[str, Setting]
@@ -51,6 +51,8 @@ class Pretrain(RunOptions, TrainingOptions):
     """Batch size that --lr and --bias-lr refer to. Both are scaled by (images per update) / this."""
     time_budget: Annotated[Minutes | None, FIRST, Heading("Training")] = None
     """Minutes that training should take: --epochs auto becomes as many as fit, by the measured time of a step."""
+    layer_decay: PositiveShare = 1.0
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
     augment_on: Annotated[Literal["auto", "workers", "device"], Heading("Speed and memory")] = "auto"
     """Where views are colored, blurred and solarized. auto: on the GPU if there is one, otherwise in the workers."""
 

@@ -117,8 +117,9 @@ class OptimizerOptions:
     second along a cosine over the run."""
     momentum: BelowOne = 0.9
     """Momentum of sgd and lars, beta 1 of adamw."""
-    layer_decay: PositiveShare = 1.0
-    """Factor applied to the learning rate from each layer of the backbone to the layer before it."""
+    layer_decay: PositiveShare | Literal["auto"] = "auto"
+    """Factor applied to the learning rate from each layer of the backbone to the layer before it. auto: 0.8 for a
+    transformer with weights from elsewhere, otherwise 1."""
     clip: Positive | None = None
     """Largest norm of the gradient. Default: no limit."""
     ema: BelowOne | None = None
