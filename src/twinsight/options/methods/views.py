@@ -35,7 +35,7 @@ class ViewOptions(Buildable):
     """Hue jitter: shift by -x to x of the color circle."""
     gray: Share = 0.2
     """Probability of converting to gray."""
-    sigma: Annotated[tuple[Sigma, Sigma], RISING] | Literal["auto"] = "auto"
+    sigma: Annotated[tuple[Sigma, Sigma] | Literal["auto"], RISING] = "auto"
     """Smallest and largest standard deviation of the blur, in pixels. auto: 0.1 and 2 for large views of 224 pixels,
     less for smaller ones."""
     mix: Share = 0.0
