@@ -79,6 +79,15 @@ def test_what_a_pretraining_came_to(tmp_path):
     assert found.commands[0][1].endswith("--probe patches,linear --data folder --data.root IMAGES --data.masks MASKS")
 
 
+@pytest.mark.parametrize(
+    ("method", "two"), [("supervised", False), ("mae", False), ("dino", True), ("own.py:Own", True)]
+)
+def test_health_is_asked_only_of_who_makes_two_views(tmp_path, method, two):
+    found = of(tmp_path, pretrained([2, 1]), "pretrain", method={"name": method})
+    assert ("--probe health" in found.sentences[1]) == two
+    assert ("this method makes one" in found.sentences[1]) != two
+
+
 def test_an_alarm_is_told_with_what_to_try(tmp_path):
     flat = FINE | {"embedding__spread": 0.001}
     found = of(tmp_path, pretrained([100 - i for i in range(60)], **flat), "pretrain")

@@ -3,10 +3,12 @@
 import math
 import shlex
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from twinsight.options.methods import METHODS
+from twinsight.options.methods.views import OneViewOptions
 from twinsight.probes.views.alarms import LOG, diagnose
 from twinsight.report.record import Record, read_classes
 
@@ -108,13 +110,19 @@ def pretrained(run: Record) -> Verdict:
         few = ", over too few logged steps to judge" if len(losses) < FEW else ""
         moved = "fell" if losses[-1] < losses[0] else "rose"
         says.insert(0, f"The loss {moved} from {losses[0]:.4g} to {losses[-1]:.4g}{few}.")
-    if not alarms:
-        says.append(
-            "No sign of collapse or divergence."
-            if looks
-            else "Whether the features have collapsed was not measured: train with --probe health to know."
-        )
+    if not alarms and looks:
+        says.append("No sign of collapse or divergence.")
+    elif not alarms and makes_one_view(run):
+        says.append("Collapse is measured between two views, and this method makes one: measure the features to know.")
+    elif not alarms:
+        says.append("Whether the features have collapsed was not measured: train with --probe health to know.")
     return Verdict(says, next_steps(run))
+
+
+def makes_one_view(run: Record) -> bool:
+    """False for a method of one's own, whose views are unknown here."""
+    method: Any = METHODS.get(str(run.options.get("method.name")))
+    return method is not None and isinstance(getattr(method(), "views", None), OneViewOptions)
 
 
 def next_steps(run: Record) -> list[tuple[str, str]]:
