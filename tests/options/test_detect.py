@@ -71,6 +71,12 @@ def test_a_method_that_learns_from_classes_takes_folders_as_such(tmp_path):
     ]
     assert {options.data.name for options in others} == {"folder"}
     assert parse(Evaluate, "evaluate", ["run", folder, "--probe", "knn"]).data.name == "class-folder"
+    assert parse(Evaluate, "evaluate", ["run", folder, "--data.masks", "masks"]).data.name == "folder"
+    assert parse(Evaluate, "evaluate", ["run", "--data.root", folder, "--data.masks", "m"]).data.name == "folder"
+    masked = {"run": "run", "data": {"root": folder, "masks": "masks"}}
+    assert from_keywords(Evaluate, "evaluate", masked).data.name == "folder"
+    of_run = {"data": {"name": "folder", "root": "street", "masks": "masks"}}
+    assert parse(Evaluate, "evaluate", ["run", folder], of_run).data.name == "class-folder"
     images = str(lay(tmp_path / "photos", ["a.jpg", "b.jpg"]))
     assert parse(Evaluate, "evaluate", ["run", images, "--probe", "knn"]).data.name == "folder"
 

@@ -21,8 +21,10 @@ def suggest(name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}"
 
 
-def choose(cls: Any, sources: Sequence[tuple[str, Tree]]) -> dict[str, Any]:
+def choose(cls: Any, sources: Sequence[tuple[str, Tree]], masks: bool = False) -> dict[str, Any]:
     """The dataclass of each choice of a command, by the last of the sources that names one.
+
+    masks: whether flags, which are not among the sources, name masks beside the images.
 
     Brings sections to their long form (head: fcn is head: {name: fcn}), and takes out those of a choice that a later
     one replaces.
@@ -30,7 +32,7 @@ def choose(cls: Any, sources: Sequence[tuple[str, Tree]]) -> dict[str, Any]:
     choices = {field.name: field for field in fields(cls) if field.name in choices_of(cls)}
     method = choose_one(choices.pop("method"), sources) if "method" in choices else None
     classes = getattr(cls, "by_classes", False) or "classes" in getattr(method, "given", ())
-    chosen = {name: choose_one(field, sources, classes) for name, field in choices.items()}
+    chosen = {name: choose_one(field, sources, classes and not masks) for name, field in choices.items()}
     return chosen if method is None else chosen | {"method": method}
 
 
@@ -41,7 +43,9 @@ def choose_one(field: Any, sources: Sequence[tuple[str, Tree]], classes: bool = 
         for _, tree in sources:
             if isinstance(tree.get("data"), Mapping) and "root" in tree["data"]:  # --data.root photos
                 refuse_run("--data.root ", Path(tree["data"]["root"]))
-                tree["data"] = tree["data"] | {"name": detect(Path(tree["data"]["root"]), "--data.root", classes)}
+                tree["data"] = tree["data"] | {
+                    "name": detect(Path(tree["data"]["root"]), "--data.root", classes and not tree["data"].get("masks"))
+                }
     for i, (source, tree) in enumerate(sources):
         if naming(tree.get(kind)) is None:
             continue
@@ -85,7 +89,7 @@ def located(kind: str, section: Mapping[str, Any], known: Mapping[str, Any], sou
         if "root" in section:
             raise UserError(f"--data.root: cannot be combined with --data {name}, which is a folder; leave one out")
         refuse_run("--data ", Path(name))
-        return {**section, "name": detect(Path(name), classes=classes), "root": name}
+        return {**section, "name": detect(Path(name), classes=classes and not section.get("masks")), "root": name}
     return {**section, "name": name}
 
 

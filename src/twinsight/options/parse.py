@@ -49,7 +49,7 @@ def parse(
     if root is not None:
         named.setdefault("data", {})["root"] = root
     sources.append(("", named))
-    chosen = choose(cls, sources)
+    chosen = choose(cls, sources, masks=last_flag(argv, "--data.masks") is not None)
     if set(HELP) & set(argv):
         print(page(cls, command, chosen, named, "--help-all" in argv))
         sys.exit(0)
