@@ -42,6 +42,7 @@ SMALL = {
     "dinov2": "--method.views.size 32 --method.views.local-size 16 --method.prototypes 64",
     "distill": "--method.views.size 32",
     "supervised": "--method.views.size 32",
+    "arcface": "--method.views.size 32",
     None: "--augment.size 32",
 }
 
