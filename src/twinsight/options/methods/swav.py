@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from twinsight.options.auto import AUTO, Scale, Setting
 from twinsight.options.build import Buildable
 from twinsight.options.marks import RISING
+from twinsight.options.methods.dino import few_images
 from twinsight.options.methods.views import MultiCropOptions
 from twinsight.options.methods.widths import hidden_width
 from twinsight.options.ranges import Count, NotNegative, Positive, PositiveShare, Range, Share, Whole, Width
@@ -73,9 +74,9 @@ class SwavOptions(Buildable):
         count = prototypes.value if self.prototypes == AUTO else self.prototypes
         batches = 0 if scale.batch >= count else math.ceil(1.28 * count / scale.batch)
         why = f"{batches} batches of {scale.batch} for {count} prototypes" if batches else "a batch is large enough"
-        few = scale.images < 100_000
+        few, why_few = few_images(scale)
         return {
-            "epsilon": Setting(0.02 if few else 0.05, f"for {'fewer than' if few else 'at least'} 100,000 images"),
+            "epsilon": Setting(0.02 if few else 0.05, why_few),
             "prototypes": prototypes,
             "hidden": hidden_width(scale, 2048),
             "queue_length": Setting(batches * scale.batch, why),
