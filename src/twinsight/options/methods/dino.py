@@ -60,7 +60,7 @@ class DinoOptions(Buildable):
 
 
 def few_images(scale: Scale) -> tuple[bool, str]:
-    """Whether there are too few for the paper's temperatures, which then make all prototypes alike; and this in words."""
+    """Whether there are too few for the paper's temperatures, which then make all prototypes alike; and in words."""
     few = scale.images < 100_000
     return few, f"for {'fewer than' if few else 'at least'} 100,000 images"
 
